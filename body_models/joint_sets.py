@@ -1,0 +1,156 @@
+"""Named skeletons, their left/right pairs, and how each joint of a data set is compared with the body.
+
+:data:`BODY_JOINTS` is the superset of joints that the body model computes, in four groups, each a definition of its
+own: the 24 SMPL joints, 21 vertices that smplx picks by number, the 17 joints of ``J_regressor_h36m`` and the 9 of
+``J_regressor_extra``. A data set's joint is mapped to exactly one of them by name, or to None where no body joint
+has the same definition; such a joint is drawn, but left out of the losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SMPL_JOINTS = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
+    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+# name -> vertex of the SMPL mesh, in the order in which smplx.SMPL appends them (smplx.vertex_ids, "smplh" table).
+VERTEX_JOINTS = {
+    "nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
+    "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387,
+    "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
+    "left_thumb": 2746, "left_index": 2319, "left_middle": 2445, "left_ring": 2556, "left_pinky": 2673,
+    "right_thumb": 6191, "right_index": 5782, "right_middle": 5905, "right_ring": 6016, "right_pinky": 6133,
+}  # fmt: skip
+
+H36M_JOINTS = (
+    "h36m_pelvis", "h36m_right_hip", "h36m_right_knee", "h36m_right_ankle", "h36m_left_hip", "h36m_left_knee",
+    "h36m_left_ankle", "h36m_spine", "h36m_neck", "h36m_nose", "h36m_head_top", "h36m_left_shoulder",
+    "h36m_left_elbow", "h36m_left_wrist", "h36m_right_shoulder", "h36m_right_elbow", "h36m_right_wrist",
+)  # fmt: skip
+EXTRA_JOINTS = (
+    "lsp_right_hip", "lsp_left_hip", "lsp_neck", "lsp_head_top", "mpii_pelvis", "mpii_thorax", "extra_spine",
+    "extra_jaw", "extra_head",
+)  # fmt: skip
+
+BODY_JOINTS = SMPL_JOINTS + tuple(VERTEX_JOINTS) + H36M_JOINTS + EXTRA_JOINTS
+NUM_BODY_JOINTS = len(BODY_JOINTS)
+BODY_JOINT_INDEX = {name: index for index, name in enumerate(BODY_JOINTS)}
+
+# The 14 joints of the lsp14 protocol, as rows of J_regressor_h36m (SPIN's H36M_TO_J14).
+LSP14_FROM_H36M = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+
+
+def mirror_name(name: str) -> str:
+    """Name of the joint on the other side of the body; the same name for a joint on the midline."""
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")
+
+
+def mirror_permutation(names: tuple[str, ...]) -> np.ndarray:
+    """(J,) index array ``p`` with ``names[p[i]]`` the mirror image of ``names[i]``."""
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[mirror_name(name)] for name in names])
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """The joints of one data set, in the order of its files.
+
+    Attributes:
+        name: the name used in tables and settings.
+        names: the data set's own joints.
+        body: for each joint the body joint of the same definition, or None if there is none.
+        root: the joint (one of ``names``) that 3D joints of this set are taken relative to, or None for 2D sets.
+        bones: pairs of joint names, for drawings.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    body: tuple[str | None, ...]
+    root: str | None
+    bones: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.body):
+            msg = f"joint set {self.name}: {len(self.names)} names but {len(self.body)} body joints"
+            raise ValueError(msg)
+
+    @property
+    def body_index(self) -> np.ndarray:
+        """(K,) row of BODY_JOINTS for each joint of the set, -1 where there is none."""
+        return np.array([-1 if name is None else BODY_JOINT_INDEX[name] for name in self.body])
+
+    @property
+    def root_body_index(self) -> int:
+        """Row of BODY_JOINTS that this set's 3D joints are compared relative to (the SMPL pelvis for 2D sets)."""
+        if self.root is None:
+            return 0
+        body = self.body[self.names.index(self.root)]
+        assert body is not None
+        return BODY_JOINT_INDEX[body]
+
+
+_LIMBS = tuple(
+    (f"{side}_{a}", f"{side}_{b}")
+    for side in ("left", "right")
+    for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+)
+
+COCO17 = JointSet(
+    "coco17",
+    ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+     "right_ankle"),
+    ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+     "right_elbow", "left_wrist", "right_wrist", "lsp_left_hip", "lsp_right_hip", "left_knee", "right_knee",
+     "left_ankle", "right_ankle"),
+    None,
+    (*_LIMBS, ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
+     ("right_shoulder", "right_hip"), ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
+     ("right_eye", "right_ear")),
+)  # fmt: skip
+
+MPII16 = JointSet(
+    "mpii16",
+    ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax", "neck",
+     "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+    ("right_ankle", "right_knee", "lsp_right_hip", "lsp_left_hip", "left_knee", "left_ankle", "mpii_pelvis",
+     "mpii_thorax", "lsp_neck", "lsp_head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
+     "left_elbow", "left_wrist"),
+    None,
+    (*_LIMBS, ("pelvis", "thorax"), ("thorax", "neck"), ("neck", "head_top"), ("thorax", "left_shoulder"),
+     ("thorax", "right_shoulder"), ("pelvis", "left_hip"), ("pelvis", "right_hip")),
+)  # fmt: skip
+
+MPI_INF_3DHP28 = JointSet(
+    "mpi_inf_3dhp28",
+    ("spine3", "spine4", "spine2", "spine", "pelvis", "neck", "head", "head_top", "left_clavicle", "left_shoulder",
+     "left_elbow", "left_wrist", "left_hand", "right_clavicle", "right_shoulder", "right_elbow", "right_wrist",
+     "right_hand", "left_hip", "left_knee", "left_ankle", "left_foot", "left_toe", "right_hip", "right_knee",
+     "right_ankle", "right_foot", "right_toe"),
+    # The markerless joint centres follow the h36m regressor; spine, clavicles, hands and feet have no counterpart.
+    (None, None, None, None, "h36m_pelvis", "h36m_neck", None, "h36m_head_top", None, "h36m_left_shoulder",
+     "h36m_left_elbow", "h36m_left_wrist", None, None, "h36m_right_shoulder", "h36m_right_elbow",
+     "h36m_right_wrist", None, "h36m_left_hip", "h36m_left_knee", "h36m_left_ankle", None, None, "h36m_right_hip",
+     "h36m_right_knee", "h36m_right_ankle", None, None),
+    "pelvis",
+    (*_LIMBS, ("pelvis", "spine"), ("spine", "neck"), ("neck", "head_top"), ("neck", "left_shoulder"),
+     ("neck", "right_shoulder"), ("pelvis", "left_hip"), ("pelvis", "right_hip")),
+)  # fmt: skip
+
+SMPL24 = JointSet(
+    "smpl24",
+    SMPL_JOINTS,
+    SMPL_JOINTS,
+    "pelvis",
+    tuple((SMPL_JOINTS[parent], SMPL_JOINTS[child]) for child, parent in enumerate(SMPL_PARENTS) if parent >= 0),
+)
+
+JOINT_SETS = {joint_set.name: joint_set for joint_set in (COCO17, MPII16, MPI_INF_3DHP28, SMPL24)}
