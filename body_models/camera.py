@@ -45,7 +45,8 @@ def process_box(
     width, height = image_size
     x1, y1 = max(0.0, x), max(0.0, y)
     x2, y2 = min(width - 1.0, x1 + max(0.0, w - 1.0)), min(height - 1.0, y1 + max(0.0, h - 1.0))
-    if not (w * h > 0 and x2 > x1 and y2 > y1):  # also false for NaN
+    # max() and min() swallow a NaN, so it is looked for by itself.
+    if not (np.isfinite([x, y, w, h]).all() and w * h > 0 and x2 > x1 and y2 > y1):
         msg = f"box {[x, y, w, h]} has no area inside the {width:g} x {height:g} image"
         raise BoxError(msg)
     w, h = x2 - x1, y2 - y1
