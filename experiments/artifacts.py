@@ -1,0 +1,112 @@
+"""What a stage leaves on disk, and when it may be used again.
+
+Every stage writes into one folder, and beside its results a ``stage.json``: the settings that the results depend on
+(its *key*, which names the keys of the stages before it by their hash), whether it finished, its outputs and its
+time. A finished stage whose key is the same is used again; an unfinished one is resumed; one made with other settings
+is an error that names the settings, so that no result is overwritten by accident.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORD = "stage.json"
+
+
+class StageMismatchError(RuntimeError):
+    """A run folder holds results of other settings."""
+
+
+def key_hash(key: Mapping[str, Any]) -> str:
+    """Short hash of a plain mapping; the same for any order of its keys."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that no reader ever sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+@dataclass
+class StageRecord:
+    """One stage on disk.
+
+    Attributes:
+        folder: where the stage's results lie.
+        key: what they depend on.
+        complete: whether the stage finished.
+        outputs: plain values for the stages after it, paths relative to ``folder``.
+        seconds: time that making it took.
+    """
+
+    folder: Path
+    key: dict[str, Any]
+    complete: bool = False
+    outputs: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    @property
+    def hash(self) -> str:
+        """Hash of the key, by which later stages name this one."""
+        return key_hash(self.key)
+
+    def save(self) -> None:
+        """Write stage.json."""
+        content = {
+            "key": self.key,
+            "hash": self.hash,
+            "complete": self.complete,
+            "outputs": self.outputs,
+            "seconds": round(self.seconds, 2),
+        }
+        write_json(self.folder / RECORD, content)
+
+
+def open_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecord:
+    """Look at a stage's folder before the stage runs.
+
+    Args:
+        folder: the stage's folder; need not exist.
+        key: the settings that this run would make it with.
+        overwrite: remove results of other settings instead of refusing.
+
+    Returns:
+        The record on disk if it has the same key, else a new one.
+
+    Raises:
+        StageMismatchError: the folder holds results of other settings, which are named.
+    """
+    key = json.loads(json.dumps(key))  # tuples and ints as keys compare as they will be read back
+    path = folder / RECORD
+    if not path.exists():
+        return StageRecord(folder, key)
+    found = json.loads(path.read_text())
+    if found["key"] == key:
+        return StageRecord(folder, key, found["complete"], found["outputs"], found["seconds"])
+    if overwrite:
+        shutil.rmtree(folder)
+        return StageRecord(folder, key)
+    msg = (
+        f"{folder} holds results of other settings ({', '.join(_differences(found['key'], key))}). "
+        "Choose another name=..., remove the folder, or pass overwrite=true"
+    )
+    raise StageMismatchError(msg)
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: list[str] = []
+        for name in sorted(old.keys() | new.keys()):
+            found += _differences(old.get(name), new.get(name), f"{prefix}.{name}" if prefix else name)
+        return found
+    return [] if old == new else [f"{prefix}: {old} there, {new} now"]
