@@ -1,0 +1,327 @@
+"""Every setting of a run, with its type, default, limits and help: the schema that configuration is checked against.
+
+Plain dataclasses without OmegaConf, so that any part of the project can take them. Values that depend on ``size=``
+stand beside each other in one place: see :func:`sized`. ``experiments.config`` reads files and arguments into them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+SIZES = ("tiny", "default", "bench", "full")
+STAGES = ("world", "prior", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
+TARGETS = ("coco", "mpii")
+AUXILIARY = ("threedpw_train", "mpi_inf_3dhp")
+CUSTOM = "custom"
+"""``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
+
+
+def option(default: Any, help_text: str, **limits: Any) -> Any:
+    """A setting.
+
+    Args:
+        default: its value where nothing else is said.
+        help_text: one sentence for ``--help``, with the unit.
+        **limits: ``choices`` (allowed values, list items or mapping keys), ``at_least``, ``above``, ``at_most``
+            (numbers, also those in a mapping).
+    """
+    metadata = {"help": help_text, **limits}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def sized(help_text: str, tiny: Any, default: Any, bench: Any, full: Any, **limits: Any) -> Any:
+    """A setting whose default depends on ``size=``; a value set in a file or on the command line wins over it."""
+    sizes = {"tiny": tiny, "default": default, "bench": bench, "full": full}
+    return option(default, help_text, sizes=sizes, **limits)
+
+
+@dataclass
+class Paths:
+    """Where data is read and results are written; relative to the working directory."""
+
+    data: str = option("data", "Folder that synthetic worlds are made in.")
+    runs: str = option("runs", "Folder of the run folders.")
+    cache: str = option("cache", "Folder of indexed annotations and decoded crops; may be deleted at any time.")
+    body_models: str = option("standin", "Folder with the official SMPL files, or standin for the embedded body.")
+    coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, as for all data sets.")
+    mpii: str | None = option(None, "Root of MPII.")
+    mpi_inf_3dhp: str | None = option(None, "Root of MPI-INF-3DHP.")
+    threedpw: str | None = option(None, "Root of 3DPW.")
+    amass: str | None = option(None, "Root of AMASS.")
+
+
+@dataclass
+class Recipe:
+    """What is compared: recipe=NAME takes all parts from a bundle, recipe.PART=... changes one of them."""
+
+    name: str = option("none", "Bundle: a name of --list, a YAML file, or custom (no bundle, the parts as they are).")
+    auxiliary: dict[str, float] = option(
+        {}, "Recipe 1: sources with 3D ground truth, each with its share of the auxiliary people in a batch.",
+        choices=AUXILIARY, at_least=0,
+    )  # fmt: skip
+    init: str = option(
+        "random", "Recipe 2: weights the annotator's backbone starts from.", choices=("random", "pose2d", "file")
+    )
+    init_file: str | None = option(None, "Checkpoint for recipe.init=file.")
+    prior: str = option("none", "Recipe 3: pose prior that the annotator regresses into.", choices=("none", "vposer"))
+    prior_file: str | None = option(None, "Checkpoint of the prior; null trains one in the prior stage.")
+
+
+@dataclass
+class WorldCounts:
+    """People (AMASS: poses) in each set of the synthetic world; null takes the number that belongs to size."""
+
+    coco: int | None = option(None, "People in the wild, COCO layout, 2D joints only.", at_least=1)
+    mpii: int | None = option(None, "People in the wild, MPII layout, 2D joints only.", at_least=1)
+    mpi_inf_3dhp: int | None = option(None, "Views of people in the studio, 3D joints.", at_least=1)
+    threedpw_train: int | None = option(None, "People in the wild with true bodies, for training.", at_least=1)
+    threedpw_validation: int | None = option(None, "The same, for choosing checkpoints.", at_least=1)
+    threedpw_test: int | None = option(None, "The same, for the evaluation.", at_least=1)
+    amass: int | None = option(None, "Poses without images.", at_least=1)
+
+
+@dataclass
+class World:
+    """The synthetic world, which stands in for every data set whose path is null."""
+
+    seed: int = option(0, "Seed of the people, poses and pictures; independent of the run's seed.", at_least=0)
+    counts: WorldCounts = field(default_factory=WorldCounts)
+
+
+@dataclass
+class Model:
+    """The annotator's network; pose2d shares its backbone."""
+
+    backbone: str = sized(
+        "Backbone of the annotator and of pose2d.", "slim", "slim", "slim", "resnet50",
+        choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    )  # fmt: skip
+    input_size: int = sized("Side of the square crops, pixels; for every network.", 48, 48, 48, 256, at_least=32)
+    min_coverage: float = option(
+        0.9, "Share of the network that a file of weights must fill, by element.", at_least=0, at_most=1
+    )
+
+
+@dataclass
+class Prior:
+    """Stage prior: a variational pose prior of the VPoser type, trained on pose sequences."""
+
+    hidden: int = sized("Width of the hidden layers.", 64, 256, 256, 512, at_least=1)
+    steps: int = sized("Training steps.", 20, 1500, 4000, 60_000, at_least=1)
+    batch_size: int = sized("Poses per step and process.", 32, 256, 256, 512, at_least=1)
+    lr: float = option(1e-3, "Learning rate of Adam.", above=0)
+    kl_weight: float = option(5e-3, "Weight of the Kullback-Leibler term beside the reconstruction.", at_least=0)
+
+
+@dataclass
+class Pose2D:
+    """Stage pose2d: the 2D pose network whose backbone recipe.init=pose2d starts from."""
+
+    samples: int = sized("People seen in training.", 64, 40_000, 80_000, 6_000_000, at_least=1)
+    batch_size: int = sized("People per step and process.", 16, 64, 64, 64, at_least=1)
+    lr: float = option(1e-3, "Learning rate of Adam.", above=0)
+
+
+@dataclass
+class AnnotateLosses:
+    """Weights of the annotator's loss terms; 0 leaves a term out."""
+
+    joints_2d: float = option(1.0, "L1 on projected joints, in crop widths.", at_least=0)
+    joints_3d: float = option(1.0, "L1 on root-relative joints, metres, where known.", at_least=0)
+    global_orient: float = option(1.0, "L1 on the root's rotation matrix, where known.", at_least=0)
+    body_pose: float = option(1.0, "L1 on the joints' rotation matrices, where known.", at_least=0)
+    betas: float = option(0.1, "L1 on the shape, where known.", at_least=0)
+    latent_l2: float = option(1e-3, "L2 on the pose prior's code.", at_least=0)
+    betas_l2: float = option(1e-3, "L2 on the shape.", at_least=0)
+
+
+@dataclass
+class Annotate:
+    """Stage annotate: train the annotator on the very people it will annotate."""
+
+    targets: dict[str, float] = option(
+        {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch.",
+        choices=TARGETS, at_least=0,
+    )  # fmt: skip
+    target_quota: float = option(
+        0.5, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
+        above=0, at_most=1,
+    )  # fmt: skip
+    samples: int = sized("People seen in training.", 128, 96_000, 150_000, 4_000_000, at_least=1)
+    batch_size: int = sized("People per step and process.", 16, 64, 64, 48, at_least=1)
+    lr: float = sized("Learning rate of Adam.", 1e-3, 1e-3, 1e-3, 1e-4, above=0)
+    augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
+    losses: AnnotateLosses = field(default_factory=AnnotateLosses)
+
+
+@dataclass
+class Dump:
+    """Stage dump: write the pseudo-GT of every person of the targets."""
+
+    min_joints: int = option(0, "People with fewer annotated 2D joints get no label.", at_least=0)
+    formats: list[str] = option(
+        ["neuralannot"], "Layouts to write beside the native label table.", choices=("neuralannot",)
+    )
+
+
+@dataclass
+class DownstreamLosses:
+    """Weights of the downstream regressor's loss terms; 0 leaves a term out."""
+
+    joints_2d: float = option(1.0, "L1 on projected joints, in crop widths.", at_least=0)
+    joints_3d: float = option(1.0, "L1 on the pseudo-GT's root-relative joints, metres.", at_least=0)
+    global_orient: float = option(1.0, "L1 on the root's rotation matrix.", at_least=0)
+    body_pose: float = option(1.0, "L1 on the joints' rotation matrices.", at_least=0)
+    betas: float = option(0.1, "L1 on the shape.", at_least=0)
+
+
+@dataclass
+class Downstream:
+    """Stage downstream: train a mesh regressor on the pseudo-GTs, everything else fixed."""
+
+    family: str = option("hmr", "Kind of regressor.", choices=("hmr",))
+    backbone: str = sized(
+        "Backbone of the regressor.", "slim", "slim", "slim", "resnet50",
+        choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    )  # fmt: skip
+    labels: list[str] | None = option(None, "Label folders to train on; null takes this run's own.")
+    samples: int = sized("People seen in training.", 128, 48_000, 60_000, 4_000_000, at_least=1)
+    batch_size: int = sized("People per step and process.", 16, 64, 64, 64, at_least=1)
+    lr: float = sized("Learning rate of Adam.", 1e-3, 1e-3, 1e-3, 1e-4, above=0)
+    augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
+    losses: DownstreamLosses = field(default_factory=DownstreamLosses)
+
+
+@dataclass
+class Evaluate:
+    """Stage evaluate: labels against the true bodies (synthetic world), the regressor on 3DPW."""
+
+    protocols: list[str] = option(["lsp14", "smpl24"], "Protocols on 3DPW.", choices=("lsp14", "smpl24"))
+    bootstrap: int = option(1000, "Resamplings behind each 95 % interval; 0 gives none.", at_least=0)
+
+
+@dataclass
+class Trainer:
+    """Machine: handed to Lightning's Trainer and to the data loaders, alike for every stage."""
+
+    accelerator: str = option("auto", "What to train on.", choices=("auto", "cpu", "gpu"))
+    devices: int = option(1, "Processes (GPUs) on each machine.", at_least=1)
+    num_nodes: int = option(1, "Machines; start one torchrun on each.", at_least=1)
+    strategy: str = option("auto", "Lightning's name of the strategy.")
+    precision: str = option(
+        "32-true", "Arithmetic of the networks; the body model always runs in fp32.",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
+    )  # fmt: skip
+    num_workers: int = sized("Loader processes for each process.", 0, 2, 2, 8, at_least=0)
+
+
+@dataclass
+class Wandb:
+    """Weights & Biases; offline needs neither account nor network."""
+
+    mode: str = option("offline", "Whether and where to log.", choices=("offline", "online", "disabled"))
+    project: str = option("three-recipes", "Project that runs are logged to.")
+    entity: str | None = option(None, "User or team; null takes the account's default.")
+    group: str | None = option(None, "Runs to compare with each other; null takes the run's name.")
+    tags: list[str] = option([], "Tags beside those of the recipe and the sources.")
+
+
+@dataclass
+class Settings:
+    """The run as a whole."""
+
+    name: str = option("", "Name of the run's folder; by default the experiment's name.")
+    size: str = option("default", "Scales every stage: the values given by size below.", choices=SIZES)
+    seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0)
+    stages: list[str] = option(list(STAGES), "Stages to run, each from what those before it left.", choices=STAGES)
+    overwrite: bool = option(False, "Remove results of other settings under the same name instead of refusing.")
+    sweep: dict[str, list[Any]] = option(
+        {}, "Values to compare: sweep.KEY=[a,b] runs once for each; several keys give all combinations."
+    )
+    paths: Paths = field(default_factory=Paths)
+    recipe: Recipe = field(default_factory=Recipe)
+    world: World = field(default_factory=World)
+    model: Model = field(default_factory=Model)
+    prior: Prior = field(default_factory=Prior)
+    pose2d: Pose2D = field(default_factory=Pose2D)
+    annotate: Annotate = field(default_factory=Annotate)
+    dump: Dump = field(default_factory=Dump)
+    downstream: Downstream = field(default_factory=Downstream)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    trainer: Trainer = field(default_factory=Trainer)
+    wandb: Wandb = field(default_factory=Wandb)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One key of the schema.
+
+    Attributes:
+        key: dotted name.
+        type: its resolved type, e.g. ``int`` or ``dict[str, float]``.
+        default: the schema's default.
+        help: one sentence.
+        sizes: value for each size, or empty where it does not depend on it.
+        limits: ``choices``, ``at_least``, ``above``, ``at_most``, as far as given.
+    """
+
+    key: str
+    type: Any
+    default: Any
+    help: str
+    sizes: dict[str, Any]
+    limits: dict[str, Any]
+
+    @property
+    def container(self) -> type | None:
+        """``dict`` or ``list`` for settings that hold several values (null allowed or not), else None."""
+        members = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
+        return next((typing.get_origin(member) for member in members if typing.get_origin(member)), None)
+
+    @property
+    def type_name(self) -> str:
+        """The type as a user reads it."""
+        if isinstance(self.type, type) and not typing.get_origin(self.type):
+            return self.type.__name__
+        return str(self.type).replace("typing.", "").replace("None", "null")
+
+
+def _walk(section: type, prefix: str) -> Iterator[tuple[str, type] | Option]:
+    yield prefix.removesuffix("."), section
+    hints = typing.get_type_hints(section)
+    for item in dataclasses.fields(section):
+        kind, key = hints[item.name], prefix + item.name
+        if dataclasses.is_dataclass(kind):
+            yield from _walk(typing.cast(type, kind), f"{key}.")
+            continue
+        factory = item.default_factory
+        default = item.default if factory is dataclasses.MISSING else factory()
+        limits = dict(item.metadata)
+        yield Option(key, kind, default, limits.pop("help"), limits.pop("sizes", {}), limits)
+
+
+_SCHEMA = list(_walk(Settings, ""))
+OPTIONS: dict[str, Option] = {item.key: item for item in _SCHEMA if isinstance(item, Option)}
+"""Every key of the schema, in the order of its sections."""
+SECTIONS: dict[str, str] = {item[0]: (item[1].__doc__ or "").strip() for item in _SCHEMA if isinstance(item, tuple)}
+"""Dotted name of each section ('' for the top) and what it is about."""
+
+
+def to_plain(settings: Settings) -> dict[str, Any]:
+    """Settings as nested plain dicts, lists and values, for files, hyperparameters and hashes."""
+    return dataclasses.asdict(settings)
+
+
+def get(settings: Settings, key: str) -> Any:
+    """Value of a dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
