@@ -52,7 +52,11 @@ HIP_SIDE = (0.17, -0.29, 0.0)
 SHOULDER_CAP = (0.185, 0.225, -0.015)
 
 SHAPES: tuple[tuple[str, Stretches, Bumps], ...] = (
-    ("stature", {(*TRUNK, "neck", "collar", *LEGS, *FEET, *ARMS, *HANDS): (0.036, 0.036, 0.036), SKULL: (0.015, 0.015, 0.015)}, ()),
+    (
+        "stature",
+        {(*TRUNK, "neck", "collar", *LEGS, *FEET, *ARMS, *HANDS): (0.036, 0.036, 0.036), SKULL: (0.015, 0.015, 0.015)},
+        (),
+    ),
     (
         "girth",
         {TRUNK: (0.085, 0, 0.11), LEGS: (0.10, 0, 0.10), ARMS: (0, 0.10, 0.10), ("neck",): (0.07, 0, 0.07),
@@ -68,8 +72,8 @@ SHAPES: tuple[tuple[str, Stretches, Bumps], ...] = (
     ("head size", {SKULL: (0.035, 0.035, 0.035), ("neck",): (0.02, 0.06, 0.02)}, ()),
     (
         "muscle",
-        {("shoulder",): (0, 0.08, 0.08), ("elbow",): (0, 0.05, 0.05), ("hip",): (0.04, 0, 0.05), ("knee",): (0.03, 0, 0.04),
-         ("spine3", "collar"): (0.03, 0, 0.03), ("neck",): (0.06, 0, 0.06)},
+        {("shoulder",): (0, 0.08, 0.08), ("elbow",): (0, 0.05, 0.05), ("hip",): (0.04, 0, 0.05),
+         ("knee",): (0.03, 0, 0.04), ("spine3", "collar"): (0.03, 0, 0.03), ("neck",): (0.06, 0, 0.06)},
         ((BREAST, 0.09, (0, 0.002, 0.008)), (SHOULDER_CAP, 0.08, (0.004, 0.004, 0)), (BELLY, 0.12, (0, 0, -0.010)),
          (WAIST_SIDE, 0.10, (-0.007, 0, 0))),
     ),
@@ -222,6 +226,17 @@ def standin_regressors() -> dict[str, NDArray]:
         "J_regressor_h36m": regressors[NUM_JOINTS:first_extra].copy(),
         "J_regressor_extra": regressors[first_extra:].copy(),
     }
+
+
+def is_standin_body(arrays: dict[str, NDArray]) -> bool:
+    """Whether arrays in SMPL's layout are the stand-in's, of any gender: by the mesh's connectivity."""
+    return np.array_equal(arrays["f"], _stored()[1])
+
+
+def is_standin_regressor(regressor: NDArray) -> bool:
+    """Whether a (J, 6890) regressor is one of the stand-in's: by its content, in any order of rows."""
+    known = {row.tobytes() for row in (_stored()[3] > 0)}
+    return all(row.tobytes() in known for row in (np.asarray(regressor) > 0))
 
 
 def write_standin(folder: Path | str) -> Path:

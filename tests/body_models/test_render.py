@@ -51,7 +51,7 @@ def test_nearest_face_wins_in_any_order_and_backs_are_not_drawn() -> None:
 
 def test_what_is_behind_the_camera_or_out_of_the_picture_is_left_out() -> None:
     behind = TRIANGLE * [1, 1, -1]
-    beside = TRIANGLE + [50, 0, 0]
+    beside = TRIANGLE + np.array([50, 0, 0])
     for vertices in (behind, behind[:, [1, 0, 2]], beside):
         assert len(rasterize(vertices, FACE, FOCAL, PRINCPT, SIZE).pixels) == 0
     rendering = render_mesh(behind, FACE, FOCAL, PRINCPT, SIZE)
@@ -116,7 +116,7 @@ def test_side_view_keeps_one_scale_and_shows_depth() -> None:
     size = (300, 330)
     for depth in (0.0, 40.0):
         for angle in (0.0, 90.0, 180.0):
-            view = side_view(vertices + [3.0, 0, depth], faces, size, angle=angle)
+            view = side_view(vertices + np.array([3.0, 0, depth]), faces, size, angle=angle)
             rows = np.flatnonzero((view != 255).any((1, 2)))
             expected = np.ptp(vertices[:, 1]) * size[1] / VIEW_METRES
             assert abs(len(rows) - expected) < 3
