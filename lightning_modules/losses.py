@@ -1,0 +1,149 @@
+"""Loss terms by name, each as per-sample sums and counts, normalised by the global count over all processes.
+
+A term is a function (prediction, batch) -> :class:`TermSums`. To add one: write it, and give it a line in
+:data:`LOSS_TERMS`; its weight is then a setting. Unknown values are masked before any arithmetic, so a NaN that stands
+for "unknown" reaches neither the loss nor a gradient, and every output stays in the graph of every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from body_models.contracts import GENDERS, Batch, Prediction
+
+_NEUTRAL = GENDERS.index("neutral")
+
+
+class TermSums(NamedTuple):
+    """One loss term of a batch.
+
+    Attributes:
+        total: (B,) sum over each sample's valid elements.
+        count: (B,) how many these are (or the sum of their confidences).
+    """
+
+    total: Tensor
+    count: Tensor
+
+
+def masked_l1(pred: Tensor, target: Tensor, mask: Tensor) -> TermSums:
+    """L1 over the last dimension's mean, for elements with mask > 0, weighted by it.
+
+    Args:
+        pred: (B, ..., C).
+        target: (B, ..., C); may hold anything where the mask is 0.
+        mask: (B, ...) weights.
+    """
+    mask = mask.to(pred)
+    known = (mask > 0).unsqueeze(-1)
+    error = (pred - target.to(pred).where(known, 0.0)).abs().mean(dim=-1) * mask
+    batch = len(pred)
+    return TermSums(error.view(batch, -1).sum(dim=1), mask.reshape(batch, -1).sum(dim=1))
+
+
+def joints_2d(prediction: Prediction, batch: Batch) -> TermSums:
+    """L1 of projected joints, in units of the crop's side (the mean of both axes)."""
+    side = batch["image"].shape[-1]
+    return masked_l1(prediction.joints_2d / side, batch["joints_2d"] / side, batch["joints_2d_conf"])
+
+
+def joints_3d(prediction: Prediction, batch: Batch) -> TermSums:
+    """L1 of joints in metres, relative to the source's own root; nothing where that root is unknown."""
+    sample = torch.arange(len(prediction.joints_3d), device=prediction.joints_3d.device)
+    root = batch["root_index"]
+    pred = prediction.joints_3d - prediction.joints_3d[sample, root].unsqueeze(1)
+    target = batch["joints_3d"] - batch["joints_3d"][sample, root].unsqueeze(1)
+    mask = batch["joints_3d_conf"]
+    return masked_l1(pred, target, mask * (mask[sample, root] > 0).unsqueeze(1))
+
+
+def smpl_pose(prediction: Prediction, batch: Batch) -> TermSums:
+    """L1 of the 24 rotation matrices' entries."""
+    pred = torch.cat((prediction.global_orient.unsqueeze(1), prediction.body_pose), dim=1).flatten(2)
+    target = torch.cat((batch["global_orient"].unsqueeze(1), batch["body_pose"]), dim=1).flatten(2)
+    return masked_l1(pred, target, batch["has_pose"].unsqueeze(1).expand(pred.shape[:2]))
+
+
+def smpl_betas(prediction: Prediction, batch: Batch) -> TermSums:
+    """L1 of betas, of neutral bodies only: betas of a gendered model mean another body."""
+    known = batch["has_betas"] * (batch["gender"] == _NEUTRAL)
+    return masked_l1(prediction.betas, batch["betas"], known)
+
+
+def latent_l2(prediction: Prediction, batch: Batch) -> TermSums:
+    """Mean square of the prior's latent code; nothing for networks without one."""
+    if prediction.latent is None:
+        zero = prediction.betas.new_zeros(len(prediction.betas))
+        return TermSums(zero, zero)
+    total = prediction.latent.square().mean(dim=1)
+    return TermSums(total, torch.ones_like(total))
+
+
+def betas_l2(prediction: Prediction, batch: Batch) -> TermSums:
+    """Mean square of betas."""
+    total = prediction.betas.square().mean(dim=1)
+    return TermSums(total, torch.ones_like(total))
+
+
+LOSS_TERMS: dict[str, Callable[[Prediction, Batch], TermSums]] = {
+    "joints_2d": joints_2d,
+    "joints_3d": joints_3d,
+    "smpl_pose": smpl_pose,
+    "smpl_betas": smpl_betas,
+    "latent_l2": latent_l2,
+    "betas_l2": betas_l2,
+}
+
+
+def check_weights(weights: Mapping[str, float], known: Mapping[str, object] = LOSS_TERMS) -> dict[str, float]:
+    """A plain copy of loss weights.
+
+    Raises:
+        ValueError: an unknown term; names the nearest one.
+    """
+    for name in weights:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            msg = f"no loss term named {name!r}; did you mean {nearest!r}? There are: {', '.join(known)}"
+            raise ValueError(msg)
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def combine(
+    terms: Mapping[str, TermSums], weights: Mapping[str, float], over_processes: bool = True
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the terms' global means.
+
+    Each mean is over the valid elements of all processes, so a sample weighs the same wherever it is computed. DDP
+    averages gradients over processes, hence the factor of the world size.
+
+    Args:
+        terms: the terms of this process's batch, the same names on every process.
+        weights: weight of each term.
+        over_processes: False outside training, where processes may have different numbers of batches and would wait
+            for each other for ever; the means are then this process's own.
+
+    Returns:
+        The loss of this process, to be differentiated; and each term's global mean with the weighted sum as "loss",
+        detached, equal on every process.
+    """
+    totals = torch.stack([term.total.sum() for term in terms.values()])
+    counts = torch.stack([term.count.sum() for term in terms.values()])
+    # One message a step for all terms, and the logged values come along: they need no reduction of their own.
+    sums = torch.cat((totals.detach(), counts.detach()))
+    world = 1
+    if over_processes and dist.is_available() and dist.is_initialized():
+        world = dist.get_world_size()
+        dist.all_reduce(sums)
+    global_totals, global_counts = sums.chunk(2)
+    divisor = global_counts.where(global_counts > 0, 1.0)
+    factors = totals.new_tensor([weights[name] for name in terms])
+    means = global_totals / divisor
+    logged = dict(zip(terms, means.unbind(), strict=True)) | {"loss": (means * factors).sum()}
+    return world * (totals / divisor * factors).sum(), logged

@@ -1,0 +1,88 @@
+"""The downstream network: HMR's iterative regression [1], trained on pseudo-GTs, to see what they are worth.
+
+[1] Kanazawa et al., End-to-end Recovery of Human Shape and Pose, CVPR 2018; trained without a critic, as SPIN is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from body_models.contracts import GENDERS, Batch
+from body_models.joint_sets import BODY_JOINT_INDEX
+from lightning_modules.backbones import load_backbone
+from lightning_modules.checkpoints import MIN_COVERAGE
+from lightning_modules.heads import IterativeHead
+from lightning_modules.mesh_module import MeshModule, rest_sixd
+
+REGRESSOR_LOSSES = {
+    "joints_2d": 10.0,
+    "joints_3d": 10.0,
+    "smpl_pose": 1.0,
+    "smpl_betas": 0.1,
+    "betas_l2": 0.001,
+}
+_PELVIS = BODY_JOINT_INDEX["pelvis"]
+
+
+class MeshRegressorModule(MeshModule):
+    """Regresses SMPL pose, shape and a crop camera from a crop, in three corrections of an estimate.
+
+    Args:
+        backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
+        input_size: side of the square crops in pixels.
+        body_models: folder of body models, or "standin".
+        backbone_weights: checkpoint to start the backbone from; not a hyperparameter.
+        min_coverage: least share of the backbone that ``backbone_weights`` must fill.
+        losses: weights that replace those of :data:`REGRESSOR_LOSSES`, by name.
+        lr: Adam's learning rate.
+        lr_milestones: fractions of the training after which the rate falls.
+        lr_gamma: factor by which it falls.
+        weight_decay: L2 penalty on all weights.
+
+    Raises:
+        ValueError: an unknown name.
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        input_size: int = 256,
+        body_models: str = "standin",
+        backbone_weights: str | Path | None = None,
+        min_coverage: float = MIN_COVERAGE,
+        losses: Mapping[str, float] | None = None,
+        lr: float = 1e-4,
+        lr_milestones: Sequence[float] = (0.7, 0.9),
+        lr_gamma: float = 0.1,
+        weight_decay: float = 0.0,
+    ) -> None:
+        body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
+        losses = {**REGRESSOR_LOSSES, **(losses or {})}
+        super().__init__(backbone, IterativeHead, rest_sixd(), input_size, body_models, losses)
+        self.save_hyperparameters(ignore=["backbone_weights", "min_coverage"])
+        if backbone_weights is not None:
+            load_backbone(self.backbone, backbone_weights, min_coverage)
+
+    @torch.no_grad()
+    def targets(self, batch: Batch) -> Batch:
+        """3D joints of the labels' bodies, where pose and neutral betas are known, in place of annotated 3D joints."""
+        neutral = batch["gender"] == GENDERS.index("neutral")
+        labelled = (batch["has_pose"] > 0) & (batch["has_betas"] > 0) & neutral
+        eye = torch.eye(3, device=labelled.device)
+        # Placeholders of unlabelled people may be NaN, which would spread through the skinning's matrix products.
+        global_orient = batch["global_orient"].where(labelled[:, None, None], eye)
+        body_pose = batch["body_pose"].where(labelled[:, None, None, None], eye)
+        betas = batch["betas"].where(labelled[:, None], 0.0)
+        joints = self.body.joints(global_orient, body_pose, betas)
+        return {
+            **batch,
+            "joints_3d": joints.where(labelled[:, None, None], batch["joints_3d"].float()),
+            "joints_3d_conf": torch.ones_like(batch["joints_3d_conf"]).where(
+                labelled[:, None], batch["joints_3d_conf"]
+            ),
+            "root_index": torch.full_like(batch["root_index"], _PELVIS).where(labelled, batch["root_index"]),
+        }

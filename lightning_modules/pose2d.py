@@ -1,0 +1,136 @@
+"""2D human pose estimation: the start that recipe 2 gives to an annotator's backbone.
+
+The network is Simple Baselines' [1] (a backbone, transposed convolutions, a 1x1 convolution), with its key names. The
+joints are read from the maps by their centre of mass [2], which is exact below the size of a cell: at crops of 48 px a
+map has 12 cells a side, too few for an arg max.
+
+[1] Xiao et al., Simple Baselines for Human Pose Estimation and Tracking, ECCV 2018.
+[2] Sun et al., Integral Human Pose Regression, ECCV 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from body_models.contracts import Batch
+from body_models.joint_sets import BODY_JOINT_INDEX, COCO17, MPII16
+from lightning_modules.backbones import ImageNormalization, load_backbone, make_backbone
+from lightning_modules.checkpoints import MIN_COVERAGE
+from lightning_modules.losses import TermSums, combine, masked_l1
+from lightning_modules.optimizers import adam_with_steps
+
+POSE2D_JOINTS = tuple(dict.fromkeys(name for name in (*COCO17.body, *MPII16.body) if name is not None))
+"""Body joints that the network finds: those of COCO and MPII, each once, in the order of its output."""
+
+_OUTPUT_STRIDE = 4
+_PCK_THRESHOLD = 0.05
+
+
+class PoseNet2DModule(pl.LightningModule):
+    """Finds :data:`POSE2D_JOINTS` on crops.
+
+    Args:
+        backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
+        input_size: side of the square crops in pixels.
+        deconv_channels: channels of the transposed convolutions (256 in [1]); None: 256, and 64 for backbones of
+            less than 512 channels.
+        backbone_weights: checkpoint to start the backbone from; not a hyperparameter.
+        min_coverage: least share of the backbone that ``backbone_weights`` must fill.
+        lr: Adam's learning rate.
+        lr_milestones: fractions of the training after which the rate falls.
+        lr_gamma: factor by which it falls.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        input_size: int = 256,
+        deconv_channels: int | None = None,
+        backbone_weights: str | Path | None = None,
+        min_coverage: float = MIN_COVERAGE,
+        lr: float = 1e-3,
+        lr_milestones: Sequence[float] = (0.7, 0.9),
+        lr_gamma: float = 0.1,
+    ) -> None:
+        super().__init__()
+        lr_milestones = [float(part) for part in lr_milestones]
+        self.save_hyperparameters(ignore=["backbone_weights", "min_coverage"])
+        self.input_size = input_size
+        self.normalize = ImageNormalization()
+        self.backbone = make_backbone(backbone)
+        if deconv_channels is None:
+            deconv_channels = 256 if self.backbone.out_channels >= 512 else 64
+        layers: list[nn.Module] = []
+        channels, stride = self.backbone.out_channels, self.backbone.stride
+        while stride > _OUTPUT_STRIDE:
+            layers += [
+                nn.ConvTranspose2d(channels, deconv_channels, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(deconv_channels),
+                nn.ReLU(inplace=True),
+            ]
+            channels, stride = deconv_channels, stride // 2
+        self.deconv_layers = nn.Sequential(*layers)
+        self.final_layer = nn.Conv2d(channels, len(POSE2D_JOINTS), 1)
+        index = torch.tensor([BODY_JOINT_INDEX[name] for name in POSE2D_JOINTS])
+        self.register_buffer("joint_index", index, persistent=False)
+        if backbone_weights is not None:
+            load_backbone(self.backbone, backbone_weights, min_coverage)
+
+    joint_index: Tensor
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, K, 2) crop pixels of the K joints in POSE2D_JOINTS."""
+        maps = self.final_layer(self.deconv_layers(self.backbone(self.normalize(batch["image"]))))
+        return soft_argmax(maps) * self.input_size
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, logged = combine({"joints_2d": self._error(batch, self(batch))}, {"joints_2d": 1.0})
+        self.log_dict({f"train/all/{name}": value for name, value in logged.items()}, batch_size=len(batch["id"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Mean L1 error, in crop sides, and the share of joints within 5 % of the crop's side."""
+        pred = self(batch)
+        error = self._error(batch, pred)
+        conf = batch["joints_2d_conf"][:, self.joint_index] > 0
+        distance = (pred - batch["joints_2d"][:, self.joint_index]).norm(dim=-1) / self.input_size
+        joints = error.count.sum().clamp(min=1)
+        self.log_dict(
+            {
+                "val/all/joints_2d": error.total.sum() / joints,
+                "val/all/pck": ((distance <= _PCK_THRESHOLD) & conf).sum() / conf.sum().clamp(min=1),
+            },
+            # Weighted by joints, so that the mean over batches is the mean over joints.
+            batch_size=int(joints),
+            sync_dist=True,
+        )
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """``{"id", "joints_2d"}``: (B, K, 2) crop pixels."""
+        return {"id": batch["id"], "joints_2d": self(batch)}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return adam_with_steps(self, self.hparams.lr, self.hparams.lr_milestones, self.hparams.lr_gamma)
+
+    def _error(self, batch: Batch, pred: Tensor) -> TermSums:
+        index = self.joint_index
+        target, conf = batch["joints_2d"][:, index], batch["joints_2d_conf"][:, index]
+        # A joint outside the crop has no place on the map; pulling it to the border would teach a lie.
+        inside = ((target >= 0) & (target <= self.input_size)).all(dim=-1)
+        return masked_l1(pred / self.input_size, target / self.input_size, conf * inside)
+
+
+def soft_argmax(maps: Tensor) -> Tensor:
+    """Centre of mass of each map's softmax, (B, K, h, w) -> (B, K, 2) x, y as fractions of the side, in fp32."""
+    maps = maps.float()
+    height, width = maps.shape[-2:]
+    weights = maps.flatten(2).softmax(dim=-1).unflatten(2, (height, width))
+    x = (torch.arange(width, device=maps.device) + 0.5) / width
+    y = (torch.arange(height, device=maps.device) + 0.5) / height
+    return torch.stack(((weights.sum(dim=2) * x).sum(-1), (weights.sum(dim=3) * y).sum(-1)), dim=-1)

@@ -1,0 +1,186 @@
+"""VPoser: a variational autoencoder of body poses [1], with the names and layout of its published v2 checkpoints.
+
+The decoder turns 32 numbers into 21 joint rotations that people can do. An annotator that regresses these numbers
+cannot leave the space of such poses; the decoder is frozen there, but stays in the graph.
+
+[1] Pavlakos et al., Expressive Body Capture: 3D Hands, Face, and Body from a Single Image, CVPR 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from smplx.lbs import batch_rigid_transform
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+from torch.nn import functional as F
+
+from body_models.contracts import LATENT_SIZE, NUM_BODY_ROTATIONS
+from body_models.rotations import axis_angle_to_matrix, geodesic_distance, sixd_to_matrix
+from body_models.smpl import BodyModel
+from lightning_modules.checkpoints import MIN_COVERAGE, Coverage, load_weights
+from lightning_modules.losses import TermSums, check_weights, combine
+from lightning_modules.optimizers import adam_with_steps
+
+NUM_PRIOR_JOINTS = 21
+"""SMPL joints 1 to 21; the hands, 22 and 23, are not part of the prior."""
+
+_PUBLISHED_PREFIXES = ("", "vp_model.", "prior.")
+
+
+class _GaussianLayer(nn.Module):
+    # "logvar" is VPoser's name for what a softplus turns into the standard deviation.
+    def __init__(self, in_features: int, size: int) -> None:
+        super().__init__()
+        self.mu = nn.Linear(in_features, size)
+        self.logvar = nn.Linear(in_features, size)
+
+    def forward(self, x: Tensor) -> Normal:
+        return Normal(self.mu(x), F.softplus(self.logvar(x)) + 1e-6, validate_args=False)
+
+
+class _RotationLayer(nn.Module):
+    # VPoser keeps the two columns interleaved (a 3x2 matrix in row order), unlike the rest of this project.
+    def forward(self, x: Tensor) -> Tensor:
+        return sixd_to_matrix(x.unflatten(-1, (-1, 3, 2)).transpose(-1, -2).flatten(-2))
+
+
+class PosePrior(nn.Module):
+    """VPoser v2.
+
+    Args:
+        width: neurons of the hidden layers.
+        latent_size: length of the code.
+    """
+
+    def __init__(self, width: int = 512, latent_size: int = LATENT_SIZE) -> None:
+        super().__init__()
+        features = NUM_PRIOR_JOINTS * 3
+        self.encoder_net = nn.Sequential(
+            nn.Flatten(),
+            nn.BatchNorm1d(features),
+            nn.Linear(features, width),
+            nn.LeakyReLU(),
+            nn.BatchNorm1d(width),
+            nn.Dropout(0.1),
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            _GaussianLayer(width, latent_size),
+        )
+        self.decoder_net = nn.Sequential(
+            nn.Linear(latent_size, width),
+            nn.LeakyReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(width, width),
+            nn.LeakyReLU(),
+            nn.Linear(width, NUM_PRIOR_JOINTS * 6),
+            _RotationLayer(),
+        )
+
+    def encode(self, pose: Tensor) -> Normal:
+        """Distribution of the code of poses (B, 21, 3), axis-angle in radians."""
+        return self.encoder_net(pose)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Rotations (B, 21, 3, 3) of joints 1 to 21 for codes (B, 32), in fp32 also under autocast."""
+        with torch.autocast(device_type=latent.device.type, enabled=False):
+            return self.decoder_net(latent.float())
+
+    def decode_body_pose(self, latent: Tensor) -> Tensor:
+        """SMPL's ``body_pose`` (B, 23, 3, 3) for codes (B, 32): the hands keep the rest pose."""
+        rotations = self.decode(latent)
+        hands = torch.eye(3, device=rotations.device).expand(
+            len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3
+        )
+        return torch.cat((rotations, hands), dim=1)
+
+
+def load_prior(prior: PosePrior, path: str | Path, min_coverage: float = MIN_COVERAGE) -> Coverage:
+    """Fill a prior from this project's own checkpoint or a published VPoser v2 file.
+
+    Raises:
+        CheckpointError: see :func:`lightning_modules.checkpoints.load_weights`.
+    """
+    return load_weights(prior, path, prefix=_PUBLISHED_PREFIXES, min_coverage=min_coverage)
+
+
+class PosePriorModule(pl.LightningModule):
+    """Trains a :class:`PosePrior` on poses (B, 21, 3), axis-angle in radians.
+
+    Args:
+        width: neurons of the hidden layers.
+        body_models: folder of body models, or "standin"; its joints weigh a wrong hip more than a wrong wrist.
+        losses: weights of the terms rotations (L1 of matrix entries), joints (L1, metres) and kl (nats per code).
+        lr: Adam's learning rate.
+        lr_milestones: fractions of the training after which the rate falls.
+        lr_gamma: factor by which it falls.
+    """
+
+    def __init__(
+        self,
+        width: int = 512,
+        body_models: str = "standin",
+        losses: Mapping[str, float] | None = None,
+        lr: float = 1e-3,
+        lr_milestones: Sequence[float] = (0.7, 0.9),
+        lr_gamma: float = 0.1,
+    ) -> None:
+        super().__init__()
+        defaults = {"rotations": 2.0, "joints": 4.0, "kl": 0.005}
+        losses = check_weights({**defaults, **(losses or {})}, defaults)
+        body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
+        self.save_hyperparameters()
+        self.loss_weights = losses
+        self.prior = PosePrior(width)
+        self.body = BodyModel(body_models)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Rotations (B, 21, 3, 3) for codes (B, 32)."""
+        return self.prior.decode(latent)
+
+    def training_step(self, pose: Tensor, batch_idx: int) -> Tensor:
+        code = self.prior.encode(pose)
+        terms, _ = self._terms(pose, code, code.rsample())
+        loss, logged = combine(terms, self.loss_weights)
+        self.log_dict({f"train/all/{name}": value for name, value in logged.items()}, batch_size=len(pose))
+        return loss
+
+    def validation_step(self, pose: Tensor, batch_idx: int) -> None:
+        """Held-out reconstruction by the mean code: joint error in mm, angle in degrees; and nats per code."""
+        code = self.prior.encode(pose)
+        terms, decoded = self._terms(pose, code, code.mean)
+        angle = torch.rad2deg(geodesic_distance(decoded, axis_angle_to_matrix(pose)))
+        error = (self._joints(decoded) - self._joints(axis_angle_to_matrix(pose))).norm(dim=-1) * 1000
+        metrics = {"mpjpe": error.mean(), "angle": angle.mean(), "kl": terms["kl"].total.mean()}
+        self.log_dict(
+            {f"val/all/{name}": value for name, value in metrics.items()}, batch_size=len(pose), sync_dist=True
+        )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return adam_with_steps(self, self.hparams.lr, self.hparams.lr_milestones, self.hparams.lr_gamma)
+
+    def _terms(self, pose: Tensor, code: Normal, latent: Tensor) -> tuple[dict[str, TermSums], Tensor]:
+        target, decoded = axis_angle_to_matrix(pose), self.prior.decode(latent)
+        one = torch.ones(len(pose), device=pose.device)
+        standard = Normal(torch.zeros_like(code.mean), torch.ones_like(code.mean), validate_args=False)
+        joint_error = (self._joints(decoded) - self._joints(target)).abs()
+        terms = {
+            "rotations": TermSums((decoded - target).abs().mean(dim=(1, 2, 3)), one),
+            "joints": TermSums(joint_error.mean(dim=(1, 2)), one),
+            "kl": TermSums(kl_divergence(code, standard).sum(dim=1), one),
+        }
+        return terms, decoded
+
+    def _joints(self, rotations: Tensor) -> Tensor:
+        # The skeleton alone, mean shape, root at rest: skinning would cost ten times as much and tell nothing more.
+        eye = torch.eye(3, device=rotations.device)
+        root = eye.expand(len(rotations), 1, 3, 3)
+        hands = eye.expand(len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3)
+        rest = self.body.joint_template.expand(len(rotations), -1, -1)
+        with torch.autocast(device_type=rotations.device.type, enabled=False):
+            joints, _ = batch_rigid_transform(torch.cat((root, rotations, hands), dim=1), rest, self.body.parents)
+        return joints
