@@ -1,3 +1,4 @@
+# ruff: noqa: RUF009 - option() is dataclasses.field() with help, and makes its own default factory.
 """Every setting of a run, with its type, default, limits and help: the schema that configuration is checked against.
 
 Plain dataclasses without OmegaConf, so that any part of the project can take them. Values that depend on ``size=``
@@ -36,7 +37,7 @@ def option(default: Any, help_text: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def sized(help_text: str, tiny: Any, default: Any, bench: Any, full: Any, **limits: Any) -> Any:
+def sized(tiny: Any, default: Any, bench: Any, full: Any, help_text: str, **limits: Any) -> Any:
     """A setting whose default depends on ``size=``; a value set in a file or on the command line wins over it."""
     sizes = {"tiny": tiny, "default": default, "bench": bench, "full": full}
     return option(default, help_text, sizes=sizes, **limits)
@@ -99,11 +100,10 @@ class World:
 class Model:
     """The annotator's network; pose2d shares its backbone."""
 
-    backbone: str = sized(
-        "Backbone of the annotator and of pose2d.", "slim", "slim", "slim", "resnet50",
+    backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the annotator and of pose2d.",
         choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     )  # fmt: skip
-    input_size: int = sized("Side of the square crops, pixels; for every network.", 48, 48, 48, 256, at_least=32)
+    input_size: int = sized(48, 48, 48, 256, "Side of the square crops, pixels; for every network.", at_least=32)
     min_coverage: float = option(
         0.9, "Share of the network that a file of weights must fill, by element.", at_least=0, at_most=1
     )
@@ -113,9 +113,9 @@ class Model:
 class Prior:
     """Stage prior: a variational pose prior of the VPoser type, trained on pose sequences."""
 
-    hidden: int = sized("Width of the hidden layers.", 64, 256, 256, 512, at_least=1)
-    steps: int = sized("Training steps.", 20, 1500, 4000, 60_000, at_least=1)
-    batch_size: int = sized("Poses per step and process.", 32, 256, 256, 512, at_least=1)
+    hidden: int = sized(64, 256, 256, 512, "Width of the hidden layers.", at_least=1)
+    steps: int = sized(20, 1500, 4000, 60_000, "Training steps.", at_least=1)
+    batch_size: int = sized(32, 256, 256, 512, "Poses per step and process.", at_least=1)
     lr: float = option(1e-3, "Learning rate of Adam.", above=0)
     kl_weight: float = option(5e-3, "Weight of the Kullback-Leibler term beside the reconstruction.", at_least=0)
 
@@ -124,8 +124,8 @@ class Prior:
 class Pose2D:
     """Stage pose2d: the 2D pose network whose backbone recipe.init=pose2d starts from."""
 
-    samples: int = sized("People seen in training.", 64, 40_000, 80_000, 6_000_000, at_least=1)
-    batch_size: int = sized("People per step and process.", 16, 64, 64, 64, at_least=1)
+    samples: int = sized(64, 40_000, 80_000, 6_000_000, "People seen in training.", at_least=1)
+    batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = option(1e-3, "Learning rate of Adam.", above=0)
 
 
@@ -154,9 +154,9 @@ class Annotate:
         0.5, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
         above=0, at_most=1,
     )  # fmt: skip
-    samples: int = sized("People seen in training.", 128, 96_000, 150_000, 4_000_000, at_least=1)
-    batch_size: int = sized("People per step and process.", 16, 64, 64, 48, at_least=1)
-    lr: float = sized("Learning rate of Adam.", 1e-3, 1e-3, 1e-3, 1e-4, above=0)
+    samples: int = sized(128, 96_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
+    batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
+    lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
     losses: AnnotateLosses = field(default_factory=AnnotateLosses)
 
@@ -187,14 +187,13 @@ class Downstream:
     """Stage downstream: train a mesh regressor on the pseudo-GTs, everything else fixed."""
 
     family: str = option("hmr", "Kind of regressor.", choices=("hmr",))
-    backbone: str = sized(
-        "Backbone of the regressor.", "slim", "slim", "slim", "resnet50",
+    backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the regressor.",
         choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     )  # fmt: skip
     labels: list[str] | None = option(None, "Label folders to train on; null takes this run's own.")
-    samples: int = sized("People seen in training.", 128, 48_000, 60_000, 4_000_000, at_least=1)
-    batch_size: int = sized("People per step and process.", 16, 64, 64, 64, at_least=1)
-    lr: float = sized("Learning rate of Adam.", 1e-3, 1e-3, 1e-3, 1e-4, above=0)
+    samples: int = sized(128, 48_000, 60_000, 4_000_000, "People seen in training.", at_least=1)
+    batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
+    lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
     losses: DownstreamLosses = field(default_factory=DownstreamLosses)
 
@@ -219,7 +218,7 @@ class Trainer:
         "32-true", "Arithmetic of the networks; the body model always runs in fp32.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )  # fmt: skip
-    num_workers: int = sized("Loader processes for each process.", 0, 2, 2, 8, at_least=0)
+    num_workers: int = sized(0, 2, 2, 8, "Loader processes for each process.", at_least=0)
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""The command line: options, exit codes, and what reaches the stages."""
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import experiments
+from experiments import run
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list:
+    """Calls that would have started stages."""
+    made: list = []
+    stages = types.ModuleType("experiments.stages")
+    stages.run = lambda settings, origins: made.append(("run", settings, origins))  # type: ignore[attr-defined]
+    stages.dry_run = lambda settings, origins: made.append(("dry", settings, origins))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "experiments.stages", stages)
+    monkeypatch.setattr(experiments, "stages", stages, raising=False)
+    return made
+
+
+def test_runs_and_dry_runs(calls: list) -> None:
+    assert run.main(["size=tiny"]) == 0
+    assert run.main(["--dry-run", "seed=3"]) == 0
+    assert [(kind, settings.size, settings.seed) for kind, settings, _ in calls] == [
+        ("run", "tiny", 0),
+        ("dry", "default", 3),
+    ]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h", "--list", "--print-config"])
+def test_options_that_only_print(option: str, calls: list, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main([option]) == 0
+    printed = capsys.readouterr()
+    assert {"--list": "coco_mini", "--print-config": "# runs: none, three"}.get(option, "annotate.lr") in printed.out
+    assert not printed.err and not calls
+
+
+def test_wrong_settings_exit_with_2_and_a_line_each(calls: list, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["annotate.smaples=3", "size=larg", "--dryrun", "--annotate.lr=3"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.startswith("error: argument ") for line in lines)
+    assert any(line.endswith("the nearest is --dry-run") for line in lines)
+    assert any(line.endswith("the nearest is annotate.lr=3") for line in lines)
+    assert not calls
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(ValueError, match=r"annotate\.samples"):
+        run.main(["annotate.smaples=3", "--debug"])
+
+
+def test_own_errors_are_one_line_and_bugs_are_not_hidden(
+    calls: list, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("no such file")
+
+    def bug(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(sys.modules["experiments.stages"], "run", missing)
+    assert run.main([]) == 1
+    assert capsys.readouterr().err == "error: no such file\n"
+    with pytest.raises(FileNotFoundError):
+        run.main(["--debug"])
+    monkeypatch.setattr(sys.modules["experiments.stages"], "run", bug)
+    with pytest.raises(ValueError, match="a bug"):
+        run.main([])
+
+
+def test_several_devices_start_torchrun(calls: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments import processes
+
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    started: list = []
+    monkeypatch.setattr(processes, "relaunch", lambda *arguments: started.append(arguments) or 5)
+    assert run.main(["trainer.devices=2"]) == 5
+    assert started == [("experiments.run", ["trainer.devices=2"], 2)] and not calls
+
+
+def test_packages_are_this_projects_own(tmp_path: Path) -> None:
+    assert run.foreign_packages() == []
+    problems = run.foreign_packages(tmp_path)
+    assert len(problems) == len(run.PACKAGES) and "callbacks" in problems[3] and str(tmp_path) in problems[3]
+
+
+def test_foreign_package_stops_the_command(tmp_path: Path) -> None:
+    (tmp_path / "callbacks").mkdir()
+    (tmp_path / "callbacks" / "__init__.py").write_text("")
+    root = Path(run.__file__).parent.parent
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(root)!r}]; from experiments.run import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}sys.exit(main(['--list']))"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: package callbacks") and len(done.stderr.splitlines()) == 1
+
+
+def test_help_starts_nothing_heavy() -> None:
+    code = (
+        "import sys; from experiments.run import main; main(['--help']); "
+        "heavy = {'torch', 'cv2', 'wandb', 'matplotlib'} & sys.modules.keys(); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    root = Path(run.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_environment_is_set_before_heavy_imports() -> None:
+    assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1" and os.environ["WANDB_ERROR_REPORTING"] == "false"
