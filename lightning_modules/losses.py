@@ -25,11 +25,11 @@ class TermSums(NamedTuple):
 
     Attributes:
         total: (B,) sum over each sample's valid elements.
-        count: (B,) how many these are (or the sum of their confidences).
+        valid: (B,) how many these are (or the sum of their confidences).
     """
 
     total: Tensor
-    count: Tensor
+    valid: Tensor
 
 
 def masked_l1(pred: Tensor, target: Tensor, mask: Tensor) -> TermSums:
@@ -134,7 +134,7 @@ def combine(
         detached, equal on every process.
     """
     totals = torch.stack([term.total.sum() for term in terms.values()])
-    counts = torch.stack([term.count.sum() for term in terms.values()])
+    counts = torch.stack([term.valid.sum() for term in terms.values()])
     # One message a step for all terms, and the logged values come along: they need no reduction of their own.
     sums = torch.cat((totals.detach(), counts.detach()))
     world = 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, crop_focal, depth_scale, project
@@ -148,9 +149,11 @@ class MeshModule(pl.LightningModule):
         """``{"id", "source", "prediction"}``: ids and sources as in the batch, and a :class:`Prediction`."""
         return {"id": batch["id"], "source": batch["source"], "prediction": self(batch)}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.hparams
-        return adam_with_steps(self, settings.lr, settings.lr_milestones, settings.lr_gamma, settings.weight_decay)
+        return adam_with_steps(
+            self, settings["lr"], settings["lr_milestones"], settings["lr_gamma"], settings["weight_decay"]
+        )
 
     def _camera_start(self) -> Tensor:
         # A standing adult whose pelvis is at the centre of a crop with the usual margin.

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from body_models.contracts import Batch
@@ -100,7 +101,7 @@ class PoseNet2DModule(pl.LightningModule):
         error = self._error(batch, pred)
         conf = batch["joints_2d_conf"][:, self.joint_index] > 0
         distance = (pred - batch["joints_2d"][:, self.joint_index]).norm(dim=-1) / self.input_size
-        joints = error.count.sum().clamp(min=1)
+        joints = error.valid.sum().clamp(min=1)
         self.log_dict(
             {
                 "val/all/joints_2d": error.total.sum() / joints,
@@ -115,8 +116,9 @@ class PoseNet2DModule(pl.LightningModule):
         """``{"id", "joints_2d"}``: (B, K, 2) crop pixels."""
         return {"id": batch["id"], "joints_2d": self(batch)}
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        return adam_with_steps(self, self.hparams.lr, self.hparams.lr_milestones, self.hparams.lr_gamma)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        names = ("lr", "lr_milestones", "lr_gamma")
+        return adam_with_steps(self, **{name: self.hparams[name] for name in names})
 
     def _error(self, batch: Batch, pred: Tensor) -> TermSums:
         index = self.joint_index

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from smplx.lbs import batch_rigid_transform
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
@@ -160,8 +160,9 @@ class PosePriorModule(pl.LightningModule):
             {f"val/all/{name}": value for name, value in metrics.items()}, batch_size=len(pose), sync_dist=True
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        return adam_with_steps(self, self.hparams.lr, self.hparams.lr_milestones, self.hparams.lr_gamma)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        names = ("lr", "lr_milestones", "lr_gamma")
+        return adam_with_steps(self, **{name: self.hparams[name] for name in names})
 
     def _terms(self, pose: Tensor, code: Normal, latent: Tensor) -> tuple[dict[str, TermSums], Tensor]:
         target, decoded = axis_angle_to_matrix(pose), self.prior.decode(latent)

@@ -14,7 +14,7 @@ def test_masked_l1_agrees_with_numpy() -> None:
     conf = rng.uniform(size=(5, 7)) * (rng.uniform(size=(5, 7)) > 0.4)
     sums = masked_l1(torch.from_numpy(pred), torch.from_numpy(target), torch.from_numpy(conf))
     np.testing.assert_allclose(sums.total, (np.abs(pred - target).mean(-1) * conf).sum(1))
-    np.testing.assert_allclose(sums.count, conf.sum(1))
+    np.testing.assert_allclose(sums.valid, conf.sum(1))
 
 
 def test_terms_agree_with_numpy(make_batch) -> None:
@@ -32,17 +32,17 @@ def test_terms_agree_with_numpy(make_batch) -> None:
 
     error_2d = np.abs(numpy(prediction.joints_2d) - numpy(batch["joints_2d"]))[:, :5] / 48
     np.testing.assert_allclose(numpy(values["joints_2d"].total), error_2d.mean(-1).sum(-1), rtol=1e-4)
-    assert values["joints_2d"].count.tolist() == [5] * 4
+    assert values["joints_2d"].valid.tolist() == [5] * 4
     for person, root in enumerate([0, 1, None, 45]):
         if root is None:
-            assert values["joints_3d"].total[person] == values["joints_3d"].count[person] == 0
+            assert values["joints_3d"].total[person] == values["joints_3d"].valid[person] == 0
             continue
         pred, target = numpy(prediction.joints_3d)[person], numpy(batch["joints_3d"])[person]
         error = np.abs((pred - pred[root]) - (target - target[root])).mean(-1).sum()
         assert values["joints_3d"].total[person].item() == pytest.approx(error, rel=1e-4)
-    assert values["smpl_betas"].count.tolist() == [1, 0, 1, 0]
-    assert values["latent_l2"].count.sum() == 0
-    assert values["smpl_pose"].count.tolist() == [24] * 4
+    assert values["smpl_betas"].valid.tolist() == [1, 0, 1, 0]
+    assert values["latent_l2"].valid.sum() == 0
+    assert values["smpl_pose"].valid.tolist() == [24] * 4
 
 
 def test_nan_that_stands_for_unknown_reaches_neither_loss_nor_gradient(make_batch) -> None:

@@ -43,7 +43,7 @@ def test_joints_outside_the_crop_do_not_pull(make_batch) -> None:
     module = PoseNet2DModule("slim", 48).eval()
     batch["joints_2d"] = batch["joints_2d"] + 100
     error = module._error(batch, module(batch))
-    assert error.count.sum() == 0
+    assert error.valid.sum() == 0
 
 
 def test_output_has_a_quarter_of_the_input_for_any_backbone() -> None:
