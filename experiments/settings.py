@@ -133,13 +133,12 @@ class Pose2D:
 class AnnotateLosses:
     """Weights of the annotator's loss terms; 0 leaves a term out."""
 
-    joints_2d: float = option(1.0, "L1 on projected joints, in crop widths.", at_least=0)
-    joints_3d: float = option(1.0, "L1 on root-relative joints, metres, where known.", at_least=0)
-    global_orient: float = option(1.0, "L1 on the root's rotation matrix, where known.", at_least=0)
-    body_pose: float = option(1.0, "L1 on the joints' rotation matrices, where known.", at_least=0)
-    betas: float = option(0.1, "L1 on the shape, where known.", at_least=0)
-    latent_l2: float = option(1e-3, "L2 on the pose prior's code.", at_least=0)
-    betas_l2: float = option(1e-3, "L2 on the shape.", at_least=0)
+    joints_2d: float = option(10.0, "L1 on projected joints, in crop widths.", at_least=0)
+    joints_3d: float = option(10.0, "L1 on root-relative joints, metres, where known.", at_least=0)
+    smpl_pose: float = option(1.0, "L1 on rotation matrices, root included, where known.", at_least=0)
+    smpl_betas: float = option(0.1, "L1 on the shape, where known.", at_least=0)
+    latent_l2: float = option(0.001, "L2 on the pose prior's code.", at_least=0)
+    betas_l2: float = option(0.005, "L2 on the shape.", at_least=0)
 
 
 @dataclass
@@ -175,11 +174,11 @@ class Dump:
 class DownstreamLosses:
     """Weights of the downstream regressor's loss terms; 0 leaves a term out."""
 
-    joints_2d: float = option(1.0, "L1 on projected joints, in crop widths.", at_least=0)
-    joints_3d: float = option(1.0, "L1 on the pseudo-GT's root-relative joints, metres.", at_least=0)
-    global_orient: float = option(1.0, "L1 on the root's rotation matrix.", at_least=0)
-    body_pose: float = option(1.0, "L1 on the joints' rotation matrices.", at_least=0)
-    betas: float = option(0.1, "L1 on the shape.", at_least=0)
+    joints_2d: float = option(10.0, "L1 on projected joints, in crop widths.", at_least=0)
+    joints_3d: float = option(10.0, "L1 on the pseudo-GT's root-relative joints, metres.", at_least=0)
+    smpl_pose: float = option(1.0, "L1 on rotation matrices, root included.", at_least=0)
+    smpl_betas: float = option(0.1, "L1 on the shape.", at_least=0)
+    betas_l2: float = option(0.001, "L2 on the shape.", at_least=0)
 
 
 @dataclass
