@@ -86,6 +86,7 @@ def config_text(settings: Settings, origins: Mapping[str, str] | None = None) ->
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, list | dict) or value is None:
-        return json.dumps(value).replace('"', "")
-    return f"{value:,}".replace(",", "_") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    """A value as it may be typed behind ``key=``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:_}"
+    return json.dumps(value).replace('"', "") or "empty"
