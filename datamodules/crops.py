@@ -1,0 +1,244 @@
+"""From an image and a box to the network's input: decoding, warping, augmentation, and the cache of small crops.
+
+A crop is a pure function of (person, seed): the same for any number of workers and ranks. Everything here is NumPy
+and OpenCV; no tensor is made before the batch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+# Before the import: albumentations looks for updates over the network otherwise.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from body_models.camera import crop_affine, process_box
+from datamodules.columns import map_array, write_folder
+from datamodules.files import ImageError
+from datamodules.people import PeopleTable
+
+# Workers are processes already; OpenCV's own threads would only fight with them.
+cv2.setNumThreads(0)
+
+_REDUCED_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_CACHE_VERSION = 1
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# Some cameras pad their files after the end marker.
+_JPEG_PADDING = 4096
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes to a crop; the defaults are those of the annotator's published training code.
+
+    Attributes:
+        scale: the crop shows up to this share more or less of the surroundings.
+        rotation_deg: largest angle in degrees.
+        rotation_probability: share of crops that are turned at all.
+        colour: each colour channel is multiplied by 1 - colour to 1 + colour.
+        flip_probability: share of crops that are mirrored.
+    """
+
+    scale: float = 0.25
+    rotation_deg: float = 30.0
+    rotation_probability: float = 0.6
+    colour: float = 0.2
+    flip_probability: float = 0.5
+
+    @property
+    def reach(self) -> float:
+        """How many times as wide as the plain crop the surroundings are that a changed one can show."""
+        angle = math.radians(min(self.rotation_deg, 45.0))
+        return (1 + self.scale) * (math.cos(angle) + math.sin(angle))
+
+
+NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+class Change(NamedTuple):
+    """One draw of the geometric augmentation."""
+
+    scale: float = 1.0
+    rotation_deg: float = 0.0
+    flip: bool = False
+
+
+def draw_change(augmentation: Augmentation, seed: int) -> Change:
+    """The geometric change for a seed; always draws the same number of values, so that settings do not shift others."""
+    scale, angle, turn, flip = np.random.default_rng(seed).random(4)
+    rotation = (2 * angle - 1) * augmentation.rotation_deg if turn < augmentation.rotation_probability else 0.0
+    return Change(1 + (2 * scale - 1) * augmentation.scale, rotation, bool(flip < augmentation.flip_probability))
+
+
+class ColourChange:
+    """Multiplies each colour channel by a random factor that depends on the seed alone."""
+
+    def __init__(self, colour: float) -> None:
+        factors = (1 - colour, 1 + colour)
+        self._pipeline = A.Compose([A.MultiplicativeNoise(factors, per_channel=True, p=1.0)]) if colour else None
+
+    def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        if self._pipeline is None:
+            return image
+        # albumentations 2.0.8 draws the same values in every worker, unless it is seeded for each sample.
+        self._pipeline.set_random_seed(seed)
+        return self._pipeline(image=image)["image"]
+
+
+def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1) -> NDArray[np.uint8]:
+    """Decode an image in the pixel grid that annotations refer to (EXIF orientation is ignored).
+
+    Args:
+        path: of the file; any bytes that the file system knows.
+        size: width, height in pixels that the annotation expects.
+        reduction: 1, 2, 4 or 8: decode at that fraction of the size, averaging pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: missing, truncated, not an image, or of another size.
+    """
+    shown = os.fsdecode(path)
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        msg = f"image {shown} cannot be read ({error.strerror})"
+        raise ImageError(msg) from error
+    # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
+    if data[:2].tobytes() == _JPEG_START and _JPEG_END not in data[-_JPEG_PADDING:].tobytes():
+        msg = f"image {shown} is truncated; get it again"
+        raise ImageError(msg)
+    flags = _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(data, flags) if len(data) else None
+    if image is None:
+        msg = f"image {shown} does not decode; get it again"
+        raise ImageError(msg)
+    expected = tuple(-(-int(side) // reduction) for side in size)
+    if image.shape[1::-1] != expected:
+        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
+        raise ImageError(msg)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def choose_reduction(affine: NDArray) -> int:
+    """Largest reduction (1, 2, 4, 8) that still has at least one decoded pixel for each pixel of the crop."""
+    shrink = 1 / math.sqrt(abs(affine[0, 0] * affine[1, 1] - affine[0, 1] * affine[1, 0]))
+    return next(reduction for reduction in (8, 4, 2, 1) if shrink >= reduction or reduction == 1)
+
+
+def warp(image: NDArray[np.uint8], affine: NDArray, size: int, reduction: int = 1) -> NDArray[np.uint8]:
+    """Crop (size, size, 3) of an image by an affine from original pixels to crop pixels.
+
+    Where the crop has far fewer pixels than the image, several samples are taken for each and averaged.
+
+    Args:
+        image: (H, W, 3), decoded at 1 / ``reduction`` of the original size.
+        affine: (2, 3) original pixels to crop pixels.
+        size: side of the crop.
+        reduction: of the image.
+    """
+    linear, offset = affine[:, :2], affine[:, 2]
+    if reduction > 1:
+        # A reduced pixel i is the mean of the original pixels r i to r i + r - 1.
+        linear, offset = linear * reduction, offset + linear.sum(axis=1) * ((reduction - 1) / 2)
+    shrink = 1 / math.sqrt(abs(linear[0, 0] * linear[1, 1] - linear[0, 1] * linear[1, 0]))
+    samples = max(1, round(shrink))
+    if samples > 1:
+        # The mean of the samples s j to s j + s - 1 stands for crop pixel j.
+        linear, offset = linear * samples, offset * samples + (samples - 1) / 2
+    matrix = np.column_stack((linear, offset))
+    crop = cv2.warpAffine(image, matrix, (size * samples, size * samples), flags=cv2.INTER_LINEAR)
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if samples > 1 else crop
+
+
+class CropCache:
+    """Decoded square crops with margin of all people of a table, in one file that all workers map.
+
+    For small inputs decoding costs many times what the network does; the cache pays it once. It has a pixel for each
+    pixel of the plain crop, on the same grid, so a crop that is not augmented is cut out as it is. Views of a table,
+    and the same people with labels, share one cache.
+
+    Args:
+        table: the people.
+        input_size: side of the crops that will be taken from it.
+        reach: :attr:`Augmentation.reach` of the augmentation they will get.
+        cache_dir: folder for caches.
+        num_workers: threads that build it.
+    """
+
+    def __init__(
+        self, table: PeopleTable, input_size: int, reach: float, cache_dir: str = "cache", num_workers: int = 2
+    ) -> None:
+        self._arguments = (table, input_size, reach, cache_dir)
+        self._side = input_size + 2 * math.ceil(input_size * (reach - 1) / 2)
+        self._scale = self._side / input_size
+        folder = Path(cache_dir) / f"{table.origin}-crops-{input_size}-{self._side}-v{_CACHE_VERSION}"
+        if not folder.is_dir():
+            write_folder(folder, lambda temporary: self._build(temporary, table, num_workers))
+        self.crops = map_array(folder / "crops.npy")
+        self.affines = map_array(folder / "affines.npy")
+
+    def __reduce__(self) -> tuple:
+        return CropCache, self._arguments
+
+    def crop(self, row: int, affine: NDArray, size: int) -> NDArray[np.uint8]:
+        """The crop (size, size, 3) of the person in a row of the table, by an affine from image pixels."""
+        stretch, offset = self.affines[row, 0, 0], self.affines[row, :, 2]
+        # The affine after the inverse of the cached one, whose linear part is a multiple of the identity.
+        linear = affine[:, :2] / stretch
+        return warp(self.crops[row], np.column_stack((linear, affine[:, 2] - linear @ offset)), size)
+
+    def _build(self, folder: Path, table: PeopleTable, num_workers: int) -> None:
+        # All rows, also those that this view leaves out, so that every view finds its own.
+        boxes, sizes, images = (table.columns[name] for name in ("box", "image_size", "image"))
+        square = (self._side, self._side)
+        affines = np.array(
+            [
+                crop_affine(process_box(box, (size[0], size[1])), square, self._scale)
+                for box, size in zip(boxes, sizes, strict=True)
+            ]
+        )
+        shape = (len(boxes), self._side, self._side, 3)
+        crops = np.lib.format.open_memmap(folder / "crops.npy", mode="w+", dtype=np.uint8, shape=shape)
+        order = np.argsort(images, kind="stable")
+        groups = np.split(order, np.flatnonzero(images[order][1:] != images[order][:-1]) + 1)
+        root = os.fsencode(table.image_root)
+
+        def fill(group: NDArray) -> str | None:
+            # One decode for all people of an image, fine enough for the one that fills the least of it.
+            reduction = min(choose_reduction(affines[row]) for row in group)
+            try:
+                image = read_image(os.path.join(root, images[group[0]]), sizes[group[0]], reduction)
+            except ImageError as error:
+                return str(error)
+            for row in group:
+                crops[row] = warp(image, affines[row], self._side, reduction)
+            return None
+
+        # OpenCV decodes and warps without the interpreter's lock, so threads are enough.
+        with ThreadPoolExecutor(max(1, num_workers)) as pool, Progress(transient=True) as progress:
+            results = progress.track(pool.map(fill, groups), len(groups), description=f"crops of {table.name}")
+            errors = [error for error in results if error]
+        if errors:
+            shown = "\n".join(f"  {error}" for error in errors[:20])
+            msg = f"{len(errors)} of {len(groups)} images of {table.name} are unusable:\n{shown}"
+            raise ImageError(msg)
+        crops.flush()
+        np.save(folder / "affines.npy", affines)

@@ -1,0 +1,182 @@
+"""People as the samples of a Batch: the torch datasets that the DataModules load from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch.utils.data import Dataset
+
+from body_models.camera import apply_affine, crop_affine, process_box
+from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS
+from body_models.joint_sets import BODY_JOINTS, NUM_BODY_JOINTS, SMPL_JOINTS, mirror_permutation
+from datamodules.crops import (
+    NO_AUGMENTATION,
+    Augmentation,
+    Change,
+    ColourChange,
+    CropCache,
+    choose_reduction,
+    draw_change,
+    read_image,
+    warp,
+)
+from datamodules.people import PeopleTable
+
+_MIRROR_JOINTS = mirror_permutation(BODY_JOINTS)
+_MIRROR_SMPL = mirror_permutation(SMPL_JOINTS)
+# diag(-1, 1, 1) R diag(-1, 1, 1), element by element.
+_MIRROR_SIGNS = np.outer([-1, 1, 1], [-1, 1, 1])
+_IDENTITY_POSE = np.tile(np.eye(3, dtype=np.float32), (1 + NUM_BODY_ROTATIONS, 1, 1))
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+class PeopleDataset(Dataset):
+    """The people of a table as samples with the keys of :class:`body_models.contracts.Batch`.
+
+    ``dataset[index]`` is the plain crop; ``dataset[index, seed]`` an augmented one, a pure function of both.
+
+    Args:
+        table: the people.
+        source: name of the source, for ``Batch["source"]``.
+        input_size: side of the square crops in pixels.
+        augmentation: ranges of the random changes.
+        crops: cached crops of this table, or None to decode the images each time.
+    """
+
+    def __init__(
+        self,
+        table: PeopleTable,
+        source: str,
+        input_size: int,
+        augmentation: Augmentation = NO_AUGMENTATION,
+        crops: CropCache | None = None,
+    ) -> None:
+        self.table, self.source, self.input_size = table, source, input_size
+        self.augmentation, self.crops = augmentation, crops
+        self._colour = ColourChange(augmentation.colour)
+        mapped = table.joint_set.body_index
+        self._from, self._to = np.flatnonzero(mapped >= 0), mapped[mapped >= 0]
+        self._root_index = table.joint_set.root_body_index
+        self._root = os.fsencode(table.image_root)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, key: int | tuple[int, int | None]) -> dict[str, Any]:
+        index, seed = key if isinstance(key, tuple) else (key, None)
+        columns, row = self.table.columns, self.table.rows[index]
+        change = Change() if seed is None else draw_change(self.augmentation, seed)
+        size = columns["image_size"][row]
+        box = process_box(columns["box"][row], (size[0], size[1]))
+        affine = crop_affine(box, (self.input_size, self.input_size), *change)
+        image = self._crop(row, affine)
+        if seed is not None:
+            image = self._colour(image, seed)
+        return {
+            "id": columns["id"][row].decode(),
+            "source": self.source,
+            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
+            "box": box.astype(np.float32),
+            "image_size": size.astype(np.float32),
+            "affine": affine.astype(np.float32),
+            **self._joints(row, affine, change),
+            **self._body(row, change),
+            **self._camera(row),
+        }
+
+    def _crop(self, row: int, affine: NDArray) -> NDArray[np.uint8]:
+        if self.crops is not None:
+            return self.crops.crop(row, affine, self.input_size)
+        columns = self.table.columns
+        reduction = choose_reduction(affine)
+        path = os.path.join(self._root, columns["image"][row])
+        return warp(read_image(path, columns["image_size"][row], reduction), affine, self.input_size, reduction)
+
+    def _joints(self, row: int, affine: NDArray, change: Change) -> dict[str, Any]:
+        joints_2d, conf_2d = np.zeros((NUM_BODY_JOINTS, 2), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
+        joints_3d, conf_3d = np.zeros((NUM_BODY_JOINTS, 3), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
+        known = self.table.columns["joints_2d"][row][self._from]
+        conf_2d[self._to] = known[:, 2]
+        # Unlabelled joints stay at zero instead of at the image's corner, wherever the crop is.
+        joints_2d[self._to] = apply_affine(affine, known[:, :2]) * (known[:, 2:] > 0)
+        if "joints_3d" in self.table.columns:
+            known = self.table.columns["joints_3d"][row][self._from]
+            joints_3d[self._to] = known[:, :3] @ _about_z(change.rotation_deg).T
+            conf_3d[self._to] = known[:, 3]
+        if change.flip:
+            joints_2d, conf_2d = joints_2d[_MIRROR_JOINTS], conf_2d[_MIRROR_JOINTS]
+            joints_3d, conf_3d = joints_3d[_MIRROR_JOINTS], conf_3d[_MIRROR_JOINTS]
+            joints_3d[:, 0] *= -1
+        return {
+            "joints_2d": joints_2d,
+            "joints_2d_conf": conf_2d,
+            "joints_3d": joints_3d,
+            "joints_3d_conf": conf_3d,
+            "root_index": self._root_index,
+        }
+
+    def _body(self, row: int, change: Change) -> dict[str, Any]:
+        columns = self.table.columns
+        has_pose, has_betas = "global_orient" in columns, "betas" in columns
+        rotations = _IDENTITY_POSE
+        if has_pose:
+            pose = np.concatenate((columns["global_orient"][row], columns["body_pose"][row])).reshape(-1, 3)
+            rotations = Rotation.from_rotvec(pose).as_matrix()
+            rotations[0] = _about_z(change.rotation_deg) @ rotations[0]
+            if change.flip:
+                rotations = rotations[_MIRROR_SMPL] * _MIRROR_SIGNS
+            rotations = rotations.astype(np.float32)
+        return {
+            "global_orient": rotations[0],
+            "body_pose": rotations[1:],
+            "betas": columns["betas"][row] if has_betas else np.zeros(NUM_BETAS, np.float32),
+            "transl": columns["transl"][row] if has_pose else np.zeros(3, np.float32),
+            "has_pose": _ONE if has_pose else _ZERO,
+            "has_betas": _ONE if has_betas else _ZERO,
+            "gender": int(columns["gender"][row]) if "gender" in columns else 0,
+        }
+
+    def _camera(self, row: int) -> dict[str, Any]:
+        columns = self.table.columns
+        if "focal" not in columns:
+            return {"focal": np.ones(2, np.float32), "princpt": np.zeros(2, np.float32), "has_camera": _ZERO}
+        return {"focal": columns["focal"][row], "princpt": columns["princpt"][row], "has_camera": _ONE}
+
+
+class JoinedDataset(Dataset):
+    """Several datasets one after the other, indexed like one, with or without a seed."""
+
+    def __init__(self, datasets: Sequence[PeopleDataset]) -> None:
+        self.datasets = list(datasets)
+        self._ends = np.cumsum([len(dataset) for dataset in self.datasets])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, key: int | tuple[int, int | None]) -> dict[str, Any]:
+        index, seed = key if isinstance(key, tuple) else (key, None)
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        dataset = self.datasets[number]
+        return dataset[index - int(self._ends[number]) + len(dataset), seed]
+
+
+def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A Batch of samples; what torch's default does, without a tensor for each value of each sample."""
+    batch: dict[str, Any] = {}
+    for key, first in samples[0].items():
+        values = [sample[key] for sample in samples]
+        batch[key] = values if isinstance(first, str) else torch.from_numpy(np.stack(values))
+    return batch
+
+
+def _about_z(angle_deg: float) -> NDArray[np.float64]:
+    """Turns x towards y, as the crop is turned; the NumPy twin of rotations.rotation_about_z."""
+    angle = np.deg2rad(angle_deg)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])

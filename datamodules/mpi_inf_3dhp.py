@@ -1,0 +1,32 @@
+"""MPIINF3DHPDataModule: views of MPI-INF-3DHP's studio, 2D and 3D joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datamodules.people_module import PeopleDataModule
+from datamodules.sources.mpi_inf_3dhp import CAMERAS
+
+
+class MPIINF3DHPDataModule(PeopleDataModule):
+    """Trains on and predicts the views of the training set.
+
+    Args:
+        root: folder with S1, S2, ...
+        variant: ``annot3`` or ``univ_annot3``.
+        cameras: numbers of the cameras to use.
+        frame_step: use every n-th frame.
+        **settings: of :class:`datamodules.people_module.PeopleDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        variant: str = "annot3",
+        cameras: Sequence[int] = CAMERAS,
+        frame_step: int = 1,
+        **settings: Any,
+    ) -> None:
+        source = {"kind": "mpi_inf_3dhp", "root": root, "variant": variant, "cameras": list(cameras)}
+        super().__init__({"mpi_inf_3dhp": {**source, "frame_step": frame_step}}, **settings)

@@ -1,0 +1,231 @@
+"""PeopleTable: what every source becomes, one row a person, in original pixels, with a stable id.
+
+================== ============ =====================================================================
+column             shape        content
+================== ============ =====================================================================
+id                 bytes        ``dataset/split/key``, UTF-8
+image              bytes        path below ``image_root``
+image_size         (2,)         width, height in pixels
+box                (4,)         x, y, w, h in pixels, as annotated (crops widen it)
+joints_2d          (K, 3)       x, y in pixels and confidence, joints of the table's joint set
+joints_3d          (K, 4)       metres, axes of the original camera, and confidence
+focal, princpt     (2,)         pixels, camera of the original image
+camera_rotation    (3, 3)       world to camera
+camera_translation (3,)         metres, world to camera
+global_orient      (3,)         axis-angle, camera axes
+body_pose          (69,)        axis-angle
+betas              (10,)        shape of the body of ``gender``
+transl             (3,)         metres, camera frame
+gender             int          index into contracts.GENDERS
+sequence           bytes        name of the video or take
+frame              int          number within it
+person             int          number of the person within the sequence
+camera             int          number of the camera, where several film the same
+================== ============ =====================================================================
+
+The first five are in every table; a source has the others or not, for all its people. A source may add columns of
+its own, which its named filters read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from body_models.camera import BoxError, process_box
+from body_models.joint_sets import JOINT_SETS, JointSet
+from datamodules.columns import Arrays, open_columns
+from datamodules.files import AnnotationError, missing_files
+
+_TYPES: dict[str, tuple[tuple[int, ...], type]] = {
+    "image_size": ((2,), np.int32),
+    "box": ((4,), np.float32),
+    "joints_2d": ((-1, 3), np.float32),
+    "joints_3d": ((-1, 4), np.float32),
+    "focal": ((2,), np.float32),
+    "princpt": ((2,), np.float32),
+    "camera_rotation": ((3, 3), np.float32),
+    "camera_translation": ((3,), np.float32),
+    "global_orient": ((3,), np.float32),
+    "body_pose": ((69,), np.float32),
+    "betas": ((10,), np.float32),
+    "transl": ((3,), np.float32),
+    "gender": ((), np.uint8),
+    "frame": ((), np.int32),
+    "person": ((), np.int32),
+    "camera": ((), np.int32),
+}
+
+
+class PeopleTable:
+    """Read-only rows of people over columns on disk; selecting rows copies nothing but row numbers.
+
+    Args:
+        folder: made by :func:`datamodules.columns.build_or_open`.
+        rows: (N,) row numbers that this view shows, in order; all if None.
+        left_out: people that this view leaves out, by reason.
+
+    Attributes:
+        name: ``dataset-split``.
+        joint_set: the :class:`JointSet` of ``joints_2d`` and ``joints_3d``.
+        image_root: folder that image paths start from.
+        origin: name of the table whose people, boxes and images these are, row by row; its own, unless labels were
+            attached. Caches of crops are shared by it.
+        read_dropped: people that the reader dropped, by reason.
+        left_out: people that this view leaves out, by reason.
+    """
+
+    def __init__(self, folder: str | Path, rows: NDArray | None = None, left_out: dict[str, int] | None = None) -> None:
+        self.folder = Path(folder)
+        self.columns, meta = open_columns(self.folder)
+        self.name: str = meta["name"]
+        self.joint_set: JointSet = JOINT_SETS[meta["joint_set"]]
+        self.image_root: str = meta["image_root"]
+        self.origin: str = meta.get("origin", self.folder.name)
+        self.read_dropped: dict[str, int] = meta["dropped"]
+        self.left_out = dict(left_out or {})
+        self.rows = np.arange(len(self.columns["id"])) if rows is None else rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers that are spawned map the same files, instead of getting the columns through a pipe.
+        return PeopleTable, (self.folder, self.rows, self.left_out)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """People of the files that are not in this view, by reason."""
+        return {**self.read_dropped, **self.left_out}
+
+    def has(self, column: str) -> bool:
+        """Whether the source knows this column."""
+        return column in self.columns
+
+    def column(self, name: str) -> NDArray:
+        """(N, ...) copy of one column for the rows of this view."""
+        return self.columns[name][self.rows]
+
+    def ids(self) -> list[str]:
+        """Ids of the people, in order."""
+        return [value.decode() for value in self.column("id").tolist()]
+
+    def select(self, keep: NDArray, reason: str | None = None) -> PeopleTable:
+        """View of some rows.
+
+        Args:
+            keep: (N,) bool mask, or row numbers within this view.
+            reason: the name under which the rows left out are counted.
+        """
+        rows = self.rows[keep]
+        left_out = dict(self.left_out)
+        if reason is not None and len(rows) < len(self.rows):
+            left_out[reason] = left_out.get(reason, 0) + len(self.rows) - len(rows)
+        return PeopleTable(self.folder, rows, left_out)
+
+    def labelled_joints(self) -> NDArray:
+        """(N,) number of annotated 2D joints that have a counterpart on the body."""
+        mapped = self.joint_set.body_index >= 0
+        return (self.column("joints_2d")[:, mapped, 2] > 0).sum(axis=1)
+
+    def missing_images(self) -> tuple[NDArray, list[Path]]:
+        """(N,) bool mask of people whose image is not on disk, and those images, sorted."""
+        images, inverse = np.unique(self.column("image"), return_inverse=True)
+        missing = missing_files(self.image_root, images.tolist())
+        return missing[inverse], [Path(self.image_root, images[i].decode()) for i in np.flatnonzero(missing)]
+
+
+class PeopleBuilder:
+    """Collects the rows of a table, checks each, and counts what is left out.
+
+    Args:
+        dataset: first part of the ids.
+        split: second part of the ids.
+        joint_set: of the rows' joints.
+        image_root: folder that image paths start from.
+    """
+
+    def __init__(self, dataset: str, split: str, joint_set: JointSet, image_root: Path) -> None:
+        self.dataset, self.split, self.joint_set, self.image_root = dataset, split, joint_set, image_root
+        self.dropped: Counter[str] = Counter()
+        self._rows: dict[str, list[Any]] = {"id": []}
+        self._seen: set[str] = set()
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count people that are left out."""
+        if count:
+            self.dropped[reason] += count
+
+    def add(self, key: object, *, image: str, image_size: ArrayLike, box: ArrayLike, **columns: Any) -> None:
+        """Add a person, or count why not.
+
+        Args:
+            key: the data set's own key of the person.
+            image: path below the image root.
+            image_size: width, height in pixels.
+            box: (4,) x, y, w, h in pixels.
+            **columns: the same for all people of a table; names as in the module's docstring.
+
+        Raises:
+            AnnotationError: a value has the wrong shape.
+        """
+        person = f"{self.dataset}/{self.split}/{key}"
+        if person in self._seen:
+            return self.drop("id occurs twice")
+        values = {"image_size": image_size, "box": box, **columns}
+        for name, value in values.items():
+            if name not in _TYPES:
+                continue
+            shape = tuple(len(self.joint_set.names) if size == -1 else size for size in _TYPES[name][0])
+            try:
+                values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
+            except (TypeError, ValueError, OverflowError) as error:
+                msg = f"person {person}: {name} is not numbers of shape {shape} ({error})"
+                raise AnnotationError(msg) from error
+            if value.shape != shape:
+                msg = f"person {person}: {name} has shape {value.shape}, expected {shape}"
+                raise AnnotationError(msg)
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                return self.drop(f"{name} is not finite")
+        try:
+            process_box(values["box"], tuple(values["image_size"]))
+        except BoxError:
+            return self.drop("box has no area inside the image")
+        self._seen.add(person)
+        self._rows["id"].append(person)
+        for name, value in {"image": image, **values}.items():
+            self._rows.setdefault(name, []).append(value)
+
+    def finish(self) -> tuple[Arrays, dict[str, Any]]:
+        """The columns, and what is stored with them; the arguments of ``build_or_open``'s ``build``.
+
+        Raises:
+            AnnotationError: nobody is left.
+        """
+        if not self._seen:
+            msg = f"{self.dataset}/{self.split}: no person left; dropped: {dict(self.dropped) or 'none'}"
+            raise AnnotationError(msg)
+        arrays = {}
+        for name, values in self._rows.items():
+            if isinstance(values[0], str):
+                arrays[name] = np.array([value.encode("utf-8", "surrogateescape") for value in values])
+            else:
+                arrays[name] = np.array(values, dtype=_TYPES[name][1] if name in _TYPES else None)
+        meta = {
+            "name": f"{self.dataset}-{self.split}",
+            "joint_set": self.joint_set.name,
+            "image_root": str(Path(self.image_root).absolute()),
+            "dropped": dict(self.dropped),
+        }
+        return arrays, meta
+
+
+def hull_box(points: NDArray, margin: float) -> NDArray:
+    """(4,) x, y, w, h around points (K, 2) in pixels, widened about its centre by a factor."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre, size = (low + high) / 2, (high - low) * margin
+    return np.concatenate([centre - size / 2, size])

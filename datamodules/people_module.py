@@ -1,0 +1,221 @@
+"""PeopleDataModule: what all DataModules over people share, from the list of sources to the loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
+from datamodules.dataset import JoinedDataset, PeopleDataset, collate
+from datamodules.files import MissingFilesError
+from datamodules.people import PeopleTable
+from datamodules.samplers import MixtureSampler, UnpaddedSampler
+from datamodules.sources import open_source
+from datamodules.sources.threedpw import filter_frames
+
+Source = Mapping[str, Any]
+
+
+class PeopleDataModule(pl.LightningDataModule):
+    """Trains on a mixture of sources with fixed quotas; predicts and evaluates each person exactly once.
+
+    A source is a mapping with ``kind`` (see :data:`datamodules.sources.SOURCES`), ``root``, ``split``, options of its
+    kind, and optionally ``labels``, the folder of a label table whose SMPL parameters its people get.
+
+    Args:
+        sources: name -> source to train on.
+        quotas: name -> share of a batch; by number of people if None.
+        targets: names of the sources to predict, in order, one loader each; all if None.
+        val: source for validation, or None.
+        test: source for the test, or None.
+        input_size: side of the square crops in pixels.
+        batch_size: people per step and process.
+        samples_per_epoch: people seen in an epoch over all processes; as many as there are if None.
+        augment: True for the default ranges, False for none, or fields of :class:`datamodules.crops.Augmentation`.
+        min_joints: people with fewer annotated 2D joints (of those the body has) are not trained on.
+        target_min_joints: the same for prediction.
+        skip_missing_images: leave out people whose image is not on disk, and count them, instead of refusing.
+        crop_cache: keep decoded crops in the cache; for inputs below about 100 pixels.
+        num_workers: loader processes for each process.
+        cache_dir: folder for caches.
+        seed: of the order and the augmentation.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        quotas: Mapping[str, float] | None = None,
+        targets: Sequence[str] | None = None,
+        val: Source | None = None,
+        test: Source | None = None,
+        input_size: int = 256,
+        batch_size: int = 64,
+        samples_per_epoch: int | None = None,
+        augment: bool | Mapping[str, float] = True,
+        min_joints: int = 1,
+        target_min_joints: int = 0,
+        skip_missing_images: bool = False,
+        crop_cache: bool = False,
+        num_workers: int = 2,
+        cache_dir: str = "cache",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for what, names in (("quotas", quotas), ("targets", targets)):
+            unknown = sorted(set(names or ()) - set(sources))
+            if unknown:
+                msg = f"{what} name {', '.join(unknown)}, which is not among the sources {', '.join(sources)}"
+                raise ValueError(msg)
+        self.sources = {name: dict(source) for name, source in sources.items()}
+        self.quotas = None if quotas is None else {name: float(quotas.get(name, 0.0)) for name in sources}
+        self.targets = list(sources if targets is None else targets)
+        self.evaluations = {split: dict(source) for split, source in (("val", val), ("test", test)) if source}
+        self.input_size, self.batch_size, self.samples_per_epoch = input_size, batch_size, samples_per_epoch
+        ranges = Augmentation(**augment) if isinstance(augment, Mapping) else Augmentation()
+        self.augmentation = ranges if augment else NO_AUGMENTATION
+        self.min_joints, self.target_min_joints = min_joints, target_min_joints
+        self.skip_missing_images, self.crop_cache = skip_missing_images, crop_cache
+        self.num_workers, self.cache_dir, self.seed = num_workers, cache_dir, seed
+        self._tables: dict[str, PeopleTable] = {}
+
+    def prepare_data(self) -> None:
+        """Check that every file is there, and build the caches; Lightning calls it on one process a machine."""
+        self._open([*self.sources, *self.evaluations])
+        for name in self._tables:
+            self._crops(name)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the tables that a stage (fit, validate, test, predict; all if None) needs.
+
+        Raises:
+            MissingFilesError: naming every missing file of every source at once.
+        """
+        needed = {
+            "fit": [*self.sources, *(name for name in self.evaluations if name == "val")],
+            "validate": ["val"],
+            "test": ["test"],
+            "predict": self.targets,
+        }
+        names = needed[stage] if stage else [*self.sources, *self.evaluations]
+        self._open([name for name in names if name in self.sources or name in self.evaluations])
+
+    def train_table(self, name: str) -> PeopleTable:
+        """The people of a source that are trained on."""
+        return self._at_least(self._table(name), self.min_joints)
+
+    def target_table(self, name: str) -> PeopleTable:
+        """The people of a source that are predicted."""
+        return self._at_least(self._table(name), self.target_min_joints)
+
+    def evaluation_table(self, split: str, frames: str = "all") -> PeopleTable:
+        """The people of ``val`` or ``test``; for 3DPW of those the frames that a protocol counts."""
+        return filter_frames(self._table(split), frames)
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of :class:`body_models.contracts.Batch`, augmented, with fixed quotas."""
+        tables = {name: self.train_table(name) for name in self.sources}
+        datasets = [
+            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name))
+            for name, table in tables.items()
+        ]
+        ranks, rank = self._ranks()
+        people = sum(map(len, tables.values()))
+        quotas = self.quotas or {name: len(table) for name, table in tables.items()}
+        sampler = MixtureSampler(
+            sizes=[len(table) for table in tables.values()],
+            quotas=[quotas[name] for name in tables],
+            batch_size=self.batch_size,
+            samples_per_epoch=self.samples_per_epoch or max(people, self.batch_size * ranks),
+            seed=self.seed,
+            num_replicas=ranks,
+            rank=rank,
+        )
+        return self._loader(JoinedDataset(datasets), sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Every person of ``val`` once over all processes, not augmented."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader | list:
+        """Every person of ``test`` once over all processes, not augmented."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> list[DataLoader]:
+        """One loader for each target, in the order of ``targets``: each person once over all processes."""
+        return [self._plain_loader(name, self.target_table(name)) for name in self.targets]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """For summaries: name, people, people trained on, and the number dropped by reason, of each source."""
+        rows = []
+        for name in [*self.sources, *self.evaluations]:
+            table = self._table(name)
+            trained = self.train_table(name) if name in self.sources else None
+            dropped = dict(trained.dropped if trained else table.dropped)
+            rows.append({"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped})
+        return rows
+
+    def _open(self, names: Sequence[str]) -> None:
+        missing: list[str] = []
+        for name in names:
+            try:
+                self._table(name)
+            except MissingFilesError as error:
+                missing += error.missing
+        if missing:
+            raise MissingFilesError(missing)
+
+    def _table(self, name: str) -> PeopleTable:
+        if name not in self._tables:
+            spec = self.sources[name] if name in self.sources else self.evaluations[name]
+            table = open_source(cache_dir=self.cache_dir, **spec)
+            lost, images = table.missing_images()
+            if len(images) and not self.skip_missing_images:
+                raise MissingFilesError([f"image {path} of {table.name}" for path in images])
+            self._tables[name] = table.select(~lost, "image not on disk")
+        return self._tables[name]
+
+    @staticmethod
+    def _at_least(table: PeopleTable, joints: int) -> PeopleTable:
+        if joints < 1:
+            return table
+        return table.select(table.labelled_joints() >= joints, f"fewer than {joints} annotated joints")
+
+    def _crops(self, name: str) -> CropCache | None:
+        if not self.crop_cache:
+            return None
+        reach = self.augmentation.reach if name in self.sources else 1.0
+        return CropCache(self._table(name), self.input_size, reach, self.cache_dir, self.num_workers)
+
+    def _evaluation_loader(self, split: str) -> DataLoader | list:
+        return self._plain_loader(split, self._table(split)) if split in self.evaluations else []
+
+    def _plain_loader(self, name: str, table: PeopleTable) -> DataLoader:
+        dataset = PeopleDataset(table, name, self.input_size, crops=self._crops(name))
+        ranks, rank = self._ranks()
+        return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank))
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def _loader(self, dataset: Dataset, sampler: Sampler, drop_last: bool = False) -> DataLoader:
+        return make_loader(dataset, sampler, self.batch_size, self.num_workers, collate, drop_last)
+
+
+def make_loader(
+    dataset: Dataset, sampler: Sampler, batch_size: int, num_workers: int, collate_fn: Callable, drop_last: bool
+) -> DataLoader:
+    """The one place where loaders are made."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate_fn,
+        drop_last=drop_last,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

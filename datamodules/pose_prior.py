@@ -1,0 +1,104 @@
+"""PosePriorDataModule: poses without images, for the pose prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
+
+from datamodules.files import AnnotationError
+from datamodules.people_module import make_loader
+from datamodules.sources.amass import open_amass
+
+
+class PoseDataset(Dataset):
+    """Poses (21, 3), fetched a batch at a time: a sample alone is too small to be worth a call.
+
+    Args:
+        poses: (N, 21, 3) axis-angle.
+        rows: (M,) those to use.
+    """
+
+    def __init__(self, poses: NDArray, rows: NDArray) -> None:
+        self.poses, self.rows = poses, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> Tensor:
+        return torch.from_numpy(self.poses[self.rows[indices]])
+
+
+def _as_fetched(batch: Tensor) -> Tensor:
+    return batch
+
+
+class PosePriorDataModule(pl.LightningDataModule):
+    """Batches of poses (B, 21, 3), axis-angle of the body joints 1 to 21, from AMASS; whole sequences are held out.
+
+    Args:
+        root: folder of AMASS.
+        batch_size: poses per step and process.
+        samples_per_epoch: poses seen in an epoch by each process, drawn with repetition; each pose once if None.
+        val_share: share of the sequences that are validated on.
+        fps: poses a second that are used.
+        num_workers: loader processes for each process.
+        cache_dir: folder for caches.
+        seed: of the held-out sequences.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 256,
+        samples_per_epoch: int | None = None,
+        val_share: float = 0.1,
+        fps: float = 10.0,
+        num_workers: int = 0,
+        cache_dir: str = "cache",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.root, self.batch_size, self.samples_per_epoch, self.val_share = (
+            root,
+            batch_size,
+            samples_per_epoch,
+            val_share,
+        )
+        self.fps, self.num_workers, self.cache_dir, self.seed = fps, num_workers, cache_dir, seed
+
+    def prepare_data(self) -> None:
+        """Read the sequences into the cache."""
+        open_amass(self.root, self.cache_dir, self.fps)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Split the sequences."""
+        poses, sequence = open_amass(self.root, self.cache_dir, self.fps)
+        names = np.unique(sequence)
+        count = max(1, round(self.val_share * len(names)))
+        if count >= len(names):
+            msg = f"{self.root} has {len(names)} AMASS sequences: too few to hold out {self.val_share:.0%}"
+            raise AnnotationError(msg)
+        held_out = np.isin(sequence, np.random.default_rng(self.seed).permutation(names)[:count])
+        self.train_data = PoseDataset(poses, np.flatnonzero(~held_out))
+        self.val_data = PoseDataset(poses, np.flatnonzero(held_out))
+
+    def train_dataloader(self) -> DataLoader:
+        """Random poses; under several processes Lightning gives each a part of them."""
+        count = self.samples_per_epoch
+        sampler = RandomSampler(self.train_data, replacement=count is not None, num_samples=count)
+        return make_loader(self.train_data, sampler, self.batch_size, self.num_workers, _as_fetched, False)
+
+    def val_dataloader(self) -> DataLoader:
+        """Every held-out pose."""
+        return make_loader(
+            self.val_data, SequentialSampler(self.val_data), self.batch_size, self.num_workers, _as_fetched, False
+        )

@@ -1,0 +1,155 @@
+"""3DPW: sequenceFiles/{train,validation,test}/*.pkl and imageFiles/<sequence>/image_%05d.jpg.
+
+World coordinates become camera coordinates here. SMPL turns the body about its root joint, not about the origin, so
+with rest pelvis p, root rotation G and translation v, seen by a camera (R, t):
+
+    G' = R G,    v' = R (p + v) + t - p
+
+The file's own jointPositions hold p + v (the posed root joint), so no model file is needed to read the data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from scipy.spatial.transform import Rotation
+
+from body_models.contracts import GENDERS, NUM_BETAS
+from body_models.joint_sets import SMPL24
+from body_models.safe_pickle import load_pickle
+from datamodules.columns import Arrays, build_or_open
+from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size
+from datamodules.people import PeopleBuilder, PeopleTable, hull_box
+
+VERSION = 1
+SPLITS = ("train", "validation", "test")
+# SMPL's joints end at the base of the head and at the ball of the foot: a fifth more covers the person.
+_HULL_MARGIN = 1.2
+_NEAREST_DEPTH = 0.1
+_GENDERS = {"m": GENDERS.index("male"), "f": GENDERS.index("female")}
+_REMEDY = "Get sequenceFiles.zip and imageFiles.zip from https://virtualhumans.mpi-inf.mpg.de/3DPW/"
+
+FRAME_FILTERS: dict[str, tuple[str, ...]] = {
+    "all": (),
+    "lsp14": ("campose_valid",),
+    "smpl24": ("campose_valid", "has_poses2d"),
+}
+"""Which frames each protocol counts: the columns that must be true."""
+
+
+def open_threedpw(root: str, split: str = "train", cache_dir: str = "cache", frames: str = "lsp14") -> PeopleTable:
+    """Table of 3DPW, one row for each person and frame.
+
+    Args:
+        root: folder with sequenceFiles and imageFiles.
+        split: train, validation or test.
+        cache_dir: folder for caches.
+        frames: name of a frame filter: ``lsp14`` leaves out frames without a valid camera pose, ``smpl24`` also
+            those whose poses2d are all zero, ``all`` none.
+    """
+    for value, choices in ((split, SPLITS), (frames, tuple(FRAME_FILTERS))):
+        if value not in choices:
+            msg = f"3DPW: {value!r} is not one of {', '.join(choices)}"
+            raise AnnotationError(msg)
+    files = sorted((Path(root) / "sequenceFiles" / split).glob("*.pkl"))
+    if not files:
+        raise MissingFilesError([f"3DPW {split}: looked for {root}/sequenceFiles/{split}/*.pkl. {_REMEDY}"])
+    arguments = {"split": split, "root": str(Path(root).absolute())}
+    folder = build_or_open(
+        cache_dir, f"threedpw-{split}", files, arguments, VERSION, lambda: _read(Path(root), split, files)
+    )
+    return filter_frames(PeopleTable(folder), frames)
+
+
+def filter_frames(table: PeopleTable, name: str) -> PeopleTable:
+    """The rows of a 3DPW table that a frame filter keeps; the others are counted."""
+    for column in FRAME_FILTERS[name]:
+        table = table.select(table.column(column).astype(bool), f"{column} = 0")
+    return table
+
+
+def _read(root: Path, split: str, files: list[Path]) -> tuple[Arrays, dict[str, Any]]:
+    people = PeopleBuilder("threedpw", split, SMPL24, root / "imageFiles")
+    missing = []
+    for path in track(files, f"reading 3DPW {split}", transient=True):
+        first = root / "imageFiles" / path.stem / "image_00000.jpg"
+        try:
+            size = image_size(first)
+        except ImageError:
+            missing.append(f"image {first}. {_REMEDY}")
+            continue
+        _read_sequence(people, path, size)
+    if missing:
+        raise MissingFilesError(missing)
+    return people.finish()
+
+
+def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> None:
+    content = load_pickle(path)
+    try:
+        extrinsics = np.asarray(content["cam_poses"], dtype=np.float64).reshape(-1, 4, 4)
+        intrinsics = np.asarray(content["cam_intrinsics"], dtype=np.float64).reshape(3, 3)
+        tracks = [_read_track(content, person, len(extrinsics)) for person in range(len(content["poses"]))]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        msg = f"{path} is not a 3DPW sequence file ({error!r}). {_REMEDY}"
+        raise AnnotationError(msg) from error
+    rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
+    focal, princpt = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
+    for person, track_ in enumerate(tracks):
+        joints = np.einsum("fij,fkj->fki", rotation, track_["joints"]) + translation[:, None]
+        pelvis = track_["joints"][:, 0] - track_["trans"]
+        transl = joints[:, 0] - pelvis
+        root = Rotation.from_matrix(rotation) * Rotation.from_rotvec(track_["poses"][:, :3])
+        orient = root.as_rotvec()
+        for frame in range(len(joints)):
+            if joints[frame, :, 2].min() < _NEAREST_DEPTH:
+                people.drop("behind the camera")
+                continue
+            points = joints[frame, :, :2] / joints[frame, :, 2:] * focal + princpt
+            people.add(
+                f"{path.stem}/{frame}/{person}",
+                image=f"{path.stem}/image_{frame:05d}.jpg",
+                image_size=size,
+                box=hull_box(points, _HULL_MARGIN),
+                joints_2d=np.pad(points, ((0, 0), (0, 1)), constant_values=1.0),
+                joints_3d=np.pad(joints[frame], ((0, 0), (0, 1)), constant_values=1.0),
+                focal=focal,
+                princpt=princpt,
+                camera_rotation=rotation[frame],
+                camera_translation=translation[frame],
+                global_orient=orient[frame],
+                body_pose=track_["poses"][frame, 3:],
+                betas=track_["betas"],
+                transl=transl[frame],
+                gender=track_["gender"],
+                sequence=path.stem,
+                frame=frame,
+                person=person,
+                campose_valid=track_["campose_valid"][frame],
+                has_poses2d=track_["has_poses2d"][frame],
+            )
+
+
+def _read_track(content: dict[str, Any], person: int, count: int) -> dict[str, Any]:
+    """Arrays of one person, checked to have a row for each of the sequence's frames."""
+
+    def column(name: str, *shape: int) -> NDArray[np.float64]:
+        return np.asarray(content[name][person], dtype=np.float64).reshape(count, *shape)
+
+    gender = content["genders"][person]
+    if gender not in _GENDERS:
+        msg = f"gender of person {person} is {gender!r}, not m or f"
+        raise ValueError(msg)
+    return {
+        "poses": column("poses", 72),
+        "trans": column("trans", 3),
+        "joints": column("jointPositions", 24, 3),
+        "betas": np.asarray(content["betas"][person], dtype=np.float64).ravel()[:NUM_BETAS],
+        "campose_valid": column("campose_valid").astype(bool),
+        "has_poses2d": column("poses2d", 3, 18).any(axis=(1, 2)),
+        "gender": _GENDERS[gender],
+    }
