@@ -1,0 +1,76 @@
+"""NeuralAnnot JSON: what is written projects, when read back, to where the labels say."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from body_models.camera import project
+from body_models.smpl import BodyModel
+from datamodules.pseudo_gt.native import LabelError, ShardWriter, body_parameters, merge_shards, read_labels, reproject
+from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel("standin")
+
+
+def make_table(folder, ids):
+    rng = np.random.default_rng(3)
+    n = len(ids)
+    columns = {
+        "global_orient": np.array([np.pi, 0, 0]) + rng.normal(0, 0.3, (n, 3)),
+        "body_pose": rng.normal(0, 0.3, (n, 69)),
+        "betas": rng.normal(size=(n, 10)),
+        "transl": np.array([0.1, 0.2, 40.0]) + rng.normal(0, 0.1, (n, 3)),
+        "focal": rng.uniform(3000, 9000, (n, 2)),
+        "princpt": rng.uniform(100, 500, (n, 2)),
+    }
+    writer = ShardWriter(folder, 0)
+    writer.write({"id": ids, **{name: value.astype(np.float32) for name, value in columns.items()}})
+    writer.close()
+    merge_shards(folder, ids, {})
+    return read_labels(folder).columns
+
+
+@pytest.mark.parametrize("dataset", ["coco", "mpii"])
+def test_round_trip_reprojects(tmp_path, body, dataset):
+    ids = [f"{dataset}/train/{key}" for key in (900100581904, 5, 17)]
+    labels = make_table(tmp_path / "labels", ids)
+    path = tmp_path / "out" / "neuralannot.json"
+    assert write_neuralannot(tmp_path / "labels", path) == 3
+    read = read_neuralannot(path, dataset, "train")
+    assert read["id"].tolist() == ids
+    expected = project(body.joints(**body_parameters(labels)), *map(torch.tensor, (labels["focal"], labels["princpt"])))
+    np.testing.assert_allclose(reproject(read, body, rows=2), expected.numpy(), atol=0.01)
+
+
+def test_layout_is_the_published_one(tmp_path):
+    labels = make_table(tmp_path / "labels", ["mpii/train/12"])
+    write_neuralannot(tmp_path / "labels", tmp_path / "out.json")
+    person = json.loads((tmp_path / "out.json").read_text())["12"]
+    assert {section: {name: len(value) for name, value in fields.items()} for section, fields in person.items()} == {
+        "smpl_param": {"pose": 72, "shape": 10, "trans": 3},
+        "cam_param": {"focal": 2, "princpt": 2},
+    }
+    # MPII's own pixels start at 1.
+    np.testing.assert_allclose(person["cam_param"]["princpt"], labels["princpt"][0] + 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('{"5": ', "truncated"),
+        ("[]", "MoCap"),
+        ('{"5": {"smpl_param": {"pose": [0]}}}', "person 5: smpl_param.pose must be 72"),
+        ('{"5": {"cam_param": {}}}', "person 5 has no numbers at smpl_param.pose"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, content, named):
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(LabelError, match=named) as error:
+        read_neuralannot(path, "coco", "train")
+    assert str(path) in str(error.value)
