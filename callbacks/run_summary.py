@@ -1,0 +1,65 @@
+"""summary.json: what a run was and what came out, in one small file that tools can compare.
+
+=================== ========================================================================================
+key                 content
+=================== ========================================================================================
+schema              1
+label               the run's name in tables
+recipe              ``{"name", "auxiliary", "init", "prior"}``
+seed                int
+is_standin          whether the stand-in body was used instead of SMPL
+synthetic           whether the people were synthetic
+used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged
+samples_seen        ``{stage: people or poses seen in training}``
+seconds             ``{stage: time}``
+metrics             ``{name: {"value", "low", "high"}}``: 95 % interval, null where there is none
+versions            ``{package: version}``
+=================== ========================================================================================
+
+Numbers that are not finite are written as null, so that every JSON reader takes the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datamodules.pseudo_gt.native import write_json
+
+SCHEMA = 1
+SUMMARY_FILE = "summary.json"
+_KEYS = (
+    "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "metrics",
+    "versions",
+)  # fmt: skip
+
+
+def write_summary(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Write ``folder/summary.json`` in one step.
+
+    Args:
+        folder: of the run.
+        content: plain values by the keys above, all but ``schema``.
+
+    Raises:
+        ValueError: a key is missing, or is none of the schema's.
+    """
+    if set(content) != set(_KEYS):
+        missing, unknown = sorted(set(_KEYS) - set(content)), sorted(set(content) - set(_KEYS))
+        msg = f"{folder / SUMMARY_FILE}: missing keys {missing}, unknown keys {unknown}; see callbacks.run_summary"
+        raise ValueError(msg)
+    path = folder / SUMMARY_FILE
+    write_json(path, {"schema": SCHEMA, **{key: _plain(content[key]) for key in _KEYS}})
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
