@@ -1,0 +1,39 @@
+"""Two processes leave what one leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from people_stub import Oracle, People, loader, trainer
+
+from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.pseudo_gt_writer import PseudoGTWriter
+from datamodules.pseudo_gt.native import read_labels
+
+
+def test_two_processes_equal_one(tmp_path):
+    script, root = Path(__file__).with_name("two_ranks.py"), Path(__file__).parents[2]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, tmp_path]
+    paths = os.pathsep.join([str(root), str(script.parent)])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    people = People(11)
+    writer = PseudoGTWriter(tmp_path / "one", people.ids, {})
+    trainer(writer).predict(Oracle(0.1), loader(people), return_predictions=False)
+    one, two = (read_labels(tmp_path / name / "coco-train").columns for name in ("one", "labels"))
+    assert one["id"].tolist() == two["id"].tolist()
+    for name in ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "error_2d"):
+        np.testing.assert_allclose(one[name], two[name], atol=1e-6)
+
+    evaluator = ThreeDPWEvaluator(protocols=("lsp14",))
+    expected = trainer(evaluator).test(Oracle(0.1), loader(people), verbose=False)[0]
+    for rank in range(2):
+        assert torch.load(tmp_path / f"logged-{rank}.pt") == pytest.approx(expected, abs=1e-6)
+        norm = torch.load(tmp_path / f"norm-{rank}.pt")
+        assert norm["running_mean"].tolist() == [0.5] * 3 and norm["running_var"].tolist() == [4.0] * 3
