@@ -2,8 +2,8 @@
 
 A gesture gives ranges for the swing-twist angles of one limb (see :mod:`body_models.joint_limits`); an activity
 combines gestures, so that arms vary much within an activity, and yet joints depend on each other as in life: steps
-alternate, arms swing against the legs, deep knees come with bent hips. All poses keep a margin to every joint limit, and
-poses in which limbs run through the body are drawn again.
+alternate, arms swing against the legs, deep knees come with bent hips. All poses keep a margin to every joint limit,
+and poses in which limbs run through the body are drawn again.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ LEGS: dict[str, Gesture] = {
         "ankle": ((-10, 48), (-8, 8), (-8, 8)),
     },
     "lift_side": {
-        "hip": ((-75, 5), (0, 42), (22, 48)), "knee": ((0, 120), (-8, 25), (-4, 4)), "ankle": ((0, 45), (-8, 8), (-8, 8)),
+        "hip": ((-75, 5), (0, 42), (22, 48)), "knee": ((0, 120), (-8, 25), (-4, 4)),
+        "ankle": ((0, 45), (-8, 8), (-8, 8)),
     },
     "lift_back": {
         "hip": ((6, 28), (-10, 20), (-4, 15)), "knee": ((10, 120), (-8, 12), (-4, 4)),
@@ -124,15 +125,16 @@ LEGS: dict[str, Gesture] = {
 }  # fmt: skip
 
 _LOOK = ((-14, 14), (-24, 24), (-8, 8))
+_SPINE = ("spine1", "spine2", "spine3")
 TRUNKS: dict[str, Gesture] = {
-    "upright": dict.fromkeys(("spine1", "spine2", "spine3"), ((-4, 8), (-6, 6), (-5, 5))) | {"neck": _LOOK, "head": _LOOK},
-    "slouch": dict.fromkeys(("spine1", "spine2", "spine3"), ((3, 20), (-8, 8), (-6, 6)))
+    "upright": dict.fromkeys(_SPINE, ((-4, 8), (-6, 6), (-5, 5))) | {"neck": _LOOK, "head": _LOOK},
+    "slouch": dict.fromkeys(_SPINE, ((3, 20), (-8, 8), (-6, 6)))
     | {"neck": ((-5, 25), (-24, 24), (-10, 10)), "head": ((-10, 22), (-24, 24), (-10, 10))},
-    "bend": dict.fromkeys(("spine1", "spine2", "spine3"), ((6, 30), (-10, 10), (-8, 8)))
+    "bend": dict.fromkeys(_SPINE, ((6, 30), (-10, 10), (-8, 8)))
     | {"neck": ((-28, 20), (-22, 22), (-10, 10)), "head": ((-28, 20), (-22, 22), (-10, 10))},
-    "arch": dict.fromkeys(("spine1", "spine2", "spine3"), ((-10, 0), (-10, 10), (-8, 8)))
+    "arch": dict.fromkeys(_SPINE, ((-10, 0), (-10, 10), (-8, 8)))
     | {"neck": ((-26, 8), (-22, 22), (-10, 10)), "head": ((-26, 8), (-22, 22), (-10, 10))},
-    "turn": dict.fromkeys(("spine1", "spine2", "spine3"), ((-6, 14), (-16, 16), (-12, 12)))
+    "turn": dict.fromkeys(_SPINE, ((-6, 14), (-16, 16), (-12, 12)))
     | {"neck": ((-15, 15), (-35, 35), (-12, 12)), "head": ((-15, 15), (-30, 30), (-12, 12))},
 }  # fmt: skip
 
@@ -271,8 +273,8 @@ MIXES: dict[str, dict[str, float]] = {
         "arms_raised": 7, "kicking": 6, "throwing": 6, "dancing": 10, "exercising": 8, "lying": 1,
     },
     "mpi_inf_3dhp": {
-        "standing": 16, "walking": 14, "sitting": 16, "crouching": 10, "exercising": 20, "reaching": 12, "arms_raised": 6,
-        "kicking": 6,
+        "standing": 16, "walking": 14, "sitting": 16, "crouching": 10, "exercising": 20, "reaching": 12,
+        "arms_raised": 6, "kicking": 6,
     },
     "3dpw_train": {
         "standing": 18, "walking": 20, "walking_busy": 12, "running": 8, "sitting": 10, "reaching": 10, "bending": 8,
