@@ -21,12 +21,12 @@ import albumentations as A
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from body_models.camera import crop_affine, process_box
 from datamodules.columns import map_array, write_folder
 from datamodules.files import ImageError
 from datamodules.people import PeopleTable
+from datamodules.progress import show_progress
 
 # Workers are processes already; OpenCV's own threads would only fight with them.
 cv2.setNumThreads(0)
@@ -134,7 +134,7 @@ def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1
     if image.shape[1::-1] != expected:
         msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
         raise ImageError(msg)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def choose_reduction(affine: NDArray) -> int:
@@ -165,7 +165,9 @@ def warp(image: NDArray[np.uint8], affine: NDArray, size: int, reduction: int = 
         linear, offset = linear * samples, offset * samples + (samples - 1) / 2
     matrix = np.column_stack((linear, offset))
     crop = cv2.warpAffine(image, matrix, (size * samples, size * samples), flags=cv2.INTER_LINEAR)
-    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if samples > 1 else crop
+    if samples > 1:
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, dtype=np.uint8)
 
 
 class CropCache:
@@ -233,8 +235,8 @@ class CropCache:
             return None
 
         # OpenCV decodes and warps without the interpreter's lock, so threads are enough.
-        with ThreadPoolExecutor(max(1, num_workers)) as pool, Progress(transient=True) as progress:
-            results = progress.track(pool.map(fill, groups), len(groups), description=f"crops of {table.name}")
+        with ThreadPoolExecutor(max(1, num_workers)) as pool:
+            results = show_progress(pool.map(fill, groups), f"crops of {table.name}", len(groups))
             errors = [error for error in results if error]
         if errors:
             shown = "\n".join(f"  {error}" for error in errors[:20])

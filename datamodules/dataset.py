@@ -135,8 +135,8 @@ class PeopleDataset(Dataset):
         return {
             "global_orient": rotations[0],
             "body_pose": rotations[1:],
-            "betas": columns["betas"][row] if has_betas else np.zeros(NUM_BETAS, np.float32),
-            "transl": columns["transl"][row] if has_pose else np.zeros(3, np.float32),
+            "betas": columns["betas"][row].copy() if has_betas else np.zeros(NUM_BETAS, np.float32),
+            "transl": columns["transl"][row].copy() if has_pose else np.zeros(3, np.float32),
             "has_pose": _ONE if has_pose else _ZERO,
             "has_betas": _ONE if has_betas else _ZERO,
             "gender": int(columns["gender"][row]) if "gender" in columns else 0,
@@ -146,7 +146,7 @@ class PeopleDataset(Dataset):
         columns = self.table.columns
         if "focal" not in columns:
             return {"focal": np.ones(2, np.float32), "princpt": np.zeros(2, np.float32), "has_camera": _ZERO}
-        return {"focal": columns["focal"][row], "princpt": columns["princpt"][row], "has_camera": _ONE}
+        return {"focal": columns["focal"][row].copy(), "princpt": columns["princpt"][row].copy(), "has_camera": _ONE}
 
 
 class JoinedDataset(Dataset):

@@ -25,8 +25,7 @@ class DownstreamDataModule(PeopleDataModule):
         quotas: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> None:
-        evaluations = {}
-        if threedpw is not None:
-            for name, split in (("val", "validation"), ("test", "test")):
-                evaluations[name] = {"kind": "threedpw", "root": threedpw, "split": split}
-        super().__init__(sources, quotas, **evaluations, **settings)
+        def evaluation(split: str) -> Source | None:
+            return None if threedpw is None else {"kind": "threedpw", "root": threedpw, "split": split}
+
+        super().__init__(sources, quotas, val=evaluation("validation"), test=evaluation("test"), **settings)

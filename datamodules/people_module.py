@@ -146,7 +146,7 @@ class PeopleDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> list[DataLoader]:
         """One loader for each target, in the order of ``targets``: each person once over all processes."""
-        return [self._plain_loader(name, self.target_table(name)) for name in self.targets]
+        return [self._plain_loader(self.target_table(name), name, self._crops(name)) for name in self.targets]
 
     def describe(self) -> list[dict[str, Any]]:
         """For summaries: name, people, people trained on, and the number dropped by reason, of each source."""
@@ -191,10 +191,12 @@ class PeopleDataModule(pl.LightningDataModule):
         return CropCache(self._table(name), self.input_size, reach, self.cache_dir, self.num_workers)
 
     def _evaluation_loader(self, split: str) -> DataLoader | list:
-        return self._plain_loader(split, self._table(split)) if split in self.evaluations else []
+        if split not in self.evaluations:
+            return []
+        return self._plain_loader(self._table(split), self.evaluations[split]["kind"], self._crops(split))
 
-    def _plain_loader(self, name: str, table: PeopleTable) -> DataLoader:
-        dataset = PeopleDataset(table, name, self.input_size, crops=self._crops(name))
+    def _plain_loader(self, table: PeopleTable, source: str, crops: CropCache | None) -> DataLoader:
+        dataset = PeopleDataset(table, source, self.input_size, crops=crops)
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank))
 

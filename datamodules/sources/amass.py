@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from datamodules.columns import Arrays, build_or_open, open_columns
 from datamodules.files import AnnotationError, MissingFilesError
+from datamodules.progress import show_progress
 
 VERSION = 1
 _NUM_JOINTS = 21
@@ -43,7 +43,7 @@ def open_amass(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[
 
 def _read(files: list[Path], fps: float) -> tuple[Arrays, dict[str, Any]]:
     poses, sequence = [], []
-    for number, path in enumerate(track(files, "reading AMASS", transient=True)):
+    for number, path in enumerate(show_progress(files, "reading AMASS")):
         kept = _read_sequence(path, fps)
         poses.append(kept)
         sequence.append(np.full(len(kept), number, dtype=np.int32))

@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from body_models.joint_sets import COCO17
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.progress import show_progress
 
 VERSION = 1
 _PERSON = 1
@@ -104,7 +103,7 @@ def read_keypoints(path: Path, annotation: dict, count: int) -> list[list[float]
 def _read(path: Path, folder: Path, split: str) -> tuple[Arrays, dict[str, Any]]:
     images, annotations = read_people(path)
     people = PeopleBuilder("coco", split, COCO17, find_images(folder, split))
-    for annotation in track(annotations, f"reading {path.name}", transient=True):
+    for annotation in show_progress(annotations, f"reading {path.name}"):
         require_keys(path, "annotation", annotation, ("id", "image_id", "bbox", "keypoints"))
         if annotation.get("category_id", _PERSON) != _PERSON:
             people.drop("not a person")

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from body_models.joint_sets import MPI_INF_3DHP28
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_matlab
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
+from datamodules.progress import show_progress
 
 VERSION = 1
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
@@ -73,7 +73,7 @@ def open_mpi_inf_3dhp(
 
     def build() -> tuple[Arrays, dict[str, Any]]:
         people = PeopleBuilder("mpi_inf_3dhp", split, MPI_INF_3DHP28, Path(root))
-        for take in track(takes, "reading MPI-INF-3DHP", transient=True):
+        for take in show_progress(takes, "reading MPI-INF-3DHP"):
             _read_take(people, take, {k: frames[take, k] for k in cameras}, variant, frame_step)
         return people.finish()
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from body_models.joint_sets import MPII16
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, ImageError, first_file, image_size, read_matlab
 from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.progress import show_progress
 from datamodules.sources.coco import read_keypoints, read_people, require_keys
 
 VERSION = 1
@@ -81,7 +81,7 @@ def _read_mat(path: Path, folder: Path) -> tuple[Arrays, dict[str, Any]]:
         raise AnnotationError(msg)
     people = PeopleBuilder("mpii", "train", MPII16, folder)
     counter = 0
-    for record, image in enumerate(track(images, f"reading {path.name}", transient=True)):
+    for record, image in enumerate(show_progress(images, f"reading {path.name}")):
         if is_train[record] != 1:
             continue
         name, size = names[record], None
@@ -107,7 +107,7 @@ def _read_mat(path: Path, folder: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _annotated_people(image: Any, path: Path, record: int) -> Iterator[NDArray[np.float64]]:
     """(16, 3) joints of each person of an image that has any, as in the file."""
-    for person in np.atleast_1d(getattr(image, "annorect", None)):
+    for person in np.atleast_1d(getattr(image, "annorect", ())):
         points = getattr(getattr(person, "annopoints", None), "point", None)
         if points is None or np.size(points) == 0:
             continue

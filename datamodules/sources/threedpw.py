@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 from scipy.spatial.transform import Rotation
 
 from body_models.contracts import GENDERS, NUM_BETAS
@@ -24,6 +23,7 @@ from body_models.safe_pickle import load_pickle
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
+from datamodules.progress import show_progress
 
 VERSION = 1
 SPLITS = ("train", "validation", "test")
@@ -75,7 +75,7 @@ def filter_frames(table: PeopleTable, name: str) -> PeopleTable:
 def _read(root: Path, split: str, files: list[Path]) -> tuple[Arrays, dict[str, Any]]:
     people = PeopleBuilder("threedpw", split, SMPL24, root / "imageFiles")
     missing = []
-    for path in track(files, f"reading 3DPW {split}", transient=True):
+    for path in show_progress(files, f"reading 3DPW {split}"):
         first = root / "imageFiles" / path.stem / "image_00000.jpg"
         try:
             size = image_size(first)

@@ -1,0 +1,85 @@
+"""Quotas, ranks, epochs and resuming of the samplers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from datamodules.samplers import MixtureSampler, UnpaddedSampler, quota_counts
+
+SIZES, QUOTAS = (100, 7, 30), (2.0, 1.0, 1.0)
+
+
+def make(ranks: int = 1, rank: int = 0, batch: int = 32, samples: int = 320, seed: int = 0) -> MixtureSampler:
+    return MixtureSampler(SIZES, QUOTAS, batch, samples, seed, ranks, rank)
+
+
+def source_of(index: int) -> int:
+    return int(np.searchsorted(np.cumsum(SIZES), index, side="right"))
+
+
+def batches(sampler: MixtureSampler, size: int) -> list[list[tuple[int, int]]]:
+    samples = list(sampler)
+    assert len(samples) == len(sampler)
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+def test_quotas_are_exact_in_every_batch_of_every_rank() -> None:
+    for rank in (0, 1):
+        for batch in batches(make(2, rank, 16), 16):
+            assert Counter(source_of(index) for index, _ in batch) == {0: 8, 1: 4, 2: 4}
+
+
+def test_a_step_is_the_same_for_any_number_of_ranks() -> None:
+    whole = batches(make(), 32)
+    parts = [batches(make(4, rank, 8), 8) for rank in range(4)]
+    for step, people in enumerate(whole):
+        assert sorted(people) == sorted(sample for part in parts for sample in part[step])
+
+
+def test_everybody_is_used_before_anybody_is_used_again() -> None:
+    sampler, seen = make(), Counter()
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        seen.update(index for index, _ in sampler)
+        for source, offset in enumerate((0, 100, 107)):
+            counts = [seen[offset + i] for i in range(SIZES[source])]
+            assert max(counts) - min(counts) <= 1
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    sampler = make()
+    first = list(sampler)
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert second != first
+    assert list(make(seed=1)) != first
+    assert len({seed for _, seed in first + second}) == 640
+
+
+def test_an_epoch_continues_at_a_step() -> None:
+    sampler = make()
+    whole = list(sampler)
+    sampler.start_step = 4
+    assert list(sampler) == whole[4 * 32 :]
+    assert list(sampler) == whole
+
+
+def test_quota_counts() -> None:
+    assert quota_counts([1, 1, 1], 64) == [22, 21, 21]
+    assert quota_counts([0.5, 0, 0.5], 10) == [5, 0, 5]
+    with pytest.raises(ValueError, match="without anybody"):
+        quota_counts([100, 1], 16)
+    with pytest.raises(ValueError, match="not all 0"):
+        quota_counts([0, 0], 16)
+    with pytest.raises(ValueError, match="less than one batch"):
+        make(samples=31)
+
+
+def test_unpadded_ranks_share_everybody_once() -> None:
+    shares = [list(UnpaddedSampler(range(10), 3, rank)) for rank in range(3)]
+    assert shares == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    assert [len(UnpaddedSampler(range(10), 3, rank)) for rank in range(3)] == [4, 3, 3]
