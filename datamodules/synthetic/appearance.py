@@ -150,9 +150,10 @@ def dress_for_studio(rng: np.random.Generator, tailor: Tailor) -> Floats:
     """(F, 3) colours of a tight suit of one or two colours, as worn in motion capture."""
     colors = _bare(rng, tailor)
     suit = ~tailor.head & (tailor.along_arm < 0.9)
-    colors[suit] = np.array([0.12, 0.13, 0.16]) * rng.uniform(0.8, 2.2)
+    top, bottom = rng.permutation([rng.uniform(0.15, 0.3), rng.uniform(0.4, 0.7)])
+    colors[suit] = top * rng.normal(1, 0.12, 3)
     legs = tailor.leg & (tailor.down_leg > -0.1)
-    colors[legs] = np.array([0.2, 0.2, 0.25]) * rng.uniform(0.5, 1.8)
+    colors[legs] = bottom * rng.normal(1, 0.12, 3)
     colors[tailor.foot] = rng.uniform(0.1, 0.8)
     return colors
 
