@@ -45,7 +45,7 @@ Stretches = dict[tuple[str, ...], tuple[float, float, float]]
 Bumps = tuple[tuple[tuple[float, float, float], float, tuple[float, float, float]], ...]
 
 BELLY = (0.0, -0.07, 0.11)
-WAIST_SIDE = (0.14, -0.06, 0.01)
+WAIST_SIDE = (0.14, -0.05, 0.01)
 BREAST = (0.075, 0.115, 0.11)
 BUTTOCK = (0.085, -0.30, -0.11)
 HIP_SIDE = (0.17, -0.29, 0.0)
@@ -89,16 +89,24 @@ GENDERED: dict[str, tuple[Stretches, Bumps, dict[str, float]]] = {
     ),
     "female": (
         {("pelvis",): (0.03, 0, 0)},
-        ((BREAST, 0.065, (0.004, -0.006, 0.026)), (BUTTOCK, 0.10, (0, 0, -0.010)), (HIP_SIDE, 0.11, (0.006, 0, 0))),
+        (
+            (BREAST, 0.07, (0.003, -0.005, 0.024)),
+            (BUTTOCK, 0.10, (0, 0, -0.010)),
+            (HIP_SIDE, 0.11, (0.006, 0, 0)),
+            (WAIST_SIDE, 0.12, (-0.010, 0, 0)),
+        ),
         {"stature": -0.8, "shoulder width": -0.9, "hip width": 0.5, "muscle": -1.0, "arm length": -0.3},
     ),
 }
 
-# Pose correctives: how much of the collapse at a joint is undone, and how far the far side of a hinge stands out, as a
-# share of its distance from the joint's axis.
-COLLAPSE_UNDONE = 0.42
-HINGES = {"elbow": 0.35, "knee": 0.25, "ankle": 0.15, "wrist": 0.1, "hip": 0.12}
-HINGE_RADIUS = {"elbow": 0.04, "knee": 0.055, "ankle": 0.04, "wrist": 0.025, "hip": 0.09}
+# Pose correctives by joint: the share of the collapse that is undone (the wider the joint, the less, as the skin of the
+# trunk slides), the radius in metres within which, and how far the far side of a hinge stands out, in metres.
+COLLAPSE_UNDONE = {
+    "elbow": (0.42, 0.10), "knee": (0.42, 0.14), "wrist": (0.40, 0.07), "ankle": (0.30, 0.10), "shoulder": (0.30, 0.15),
+    "hip": (0.22, 0.20), "neck": (0.20, 0.12), "head": (0.20, 0.14), "collar": (0.15, 0.15), "spine1": (0.20, 0.22),
+    "spine2": (0.20, 0.22), "spine3": (0.20, 0.22), "foot": (0.30, 0.07), "hand": (0.30, 0.07),
+}  # fmt: skip
+HINGE_REACH = {"elbow": 0.009, "knee": 0.011, "ankle": 0.005, "wrist": 0.003, "hip": 0.008}
 
 
 def part_of(joint: str) -> str:
@@ -155,7 +163,7 @@ def _pose_directions(vertices: Array, joints: Array) -> Array:
     At joint j with offset p of a vertex from the joint, the corrective is ``-a (S + S^T) / 2 p - r (R - I) b`` with
     S = R - I, b the direction of the bone that turns and r the hinge's reach: the first term is an outward push that
     grows with 1 - cos(angle), in any direction of bending and for twists; the second moves the skin against the bend.
-    Both fade with the distance from the seam between the two bones.
+    Both fade with the distance from the joint and from the seam between the two bones.
     """
     _, _, weights, _ = _stored()
     descendants = np.eye(NUM_JOINTS)
@@ -165,18 +173,21 @@ def _pose_directions(vertices: Array, joints: Array) -> Array:
     for joint in range(1, NUM_JOINTS):
         beyond = np.clip(weights @ descendants[joint], 0, 1)
         seam = (4 * beyond * (1 - beyond))[:, None]
-        offset = (vertices - joints[joint]) * seam
+        part = part_of(SMPL_JOINTS[joint])
+        share, radius = COLLAPSE_UNDONE[part]
+        offset = vertices - joints[joint]
+        near = np.exp(-((np.linalg.norm(offset, axis=1) / radius) ** 2))
+        push = share * seam * near[:, None] * offset
         block = directions[:, :, joint - 1]  # (V, 3, 3, 3): output axis, row and column of S
         for axis in range(3):
             # (S + S^T) / 2 p: row of S by p's column, and column of S by p's row.
-            block[:, axis, axis, :] -= COLLAPSE_UNDONE * offset / 2
-            block[:, axis, :, axis] -= COLLAPSE_UNDONE * offset / 2
-        part = part_of(SMPL_JOINTS[joint])
-        if part in HINGES:
+            block[:, axis, axis, :] -= push / 2
+            block[:, axis, :, axis] -= push / 2
+        if part in HINGE_REACH:
             child = joints[SMPL_PARENTS.index(joint)] - joints[joint]
-            reach = HINGES[part] * HINGE_RADIUS[part] * child / np.linalg.norm(child)
+            reach = HINGE_REACH[part] * child / np.linalg.norm(child)
             for axis in range(3):
-                block[:, axis, axis, :] -= seam * reach
+                block[:, axis, axis, :] -= seam * near[:, None] * reach
     return directions.reshape(len(vertices), 3, -1)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import map_coordinates
 from scipy.optimize import nnls
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import splu
@@ -31,8 +32,15 @@ Points = NDArray[np.float64]
 Solid = Callable[[Points], NDArray[np.float64]]
 
 NUM_VERTICES, NUM_FACES = 6890, 13776
-GRID = 0.004
+GRID = 0.004  # metres between samples of the drawing
+ROUGHNESS = 0.0003  # metres
 MIRROR = np.array([-1.0, 1.0, 1.0])
+# (pivot, direction in which the detailed part lies): how much larger the simplification sees it.
+DETAILED = {
+    ((0.0, 0.30, 0.0), (0, 1, 0)): 1.7,
+    ((0.67, 0.219, -0.045), (1, 0, 0)): 1.7,
+    ((0.09, -1.09, 0.0), (0, -1, 0)): 1.6,
+}
 # The mesh is stored in units of 0.05 mm as int16.
 QUANTUM = 5e-5
 
@@ -47,10 +55,10 @@ JOINTS = {
 
 # Surface landmarks that smplx picks by vertex number.
 LANDMARKS = {
-    "nose": (0.0, 0.392, 0.15), "left_eye": (0.032, 0.422, 0.12), "left_ear": (0.1, 0.41, 0.0),
+    "nose": (0.0, 0.401, 0.15), "left_eye": (0.032, 0.431, 0.12), "left_ear": (0.1, 0.42, 0.0),
     "left_big_toe": (0.092, -1.155, 0.2), "left_small_toe": (0.155, -1.16, 0.15), "left_heel": (0.087, -1.16, -0.1),
     "left_thumb": (0.775, 0.195, 0.05), "left_index": (0.9, 0.213, 0.01), "left_middle": (0.9, 0.215, -0.036),
-    "left_ring": (0.9, 0.213, -0.072), "left_pinky": (0.9, 0.21, -0.115),
+    "left_ring": (0.9, 0.213, -0.072), "left_pinky": (0.85, 0.21, -0.13),
 }  # fmt: skip
 
 # Joint centres of the two regressors. Motion-capture hips lie further out than SMPL's; hips clicked by annotators
@@ -126,24 +134,26 @@ def loft(axis: int, stations: ArrayLike, power: float = 2.0) -> Solid:
 def left_half() -> list[tuple[Solid, float]]:
     """The left half of the body: solids, each with the width in metres over which it blends with those before it."""
     torso = [
-        (-0.37, 0, 0.0, 0.10, 0.07), (-0.32, 0, -0.005, 0.155, 0.105), (-0.26, 0, -0.003, 0.172, 0.112),
-        (-0.20, 0, 0.003, 0.165, 0.110), (-0.13, 0, 0.010, 0.150, 0.104), (-0.05, 0, 0.014, 0.136, 0.099),
-        (0.03, 0, 0.010, 0.139, 0.101), (0.10, 0, 0.006, 0.151, 0.108), (0.17, 0, 0.0, 0.157, 0.104),
-        (0.22, 0, -0.012, 0.145, 0.086), (0.26, 0, -0.02, 0.10, 0.062), (0.30, 0, -0.018, 0.058, 0.055),
+        (-0.37, 0, 0.0, 0.10, 0.07), (-0.32, 0, -0.004, 0.150, 0.098), (-0.26, 0, -0.002, 0.168, 0.108),
+        (-0.20, 0, 0.003, 0.163, 0.108), (-0.13, 0, 0.009, 0.150, 0.103), (-0.05, 0, 0.013, 0.137, 0.098),
+        (0.03, 0, 0.010, 0.140, 0.101), (0.10, 0, 0.005, 0.151, 0.108), (0.16, 0, -0.002, 0.157, 0.106),
+        (0.21, 0, -0.012, 0.148, 0.090), (0.25, 0, -0.020, 0.105, 0.064), (0.28, 0, -0.020, 0.062, 0.055),
     ]  # fmt: skip
     leg = [
-        (-0.28, 0.088, 0.003, 0.078, 0.086), (-0.36, 0.093, 0.004, 0.081, 0.087), (-0.42, 0.098, 0.008, 0.077, 0.082),
-        (-0.50, 0.103, 0.012, 0.069, 0.074), (-0.58, 0.106, 0.014, 0.060, 0.064), (-0.65, 0.107, 0.016, 0.053, 0.058),
-        (-0.70, 0.106, 0.018, 0.049, 0.055), (-0.75, 0.104, 0.008, 0.046, 0.052), (-0.82, 0.102, -0.008, 0.051, 0.056),
-        (-0.88, 0.099, -0.014, 0.048, 0.053), (-0.95, 0.096, -0.020, 0.040, 0.043), (-1.02, 0.092, -0.028, 0.032, 0.036),
-        (-1.07, 0.090, -0.032, 0.030, 0.036), (-1.11, 0.090, -0.032, 0.031, 0.038),
+        (-0.21, 0.080, 0.0, 0.050, 0.060), (-0.26, 0.085, 0.002, 0.074, 0.082), (-0.30, 0.089, 0.003, 0.081, 0.088),
+        (-0.36, 0.094, 0.004, 0.084, 0.089), (-0.42, 0.098, 0.008, 0.080, 0.084), (-0.50, 0.103, 0.012, 0.071, 0.076),
+        (-0.58, 0.106, 0.014, 0.061, 0.066), (-0.65, 0.107, 0.016, 0.053, 0.058), (-0.70, 0.106, 0.018, 0.049, 0.055),
+        (-0.75, 0.104, 0.008, 0.047, 0.053), (-0.82, 0.102, -0.008, 0.052, 0.057),
+        (-0.88, 0.099, -0.014, 0.049, 0.054), (-0.95, 0.096, -0.020, 0.041, 0.044),
+        (-1.02, 0.092, -0.028, 0.032, 0.036), (-1.07, 0.090, -0.032, 0.030, 0.036),
+        (-1.11, 0.090, -0.032, 0.031, 0.038),
     ]  # fmt: skip
     arm = [
-        (0.15, 0.222, -0.016, 0.050, 0.050), (0.22, 0.220, -0.020, 0.050, 0.049), (0.28, 0.218, -0.026, 0.047, 0.046),
-        (0.34, 0.215, -0.032, 0.044, 0.043), (0.40, 0.212, -0.038, 0.038, 0.039), (0.43, 0.211, -0.041, 0.036, 0.039),
-        (0.47, 0.212, -0.042, 0.039, 0.041), (0.52, 0.214, -0.043, 0.037, 0.040), (0.58, 0.216, -0.044, 0.031, 0.035),
-        (0.64, 0.218, -0.045, 0.024, 0.030), (0.68, 0.219, -0.045, 0.020, 0.028), (0.71, 0.219, -0.046, 0.018, 0.031),
-        (0.75, 0.217, -0.048, 0.016, 0.040), (0.775, 0.216, -0.048, 0.014, 0.041),
+        (0.13, 0.222, -0.014, 0.040, 0.040), (0.17, 0.222, -0.016, 0.050, 0.049), (0.22, 0.220, -0.020, 0.050, 0.049),
+        (0.28, 0.218, -0.026, 0.047, 0.046), (0.34, 0.215, -0.032, 0.044, 0.043), (0.40, 0.212, -0.038, 0.038, 0.039),
+        (0.43, 0.211, -0.041, 0.036, 0.039), (0.47, 0.212, -0.042, 0.039, 0.041), (0.52, 0.214, -0.043, 0.037, 0.040),
+        (0.58, 0.216, -0.044, 0.031, 0.035), (0.64, 0.218, -0.045, 0.024, 0.030), (0.68, 0.219, -0.045, 0.020, 0.028),
+        (0.71, 0.219, -0.046, 0.018, 0.031), (0.75, 0.217, -0.048, 0.016, 0.040), (0.775, 0.216, -0.048, 0.014, 0.041),
     ]  # fmt: skip
     foot = [
         (-0.075, 0.088, -1.142, 0.020, 0.024), (-0.055, 0.088, -1.136, 0.030, 0.036),
@@ -151,8 +161,8 @@ def left_half() -> list[tuple[Solid, float]]:
         (0.08, 0.106, -1.147, 0.044, 0.025), (0.12, 0.111, -1.153, 0.046, 0.018), (0.14, 0.112, -1.156, 0.042, 0.014),
     ]  # fmt: skip
     neck = [
-        (0.26, 0, -0.02, 0.064, 0.060), (0.31, 0, -0.012, 0.054, 0.056), (0.35, 0, 0.0, 0.054, 0.060),
-        (0.39, 0, 0.0, 0.055, 0.060),
+        (0.24, 0, -0.024, 0.066, 0.060), (0.29, 0, -0.016, 0.056, 0.056), (0.34, 0, -0.004, 0.053, 0.057),
+        (0.40, 0, 0.0, 0.055, 0.060),
     ]  # fmt: skip
     fingers = [  # base, tip, radii
         ((0.765, 0.217, -0.018), (0.855, 0.213, 0.004), 0.0095, 0.0075),
@@ -169,22 +179,24 @@ def left_half() -> list[tuple[Solid, float]]:
     ]
     solids: list[tuple[Solid, float]] = [
         (loft(1, torso, power=2.3), 0.0),
-        (ellipsoid((0.075, -0.305, -0.055), (0.082, 0.085, 0.072)), 0.03),  # buttock
-        (ellipsoid((0.075, 0.125, 0.075), (0.075, 0.055, 0.038)), 0.03),  # breast
-        (round_cone((0.02, 0.285, -0.035), (0.16, 0.240, -0.022), 0.035, 0.042), 0.03),  # trapezius
-        (loft(1, leg), 0.03),
-        (loft(0, arm), 0.04),
-        (ellipsoid((0.178, 0.220, -0.016), (0.058, 0.058, 0.058)), 0.03),  # deltoid
+        (loft(1, leg), 0.05),
+        (ellipsoid((0.078, -0.295, -0.045), (0.080, 0.090, 0.075)), 0.05),  # buttock
+        (ellipsoid((0.072, 0.130, 0.070), (0.072, 0.055, 0.036)), 0.06),  # breast
+        (ellipsoid((0.085, 0.150, -0.075), (0.055, 0.075, 0.030)), 0.06),  # shoulder blade
+        (round_cone((0.02, 0.275, -0.032), (0.16, 0.236, -0.020), 0.030, 0.040), 0.05),  # trapezius
+        (loft(0, arm), 0.05),
+        (ellipsoid((0.182, 0.220, -0.017), (0.056, 0.056, 0.056)), 0.03),  # deltoid
         (loft(2, foot, power=2.3), 0.03),
         (loft(1, neck), 0.03),
-        (ellipsoid((0.0, 0.450, 0.008), (0.077, 0.096, 0.098)), 0.02),  # skull
-        (ellipsoid((0.0, 0.370, 0.052), (0.060, 0.066, 0.066)), 0.03),  # jaw
-        (ellipsoid((0.0, 0.318, 0.094), (0.024, 0.018, 0.018)), 0.02),  # chin
-        (round_cone((0.0, 0.430, 0.103), (0.0, 0.392, 0.122), 0.007, 0.012), 0.012),  # nose
-        (round_cone((0.0, 0.440, 0.096), (0.040, 0.438, 0.082), 0.011, 0.009), 0.012),  # brow
-        (ellipsoid((0.032, 0.421, 0.092), (0.013, 0.011, 0.011)), 0.006),  # eye
-        (ellipsoid((0.0, 0.354, 0.113), (0.024, 0.009, 0.008)), 0.008),  # lips
-        (ellipsoid((0.080, 0.408, 0.002), (0.010, 0.032, 0.020)), 0.008),  # ear
+        (ellipsoid((0.0, 0.460, 0.008), (0.077, 0.096, 0.098)), 0.02),  # skull
+        (ellipsoid((0.0, 0.380, 0.052), (0.061, 0.066, 0.066)), 0.03),  # jaw
+        (ellipsoid((0.0, 0.328, 0.094), (0.024, 0.018, 0.018)), 0.02),  # chin
+        (round_cone((0.0, 0.440, 0.102), (0.0, 0.402, 0.121), 0.007, 0.012), 0.012),  # nose
+        (round_cone((0.0, 0.450, 0.095), (0.040, 0.448, 0.081), 0.012, 0.009), 0.015),  # brow
+        (round_cone((0.042, 0.402, 0.076), (0.056, 0.410, 0.050), 0.016, 0.012), 0.020),  # cheek
+        (ellipsoid((0.032, 0.429, 0.091), (0.014, 0.011, 0.012)), 0.006),  # eye
+        (ellipsoid((0.0, 0.364, 0.112), (0.024, 0.009, 0.008)), 0.010),  # lips
+        (ellipsoid((0.076, 0.418, 0.0), (0.009, 0.031, 0.019)), 0.010),  # ear
     ]
     solids += [(round_cone(*finger), 0.008) for finger in fingers]
     solids += [(round_cone((0.700, 0.212, -0.022), (0.735, 0.205, 0.006), 0.016, 0.012), 0.015)]
@@ -197,7 +209,7 @@ def left_half() -> list[tuple[Solid, float]]:
 
 
 def signed_distance() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Distances on a grid over the left half, and the grid's origin. Each solid is evaluated on its own surroundings."""
+    """Distances on a grid over the left half, and the grid's origin; each solid is evaluated around itself only."""
     low, high = np.array([0.0, -1.24, -0.20]), np.array([0.94, 0.60, 0.26])
     axes = [np.arange(a, b, GRID) for a, b in zip(low, high, strict=True)]
     coarse_step = 6
@@ -218,26 +230,79 @@ def signed_distance() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return grid, low
 
 
-def mirrored_mesh() -> tuple[Points, NDArray[np.int64]]:
-    """Closed mesh of 6890 vertices and 13776 faces, its own mirror image, with outward faces."""
+def magnified(points: Points) -> Points:
+    """Enlarge head, hand and foot, so that the simplification takes their details for important."""
+    large = points.copy()
+    for (pivot, outwards), factor in DETAILED.items():
+        offset = points - np.array(pivot)
+        share = np.clip(offset @ np.array(outwards) / 0.06, 0, 1)
+        large += (factor - 1) * (share**2 * (3 - 2 * share))[:, None] * offset
+    return large
+
+
+def simplified_half(grid: NDArray[np.float32], low: NDArray[np.float64]) -> tuple[Points, NDArray[np.int64]]:
+    """Open mesh of the left half with half of the body's faces, its rim at x = 0; near the surface, not yet on it."""
     import fast_simplification
     from skimage.measure import marching_cubes
 
-    grid, low = signed_distance()
-    vertices, faces, _, _ = marching_cubes(grid, 0.0)
+    vertices, faces, normals, _ = marching_cubes(grid, 0.0)
+    on_rim = vertices[:, 0] == 0
     vertices = vertices * GRID + low
-    # Edges on the rim collapse along the rim only, so the half stays cut at x = 0; now and then the simplification
-    # passes the wanted count by one, and another start gets there.
-    for target in range(NUM_FACES // 2, NUM_FACES // 2 + 40):
+    large = magnified(vertices)
+    # Edges on the rim collapse along the rim only, so the half stays cut at x = 0. Whether the count of faces can be
+    # even depends on the rim's, so another roughness is tried where it is not.
+    for seed in range(100):
+        # Quadrics spend nearly all triangles on what is curved. A little roughness makes flat parts worth some too,
+        # as skin needs them where it bends.
+        rough = normals * np.random.default_rng(seed).normal(scale=ROUGHNESS, size=(len(vertices), 1))
+        rough[on_rim, 0] = 0
         half, half_faces = fast_simplification.simplify(
-            vertices.astype(np.float32), faces.astype(np.int32), target_count=target, agg=3
+            (large + rough).astype(np.float32), faces.astype(np.int32), target_count=NUM_FACES // 2, agg=3
         )[:2]
         if len(half_faces) == NUM_FACES // 2:
             break
     else:
         msg = f"no start ends at {NUM_FACES // 2} faces, the last had {len(half_faces)}"
         raise RuntimeError(msg)
-    half = np.round(half.astype(np.float64) / QUANTUM) * QUANTUM
+    rim = half[:, 0] < 1e-6
+    distance, near = cKDTree(large).query(half, k=4)
+    share = 1 / (distance + 1e-4)
+    half = half - np.einsum("vk,vkc->vc", share / share.sum(1, keepdims=True), (large - vertices)[near])
+    half[rim, 0] = 0
+    return half, half_faces
+
+
+def settled(
+    half: Points, faces: NDArray[np.int64], grid: NDArray[np.float32], low: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Put vertices back on the surface, and those of trunk and limbs evenly among their neighbours."""
+    on_rim = half[:, 0] == 0
+    drifting = ~on_rim & (magnified(half) == half).all(1)
+    pairs = np.concatenate([faces[:, [i, j]] for i in range(3) for j in range(3) if i != j])
+    neighbours = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(half), len(half))).tocsr()
+    neighbours = diags(1 / np.asarray(neighbours.sum(1)).ravel()) @ neighbours
+    slopes = [np.asarray(slope) for slope in np.gradient(grid, GRID)]
+    for step in range(14):
+        where = ((half - low) / GRID).T
+        distance = map_coordinates(grid, where, order=1, mode="nearest")
+        slope = np.stack([map_coordinates(slope, where, order=1, mode="nearest") for slope in slopes], 1)
+        slope[on_rim, 0] = 0
+        squared = np.maximum((slope**2).sum(1, keepdims=True), 0.1)
+        half = half - distance[:, None] * slope / squared
+        if step < 10:  # the last rounds only settle
+            drift = neighbours @ half - half
+            drift -= (drift * slope).sum(1, keepdims=True) * slope / squared
+            half[drifting] += 0.4 * drift[drifting]
+        half[on_rim, 0] = 0
+    return half
+
+
+def mirrored_mesh() -> tuple[Points, NDArray[np.int64]]:
+    """Closed mesh of 6890 vertices and 13776 faces, its own mirror image, with outward faces."""
+    grid, low = signed_distance()
+    half, half_faces = simplified_half(grid, low)
+    half = settled(half, half_faces, grid, low)
+    half = np.round(half / QUANTUM) * QUANTUM
     on_rim = np.abs(half[:, 0]) < QUANTUM / 2
     twin = np.where(on_rim, np.arange(len(half)), 0)
     twin[~on_rim] = len(half) + np.arange((~on_rim).sum())
@@ -254,7 +319,8 @@ def renumber(vertices: Points, faces: NDArray[np.int64]) -> tuple[Points, NDArra
     order = np.lexsort(np.round(vertices, 4).T[[0, 2, 1]])  # by height first: neighbours compress well
     for name, place in both_sides(LANDMARKS).items():
         wanted = VERTEX_JOINTS[name]
-        nearest = int(np.argmin(np.linalg.norm(vertices[order] - place, axis=1)))
+        off_midline = 1e3 * (vertices[order, 0] != 0) if place[0] == 0 else 0
+        nearest = int(np.argmin(np.linalg.norm(vertices[order] - place, axis=1) + off_midline))
         order[[wanted, nearest]] = order[[nearest, wanted]]
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.arange(len(order))
@@ -279,11 +345,29 @@ def bones(joints: dict[str, NDArray[np.float64]]) -> list[list[tuple[NDArray, ND
     ends: dict[str, list[ArrayLike]] = {name: [] for name in SMPL_JOINTS}
     for name, parent in zip(SMPL_JOINTS[1:], SMPL_PARENTS[1:], strict=True):
         ends[SMPL_JOINTS[parent]].append(joints[name])
-    ends["head"] = [(0.0, 0.50, 0.01)]
+    ends["head"] = [(0.0, 0.50, 0.01), (0.0, 0.38, 0.07)]
+    ribs: dict[str, list[tuple[ArrayLike, ArrayLike]]] = {name: [] for name in SMPL_JOINTS}
     for side, sign in (("left", 1), ("right", -1)):
         ends[f"{side}_foot"] = [(sign * 0.115, -1.155, 0.16)]
         ends[f"{side}_hand"] = [(sign * 0.855, 0.213, -0.04), (sign * 0.79, 0.205, 0.01)]
-    return [[(joints[name], np.asarray(end, dtype=float)) for end in ends[name]] for name in SMPL_JOINTS]
+        # The trunk is wide: without these its sides would be nearer to the bones of the limbs.
+        ribs["spine3"] += [
+            ((sign * 0.10, 0.06, 0.0), (sign * 0.11, 0.16, -0.01)),
+            ((sign * 0.05, 0.10, 0.06), (sign * 0.05, 0.19, 0.04)),
+            ((sign * 0.06, 0.08, -0.06), (sign * 0.07, 0.19, -0.06)),
+        ]
+        ribs["spine2"] += [((0, 0.015, 0), (sign * 0.09, 0.015, 0))]
+        ribs["spine1"] += [((0, -0.085, 0), (sign * 0.09, -0.085, 0))]
+        ribs["pelvis"] += [
+            ((0, -0.19, 0), (sign * 0.11, -0.19, 0)),
+            ((sign * 0.03, -0.25, -0.05), (sign * 0.08, -0.25, -0.06)),
+        ]
+        ribs["neck"] += [((0, 0.30, -0.01), (sign * 0.02, 0.34, -0.01))]
+    return [
+        [(joints[name], np.asarray(end, dtype=float)) for end in ends[name]]
+        + [(np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for a, b in ribs[name]]
+        for name in SMPL_JOINTS
+    ]
 
 
 def skin_weights(vertices: Points, faces: NDArray[np.int64], joints: dict[str, NDArray]) -> NDArray[np.float64]:
@@ -312,15 +396,16 @@ def skin_weights(vertices: Points, faces: NDArray[np.int64], joints: dict[str, N
         np.add.at(area, faces[:, i], double_area / 6)
     adjacency = coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(cols))), shape=(count, count))
     laplacian = diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency.tocsr()
-    heat = area * 0.6 / np.maximum(distance.min(1), 0.01) ** 2
+    heat = area * 0.2 / np.maximum(distance.min(1), 0.01) ** 2
     source = np.zeros((count, len(SMPL_JOINTS)))
     source[np.arange(count), nearest] = heat
     weights = splu((laplacian + diags(heat)).tocsc()).solve(source)
     mirror = mirror_vertices(vertices)
     swap = [SMPL_JOINTS.index(mirror_name(name)) for name in SMPL_JOINTS]
     weights = (weights + weights[mirror][:, swap]) / 2
-    weights[weights < np.sort(weights, axis=1)[:, [-4]]] = 0
-    weights[weights < 0.004] = 0
+    # Lowered by the fifth largest, not cut after the fourth: weights stay continuous where the four change.
+    weights = np.maximum(weights - np.sort(weights, axis=1)[:, [-5]], 0)
+    weights[weights < 0.002] = 0
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -330,7 +415,7 @@ def regressor_row(vertices: Points, target: NDArray[np.float64], mirror: NDArray
     A joint on the midline gets the same weight for a vertex and its mirror image.
     """
     nearest = np.argsort(np.linalg.norm(vertices - target, axis=1), kind="stable")
-    for count in (24, 32, 48, 64, 96, 160, 320, 640, 1280):
+    for count in (16, 24, 32, 48, 64, 96, 160, 320, 640, 1280):
         chosen = nearest[:count]
         if target[0] == 0:
             chosen = np.unique(np.concatenate([chosen, mirror[chosen]]))
