@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from datamodules.pseudo_gt.native import write_json
 
 RECORD = "stage.json"
 
@@ -27,14 +28,6 @@ class StageMismatchError(RuntimeError):
 def key_hash(key: Mapping[str, Any]) -> str:
     """Short hash of a plain mapping; the same for any order of its keys."""
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
 
 
 @dataclass

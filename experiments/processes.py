@@ -61,6 +61,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def local_world() -> int:
+    """Number of processes of the run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if dist.is_initialized() else 1
+
+
 def on_rank_zero(work: Callable[[], T]) -> T:
     """Do work in rank zero only and hand its (picklable) result to every rank; an error is raised in all of them."""
     outcome: list = [None, None]

@@ -217,6 +217,11 @@ class Trainer:
         "32-true", "Arithmetic of the networks; the body model always runs in fp32.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )  # fmt: skip
+    epochs: int = sized(
+        1, 4, 4, 10,
+        "Parts that each training is divided into; after each its state is saved, and validated where it can be.",
+        at_least=1,
+    )  # fmt: skip
     num_workers: int = sized(0, 2, 2, 8, "Loader processes for each process.", at_least=0)
 
 

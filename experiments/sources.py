@@ -1,0 +1,77 @@
+"""Where each data set of a run comes from: a path given by the user, or the synthetic world's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from experiments.settings import Settings
+
+# Name in the settings -> (paths key and folder in the synthetic world, kind of source, split).
+_SOURCES = {
+    "coco": ("coco", "coco", "train"),
+    "mpii": ("mpii", "mpii", "train"),
+    "mpi_inf_3dhp": ("mpi_inf_3dhp", "mpi_inf_3dhp", "train"),
+    "threedpw_train": ("threedpw", "threedpw", "train"),
+    "threedpw_validation": ("threedpw", "threedpw", "validation"),
+    "threedpw_test": ("threedpw", "threedpw", "test"),
+    "amass": ("amass", "amass", "train"),
+}
+_WORLD_FOLDERS = {"threedpw": "3dpw"}
+
+
+def targets(settings: Settings) -> list[str]:
+    """Data sets that get pseudo-GTs."""
+    return [name for name, weight in settings.annotate.targets.items() if weight > 0]
+
+
+def auxiliary(settings: Settings) -> list[str]:
+    """Data sets with 3D ground truth that help the annotator (recipe 1)."""
+    return [name for name, weight in settings.recipe.auxiliary.items() if weight > 0]
+
+
+def trained_on_threedpw(settings: Settings) -> bool:
+    """Whether the annotator sees 3DPW-train, which every table of such a run must say: 3DPW is what it is judged on."""
+    return "threedpw_train" in auxiliary(settings)
+
+
+def is_synthetic(settings: Settings, name: str) -> bool:
+    """Whether a source comes from the synthetic world."""
+    return getattr(settings.paths, _SOURCES[name][0]) is None
+
+
+def used(settings: Settings) -> list[str]:
+    """All sources that the selected stages read."""
+    stages = settings.stages
+    names: list[str] = []
+    if "prior" in stages and settings.recipe.prior == "vposer" and settings.recipe.prior_file is None:
+        names.append("amass")
+    if {"pose2d", "annotate", "dump", "downstream"} & set(stages):
+        names += targets(settings)
+    if "annotate" in stages:
+        names += auxiliary(settings)
+    if "downstream" in stages:
+        names += ["threedpw_validation", "threedpw_test"]
+    return list(dict.fromkeys(names))
+
+
+def root_of(settings: Settings, world: Path | None, name: str) -> str:
+    """Folder of a source's data set.
+
+    Args:
+        settings: of the run.
+        world: folder of the synthetic world, or None if no source needs it.
+        name: of the source.
+    """
+    dataset = _SOURCES[name][0]
+    given = getattr(settings.paths, dataset)
+    if given is not None:
+        return str(given)
+    assert world is not None
+    return str(world / _WORLD_FOLDERS.get(dataset, dataset))
+
+
+def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:
+    """A source as the DataModules take it."""
+    _, kind, split = _SOURCES[name]
+    return {"kind": kind, "root": root_of(settings, world, name), "split": split, **options}

@@ -1,0 +1,134 @@
+"""The annotator's stages: train it on the people it is to annotate, then write a pseudo-GT for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from callbacks.pseudo_gt_writer import PseudoGTWriter
+from datamodules.annotation import AnnotationDataModule
+from datamodules.pseudo_gt.neuralannot import write_neuralannot
+from experiments import sources
+from experiments.pipeline import Run, Stage
+from experiments.processes import on_rank_zero
+from experiments.provenance import provenance
+from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
+from experiments.training import epoch_of, fit, make_trainer, steps_of
+from lightning_modules.annotator import AnnotatorModule
+
+
+def annotation_data(run: Run) -> AnnotationDataModule:
+    """The people to annotate, and those who help."""
+    settings, annotate = run.settings, run.settings.annotate
+    names, helpers = sources.targets(settings), sources.auxiliary(settings)
+    world = world_folder(run)
+    return AnnotationDataModule(
+        targets={name: sources.source(settings, world, name) for name in names},
+        auxiliary={name: sources.source(settings, world, name) for name in helpers},
+        quotas=quotas(run),
+        samples_per_epoch=epoch_of(annotate.samples, annotate.batch_size, settings.trainer.epochs),
+        augment=annotate.augmentation,
+        target_min_joints=settings.dump.min_joints,
+        **people_settings(run, annotate.batch_size),
+    )
+
+
+def quotas(run: Run) -> dict[str, float]:
+    """Share of each source in a batch: the targets' part and the auxiliary part, each divided by their weights."""
+    settings = run.settings
+    groups = [(sources.targets(settings), settings.annotate.targets, settings.annotate.target_quota)]
+    if helpers := sources.auxiliary(settings):
+        groups.append((helpers, settings.recipe.auxiliary, 1 - settings.annotate.target_quota))
+    return {
+        name: part * weights[name] / sum(weights[other] for other in names)
+        for names, weights, part in groups
+        for name in names
+    }
+
+
+def build_annotator(run: Run) -> AnnotatorModule:
+    """The untrained annotator that the run's recipe asks for."""
+    settings = run.settings
+    recipe, annotate = settings.recipe, settings.annotate
+    starts = {
+        "random": lambda: None,
+        "pose2d": lambda: run.path("pose2d", "checkpoint"),
+        "file": lambda: recipe.init_file,
+    }
+    prior = None
+    if recipe.prior == "vposer":
+        prior = recipe.prior_file or run.path("prior", "checkpoint")
+    return AnnotatorModule(
+        backbone=settings.model.backbone,
+        input_size=settings.model.input_size,
+        body_models=settings.paths.body_models,
+        prior=recipe.prior,
+        prior_weights=prior,
+        prior_width=settings.prior.hidden,
+        backbone_weights=starts[recipe.init](),
+        min_coverage=settings.model.min_coverage,
+        losses=asdict(annotate.losses),
+        lr=annotate.lr,
+    )
+
+
+def _train(run: Run, folder: Path) -> dict[str, Any]:
+    annotate = run.settings.annotate
+    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
+    module, data = build_annotator(run), annotation_data(run)
+    fit(run, "annotate", folder, module, data, steps_of(annotate.samples, annotate.batch_size))
+    people = {row["source"]: row for row in data.describe()}
+    return {"checkpoint": "final.ckpt", "samples": annotate.samples, "people": people}
+
+
+ANNOTATE = Stage(
+    name="annotate",
+    after=("world", "prior", "pose2d"),
+    key=lambda run: {
+        "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
+        "annotate": asdict(run.settings.annotate),
+        "data": data_key(run, [*sources.targets(run.settings), *sources.auxiliary(run.settings)]),
+        **network_key(run),
+    },
+    make=_train,
+)
+
+
+def _dump(run: Run, folder: Path) -> dict[str, Any]:
+    data = annotation_data(run)
+    on_rank_zero(data.prepare_data)
+    data.setup("predict")
+    module = AnnotatorModule.load_from_checkpoint(run.path("annotate", "checkpoint"), weights_only=True)
+    tables = [data.target_table(name) for name in data.targets]
+    writer = PseudoGTWriter(
+        folder,
+        [person for table in tables for person in table.ids()],
+        provenance(run),
+        [image.decode() for table in tables for image in table.column("image").tolist()],
+    )
+    trainer = make_trainer(run, "dump", folder, [writer], logs=False)
+    trainer.predict(module, datamodule=data, return_predictions=False)
+
+    def export() -> None:
+        for table in writer.tables:
+            if "neuralannot" in run.settings.dump.formats:
+                write_neuralannot(table, table / "neuralannot.json")
+
+    on_rank_zero(export)
+    return {
+        "tables": {name: table.name for name, table in zip(data.targets, writer.tables, strict=True)},
+        "labels": sum(map(len, tables)),
+        "dropped": {name: dict(table.dropped) for name, table in zip(data.targets, tables, strict=True)},
+    }
+
+
+DUMP = Stage(
+    name="dump",
+    after=("annotate",),
+    key=lambda run: {"dump": asdict(run.settings.dump)},
+    make=_dump,
+    folder="labels",
+)

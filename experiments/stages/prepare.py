@@ -1,0 +1,145 @@
+"""The shared stages: the synthetic world, the pose prior, and the 2D pose network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from datamodules.pose2d import Pose2DDataModule
+from datamodules.pose_prior import PosePriorDataModule
+from datamodules.synthetic.world import VERSION as WORLD_VERSION
+from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
+from experiments import sources
+from experiments.pipeline import Run, Stage, console
+from experiments.training import epoch_of, fit, steps_of
+from lightning_modules.pose2d import PoseNet2DModule
+from lightning_modules.pose_prior import PosePriorModule
+
+_CROP_CACHE_BELOW = 100
+
+
+def world_folder(run: Run) -> Path | None:
+    """Folder of the synthetic world, None where no source comes from it."""
+    return run.records["world"].folder / "world" if "world" in run.records else None
+
+
+def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
+    """Arguments that all DataModules over people share."""
+    settings = run.settings
+    return {
+        "input_size": settings.model.input_size,
+        "batch_size": batch_size,
+        "crop_cache": settings.model.input_size < _CROP_CACHE_BELOW,
+        "num_workers": settings.trainer.num_workers,
+        "cache_dir": settings.paths.cache,
+        "seed": settings.seed,
+    }
+
+
+def data_key(run: Run, names: list[str]) -> dict[str, str]:
+    """Roots of the sources that a stage reads; the synthetic ones are named by the world's own record."""
+    return {
+        name: "synthetic" if sources.is_synthetic(run.settings, name) else sources.root_of(run.settings, None, name)
+        for name in names
+    }
+
+
+def network_key(run: Run) -> dict[str, Any]:
+    """What every trained network depends on, beside its own stage's settings."""
+    settings = run.settings
+    return {
+        "model": asdict(settings.model),
+        "seed": settings.seed,
+        "body_models": settings.paths.body_models,
+        "precision": settings.trainer.precision,
+    }
+
+
+def _world_settings(run: Run) -> WorldSettings:
+    settings = run.settings
+    size = settings.size if settings.size in WORLD_SIZES else "default"
+    given = {name: count for name, count in asdict(settings.world.counts).items() if count is not None}
+    return replace(WORLD_SIZES[size], seed=settings.world.seed, body_models=settings.paths.body_models, **given)
+
+
+def _make_world(run: Run, folder: Path) -> dict[str, Any]:
+    make_world(folder / "world", _world_settings(run), num_workers=run.settings.trainer.num_workers or 1)
+    return {}
+
+
+WORLD = Stage(
+    name="world",
+    after=(),
+    key=lambda run: {"world": asdict(_world_settings(run)), "version": WORLD_VERSION},
+    make=_make_world,
+    needed=lambda run: any(sources.is_synthetic(run.settings, name) for name in sources.used(run.settings)),
+    shared=True,
+    single_process=True,
+)
+
+
+def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
+    settings = run.settings.prior
+    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
+    root = sources.root_of(run.settings, world_folder(run), "amass")
+    data = PosePriorDataModule(
+        root, batch_size=settings.batch_size, samples_per_epoch=epoch_of(settings.steps, 1, run.settings.trainer.epochs) * settings.batch_size,
+        cache_dir=run.settings.paths.cache, seed=run.settings.seed,
+    )  # fmt: skip
+    module = PosePriorModule(
+        settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
+    )
+    fit(run, "prior", folder, module, data, settings.steps)
+    return {"checkpoint": "final.ckpt", "samples": 0, "poses": settings.steps * settings.batch_size}
+
+
+PRIOR = Stage(
+    name="prior",
+    after=("world",),
+    key=lambda run: {
+        "prior": asdict(run.settings.prior),
+        "seed": run.settings.seed,
+        "data": data_key(run, ["amass"]),
+        "body_models": run.settings.paths.body_models,
+    },
+    make=_train_prior,
+    needed=lambda run: run.settings.recipe.prior == "vposer" and run.settings.recipe.prior_file is None,
+    shared=True,
+)
+
+
+def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
+    settings = run.settings.pose2d
+    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
+    names = sources.targets(run.settings)
+    data = Pose2DDataModule(
+        {name: sources.source(run.settings, world_folder(run), name) for name in names},
+        {name: run.settings.annotate.targets[name] for name in names},
+        samples_per_epoch=epoch_of(settings.samples, settings.batch_size, run.settings.trainer.epochs),
+        **people_settings(run, settings.batch_size),
+    )
+    model = run.settings.model
+    module = PoseNet2DModule(model.backbone, model.input_size, lr=settings.lr)
+    steps = steps_of(settings.samples, settings.batch_size)
+    fit(run, "pose2d", folder, module, data, steps)
+    for row in data.describe():
+        console.print(f"  {row}")
+    return {"checkpoint": "final.ckpt", "samples": settings.samples}
+
+
+POSE2D = Stage(
+    name="pose2d",
+    after=("world",),
+    key=lambda run: {
+        "pose2d": asdict(run.settings.pose2d),
+        "targets": run.settings.annotate.targets,
+        "data": data_key(run, sources.targets(run.settings)),
+        **network_key(run),
+    },
+    make=_train_pose2d,
+    needed=lambda run: run.settings.recipe.init == "pose2d",
+    shared=True,
+)

@@ -1,0 +1,200 @@
+"""The proof of the labels: a downstream regressor trained on them, and the errors of both on true bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from body_models.contracts import GENDERS
+from body_models.rotations import axis_angle_to_matrix
+from callbacks.evaluator_3dpw import Evaluation, ThreeDPWEvaluator, count_excluded
+from datamodules.downstream import DownstreamDataModule
+from datamodules.pseudo_gt.native import body_parameters, read_labels
+from datamodules.sources.amass import open_amass
+from experiments import sources
+from experiments.pipeline import Run, Stage
+from experiments.processes import on_rank_zero
+from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
+from experiments.training import epoch_of, fit, make_trainer, steps_of
+from lightning_modules.mesh_module import upright
+from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.protocols import Bodies, BodyScorer
+from lightning_modules.yardstick import mean_rotations
+
+MONITOR = "val/threedpw/lsp14_pa_mpjpe"
+LABEL_PROTOCOL = "smpl24"
+"""Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
+
+
+def labels_of(run: Run) -> dict[str, Path]:
+    """Target -> folder of the label table that the downstream regressor is trained on."""
+    given = run.settings.downstream.labels
+    if given is None:
+        return {name: run.records["dump"].folder / table for name, table in _tables(run).items()}
+    folders = {}
+    for folder in map(Path, given):
+        name = folder.name.partition("-")[0]
+        folders[name] = folder
+    return folders
+
+
+def _tables(run: Run) -> dict[str, str]:
+    return run.output("dump", "tables")
+
+
+def downstream_data(run: Run) -> DownstreamDataModule:
+    """People with pseudo-GTs to train on; 3DPW to choose a checkpoint and to test."""
+    settings, downstream = run.settings, run.settings.downstream
+    world, labels = world_folder(run), labels_of(run)
+    return DownstreamDataModule(
+        {name: sources.source(settings, world, name, labels=str(folder)) for name, folder in labels.items()},
+        threedpw=sources.root_of(settings, world, "threedpw_test"),
+        samples_per_epoch=epoch_of(downstream.samples, downstream.batch_size, settings.trainer.epochs),
+        augment=downstream.augmentation,
+        **people_settings(run, downstream.batch_size),
+    )
+
+
+def _train(run: Run, folder: Path) -> dict[str, Any]:
+    settings, downstream = run.settings, run.settings.downstream
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
+    module = MeshRegressorModule(
+        backbone=downstream.backbone,
+        input_size=settings.model.input_size,
+        body_models=settings.paths.body_models,
+        losses=asdict(downstream.losses),
+        lr=downstream.lr,
+    )
+    data = downstream_data(run)
+    evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
+    steps = steps_of(downstream.samples, downstream.batch_size)
+    best = fit(run, "downstream", folder, module, data, steps, [evaluator], monitor=MONITOR)
+    return {"checkpoint": best.name, "samples": downstream.samples}
+
+
+DOWNSTREAM = Stage(
+    name="downstream",
+    after=("world", "dump"),
+    key=lambda run: {
+        "downstream": asdict(run.settings.downstream),
+        "data": data_key(run, [*sources.targets(run.settings), "threedpw_validation"]),
+        **network_key(run),
+    },
+    make=_train,
+)
+
+
+def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
+    outputs: dict[str, Any] = {"labels": {}, "downstream": None}
+    if truths := _truths(run):
+        outputs["labels"] = on_rank_zero(lambda: _evaluate_labels(run, truths, folder))
+    if "downstream" in run.records:
+        settings = run.settings
+        data = downstream_data(run)
+        module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
+        on_rank_zero(data.prepare_data)
+        data.setup("test")
+        counted = {
+            protocol: set(data.evaluation_table("test").ids()) - set(data.evaluation_table("test", protocol).ids())
+            for protocol in settings.evaluate.protocols
+        }
+        evaluator = ThreeDPWEvaluator(
+            settings.paths.body_models, settings.evaluate.protocols, folder=folder, excluded=counted
+        )
+        trainer = make_trainer(run, "evaluate", folder, [evaluator], logs=False)
+        trainer.test(module, datamodule=data, verbose=False)
+        assert evaluator.evaluation is not None
+        outputs["downstream"] = {
+            "file": "test_threedpw.npz",
+            "metrics": evaluator.evaluation.means(),
+            "people": len(evaluator.evaluation.ids),
+            "excluded": evaluator.evaluation.excluded,
+        }
+    return outputs
+
+
+EVALUATE = Stage(
+    name="evaluate",
+    after=("world", "dump", "downstream"),
+    key=lambda run: {"protocols": run.settings.evaluate.protocols},
+    make=_evaluate,
+)
+
+
+def _truths(run: Run) -> dict[str, Path]:
+    """True bodies by target, known of synthetic people only; nothing but this evaluation reads them."""
+    world = world_folder(run)
+    if world is None or "dump" not in run.records:
+        return {}
+    names = [name for name in sources.targets(run.settings) if sources.is_synthetic(run.settings, name)]
+    return {name: world / "truth" / f"{name}_train.npz" for name in names}
+
+
+def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[str, Any]:
+    results = {}
+    labels = {name: run.records["dump"].folder / table for name, table in _tables(run).items()}
+    for name, truth in truths.items():
+        table = read_labels(labels[name], ["id", "global_orient", "body_pose", "betas", "transl"])
+        parameters = body_parameters(table.columns)
+        pred = Bodies(parameters["global_orient"], parameters["body_pose"], parameters["betas"])
+        evaluation = compare_with_truth(run, list(table.columns["id"]), pred, truth)
+        evaluation.save(folder / f"labels_{name}.npz")
+        results[name] = {
+            "file": f"labels_{name}.npz",
+            "metrics": evaluation.means(),
+            "people": len(evaluation.ids),
+        }
+    return results
+
+
+def compare_with_truth(run: Run, ids: Sequence[str], pred: Bodies, truth: Path) -> Evaluation:
+    """Errors of bodies against the true ones of the same people, in the original camera's axes.
+
+    Args:
+        run: whose body model is used.
+        ids: (N,) of the people.
+        pred: their N bodies.
+        truth: file of true bodies; must hold all of the ids.
+    """
+    true = read_truth(truth, ids)
+    values = BodyScorer(run.settings.paths.body_models, [LABEL_PROTOCOL])(pred, true)
+    arrays = {name: value.numpy() for name, value in values.items()}
+    return Evaluation(np.array(ids), arrays, count_excluded(arrays))
+
+
+def read_truth(path: Path, ids: Sequence[str]) -> Bodies:
+    """True bodies of synthetic people, in the order of ids."""
+    with np.load(path, allow_pickle=False) as content:
+        row = {str(name): i for i, name in enumerate(content["id"])}
+        rows = [row[name] for name in ids]
+        columns = {name: content[name][rows] for name in ("global_orient", "body_pose", "betas", "gender")}
+    tensors = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items() if name != "gender"}
+    gender = columns["gender"]
+    if gender.dtype.kind in "US":
+        gender = np.array([GENDERS.index(str(name)) for name in gender])
+    return Bodies(
+        axis_angle_to_matrix(tensors["global_orient"]),
+        axis_angle_to_matrix(tensors["body_pose"].reshape(len(ids), 23, 3)),
+        tensors["betas"],
+        torch.tensor(gender.astype(np.int64)),
+    )
+
+
+def mean_pose_bodies(run: Run, count: int) -> Bodies:
+    """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
+    root = sources.root_of(run.settings, world_folder(run), "amass")
+    poses, _ = open_amass(root, run.settings.paths.cache)
+    mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
+    body_pose = torch.eye(3).repeat(23, 1, 1)
+    body_pose[: len(mean)] = mean
+    return Bodies(
+        upright().expand(count, 3, 3), body_pose.expand(count, 23, 3, 3), torch.zeros(count, 10),
+        torch.zeros(count, dtype=torch.int64),
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""The Trainer that every stage gets: machine settings, loggers, checkpoints and progress in one place."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from callbacks.batchnorm import BatchNormAverage
+from callbacks.progress import progress_bar
+from experiments import sources
+from experiments.pipeline import Run
+from experiments.processes import local_world, world_size
+from experiments.settings import to_plain
+
+LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
+
+
+def steps_of(samples: int, batch_size: int) -> int:
+    """Optimiser steps in which all processes together see so many people."""
+    return max(1, samples // (batch_size * world_size()))
+
+
+def epoch_of(samples: int, batch_size: int, epochs: int) -> int:
+    """People in one of a training's epochs, which are parts of it, not passes over the data."""
+    return max(1, steps_of(samples, batch_size) // epochs) * batch_size * world_size()
+
+
+def fit(
+    run: Run,
+    stage: str,
+    folder: Path,
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    steps: int,
+    callbacks: Sequence[pl.Callback] = (),
+    monitor: str | None = None,
+) -> Path:
+    """Train a module, from where an interrupted training of the same stage stopped.
+
+    Args:
+        run: that the stage belongs to.
+        stage: its name.
+        folder: where checkpoints and metrics go.
+        module: what to train.
+        data: what to train on.
+        steps: optimiser steps.
+        callbacks: beside those that every stage has.
+        monitor: metric whose smallest value chooses the checkpoint; None takes the last.
+
+    Returns:
+        The checkpoint to go on with.
+    """
+    last = ModelCheckpoint(folder, Path(LAST).stem, save_top_k=1, enable_version_counter=False)
+    kept: list[pl.Callback] = [last]
+    if monitor is not None:
+        kept.append(
+            ModelCheckpoint(
+                folder, Path(BEST).stem, monitor, mode="min", save_weights_only=True, enable_version_counter=False
+            )
+        )
+    trainer = make_trainer(
+        run, stage, folder, [*kept, *callbacks], steps=steps, validates=monitor is not None
+    )
+    resume = folder / LAST
+    trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
+    final = folder / FINAL
+    trainer.save_checkpoint(final, weights_only=True)
+    finish_loggers(trainer)
+    return folder / BEST if monitor is not None else final
+
+
+def make_trainer(
+    run: Run,
+    stage: str,
+    folder: Path,
+    callbacks: Sequence[pl.Callback] = (),
+    steps: int = -1,
+    validates: bool = False,
+    logs: bool = True,
+) -> pl.Trainer:
+    """A Trainer for a stage of a run; arguments as in :func:`fit`."""
+    settings = run.settings.trainer
+    _quiet()
+    nodes = world_size() // local_world()
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=local_world(),
+        num_nodes=nodes,
+        strategy=_strategy(settings.strategy),
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_steps=steps,
+        max_epochs=-1,
+        logger=_loggers(run, stage, folder) if logs else False,
+        callbacks=[BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
+        limit_val_batches=1.0 if validates else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        enable_model_summary=False,
+        # The samplers are made for the number of processes; Lightning must not wrap them.
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+def finish_loggers(trainer: pl.Trainer) -> None:
+    """Close the W&B run, so that the next stage starts one of its own."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+            logger.experiment.finish()
+
+
+def _strategy(name: str) -> str | Strategy:
+    if name != "auto" or world_size() == 1:
+        return name
+    # SMPL's buffers are about 19 MB and constant; BatchNormAverage takes care of those that change.
+    return DDPStrategy(broadcast_buffers=False)
+
+
+def _loggers(run: Run, stage: str, folder: Path) -> list[Logger]:
+    settings = run.settings
+    loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
+    if settings.wandb.mode != "disabled":
+        recipe = settings.recipe
+        tags = [
+            f"recipe:{recipe.name}",
+            f"init:{recipe.init}",
+            f"prior:{recipe.prior}",
+            *(f"auxiliary:{name}" for name in sources.auxiliary(settings)),
+            *(f"target:{name}" for name in sources.targets(settings)),
+            *settings.wandb.tags,
+        ]
+        loggers.append(
+            WandbLogger(
+                name=f"{run.label}-{stage}",
+                save_dir=str(folder),
+                offline=settings.wandb.mode == "offline",
+                project=settings.wandb.project,
+                entity=settings.wandb.entity,
+                group=settings.wandb.group or settings.name,
+                job_type=stage,
+                tags=tags,
+                config=_config(run),
+            )
+        )
+    return loggers
+
+
+def _config(run: Run) -> dict[str, Any]:
+    return {**to_plain(run.settings), "label": run.label}
+
+
+def _quiet() -> None:
+    """Lightning's tips about hardware and workers; its warnings about faults stay."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
+    for text in (".*does not have many workers.*", ".*Checkpoint directory .* exists.*", ".*is smaller than the logging.*"):
+        warnings.filterwarnings("ignore", text)
