@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from body_models.contracts import GENDERS
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.people import PeopleTable
+from datamodules.pseudo_gt.native import LABELS_FILE, PROVENANCE_FILE, read_labels
 
 VERSION = 1
-_COLUMNS = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3, "focal": 2, "princpt": 2}
+_COLUMNS = ("global_orient", "body_pose", "betas", "transl", "focal", "princpt")
 
 
 def attach_labels(table: PeopleTable, labels: str, cache_dir: str = "cache") -> PeopleTable:
@@ -23,54 +23,48 @@ def attach_labels(table: PeopleTable, labels: str, cache_dir: str = "cache") -> 
 
     Args:
         table: people of the source that was annotated.
-        labels: folder of a native label table, with labels-*.parquet.
+        labels: folder of a native label table.
         cache_dir: folder for caches.
 
     Raises:
-        MissingFilesError: there are no label files.
+        MissingFilesError: there are no complete labels.
         AnnotationError: a column is missing, or no label is of these people.
+        LabelError: the label table contradicts itself.
     """
-    files = sorted(Path(labels).glob("labels-*.parquet"))
-    if not files:
-        raise MissingFilesError([f"labels: looked for {labels}/labels-*.parquet. Run the dump stage first"])
+    files = [Path(labels) / name for name in (LABELS_FILE, PROVENANCE_FILE)]
+    lost = [path for path in files if not path.is_file()]
+    if lost:
+        raise MissingFilesError([f"labels {path}. Run the dump stage (again)" for path in lost])
     arguments = {"table": table.folder.name}
-    folder = build_or_open(
-        cache_dir, f"{table.name}-labels", files, arguments, VERSION, lambda: _join(table, labels, files)
-    )
+    folder = build_or_open(cache_dir, f"{table.name}-labels", files, arguments, VERSION, lambda: _join(table, labels))
     labelled = PeopleTable(folder, table.rows, table.left_out)
     return labelled.select(labelled.column("labelled"), "no label")
 
 
-def _join(table: PeopleTable, labels: str, files: list[Path]) -> tuple[Arrays, dict[str, Any]]:
+def _join(table: PeopleTable, labels: str) -> tuple[Arrays, dict[str, Any]]:
     """All rows of the table in their order, so that caches of crops fit; people without a label get zeros."""
     try:
-        content = pa.concat_tables([pq.read_table(path, columns=["id", *_COLUMNS]) for path in files])
-    except (pa.ArrowException, OSError, ValueError) as error:
+        found = read_labels(labels, ["id", *_COLUMNS])
+    except (pa.ArrowException, OSError) as error:
         msg = f"{labels} is not a label table with columns id, {', '.join(_COLUMNS)} ({error}); run the dump again"
         raise AnnotationError(msg) from error
-    row_of = {person: row for row, person in enumerate(table.columns["id"].tolist())}
-    targets = np.array([row_of.get(person.encode(), -1) for person in content["id"].to_pylist()])
-    known = targets >= 0
-    if not known.any():
-        msg = (
-            f"{labels}: none of its {len(targets)} labels is of the people of {table.name}; are they of another source?"
-        )
+    rows = found.rows_of([person.decode() for person in table.columns["id"].tolist()])
+    labelled = rows >= 0
+    if not labelled.any():
+        msg = f"{labels}: none of its {len(found)} labels is of the people of {table.name}; are they of another source?"
         raise AnnotationError(msg)
-    arrays = dict(table.columns)
-    arrays["labelled"] = np.zeros(len(row_of), dtype=bool)
-    arrays["labelled"][targets[known]] = True
-    for name, size in _COLUMNS.items():
-        values = content[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, size)
-        arrays[name] = np.zeros((len(row_of), size), dtype=np.float32)
-        arrays[name][targets[known]] = values[known]
-    arrays["gender"] = np.full(len(row_of), GENDERS.index("neutral"), dtype=np.uint8)
-    dropped = dict(table.read_dropped)
-    if not known.all():
-        dropped["label of nobody here"] = int((~known).sum())
+    arrays = {**table.columns, "labelled": labelled}
+    for name in _COLUMNS:
+        values = found.columns[name]
+        arrays[name] = np.zeros((len(rows), values.shape[1]), dtype=np.float32)
+        arrays[name][labelled] = values[rows[labelled]]
+    # Annotators regress the neutral body.
+    arrays["gender"] = np.full(len(rows), GENDERS.index("neutral"), dtype=np.uint8)
+    strangers = len(found) - int(labelled.sum())
     return arrays, {
         "name": table.name,
         "joint_set": table.joint_set.name,
         "image_root": table.image_root,
         "origin": table.origin,
-        "dropped": dropped,
+        "dropped": {**table.read_dropped, **({"label of nobody here": strangers} if strangers else {})},
     }

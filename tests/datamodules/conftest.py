@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.smpl import BodyModel
+from datamodules.pseudo_gt.native import ShardWriter, merge_shards
 
 WIDTH, HEIGHT = 320, 240
 
@@ -178,3 +180,20 @@ def amass_root(tmp_path: Path) -> Path:
         poses = rng.normal(0, 0.3, (240, width))
         np.savez(folder / f"walk_{suffix}.npz", poses=poses, betas=np.zeros(16), trans=np.zeros((240, 3)), **rate)
     return root
+
+
+@pytest.fixture
+def write_labels(tmp_path: Path) -> Callable[[list[str]], tuple[Path, dict[str, np.ndarray]]]:
+    """Writes a native label table for people; returns its folder and columns."""
+
+    def write(ids: list[str]) -> tuple[Path, dict[str, np.ndarray]]:
+        rng, folder = np.random.default_rng(5), tmp_path / "labels"
+        sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3, "focal": 2, "princpt": 2}
+        values = {name: rng.normal(size=(len(ids), size)).astype(np.float32) for name, size in sizes.items()}
+        shard = ShardWriter(folder, 0)
+        shard.write({"id": ids, **values})
+        shard.close()
+        merge_shards(folder, ids, {})
+        return folder, values
+
+    return write

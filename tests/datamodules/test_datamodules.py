@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -136,13 +134,11 @@ def test_annotation_mixes_by_quota_and_predicts_the_targets(
 
 
 def test_downstream_trains_on_labels_and_evaluates_on_3dpw(
-    coco_root: Path, threedpw_root: Path, common: dict[str, Any], tmp_path: Path
+    coco_root: Path, threedpw_root: Path, common: dict[str, Any], write_labels: Callable
 ) -> None:
     ids = [f"coco/train/{number}" for number in (1000, 1001, 1005, 1006, 1007)]
-    sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3, "focal": 2, "princpt": 2}
-    values = {name: list(np.full((5, size), 0.5, np.float32)) for name, size in sizes.items()}
-    pq.write_table(pa.table({"id": ids, **values}), tmp_path / "labels-0.parquet")
-    source = {"kind": "coco", "root": str(coco_root), "labels": str(tmp_path)}
+    labels, values = write_labels(ids)
+    source = {"kind": "coco", "root": str(coco_root), "labels": str(labels)}
     data = DownstreamDataModule({"coco": source}, threedpw=str(threedpw_root), **common)
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
@@ -150,7 +146,8 @@ def test_downstream_trains_on_labels_and_evaluates_on_3dpw(
     assert batch["has_pose"].tolist() == [1] * 4
     assert batch["has_betas"].tolist() == [1] * 4
     assert batch["has_camera"].tolist() == [1] * 4
-    torch.testing.assert_close(batch["betas"], torch.full((4, 10), 0.5))
+    rows = [ids.index(person) for person in batch["id"]]
+    torch.testing.assert_close(batch["betas"], torch.from_numpy(values["betas"][rows]))
     assert batch["gender"].tolist() == [0] * 4
     val = next(iter(data.val_dataloader()))
     assert val["source"] == ["threedpw"] * 4

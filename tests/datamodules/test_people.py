@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,15 +79,9 @@ def test_missing_images_are_named(coco: PeopleTable, coco_root: Path) -> None:
     assert np.flatnonzero(missing).tolist() == [4, 5]
 
 
-def test_labels_are_attached_by_id(coco: PeopleTable, tmp_path: Path) -> None:
-    rng, folder, cache = np.random.default_rng(0), tmp_path / "labels", str(tmp_path / "cache")
-    ids = ["coco/train/1009", "coco/train/1002", "coco/train/1003", "mpii/train/4"]
-    sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3, "focal": 2, "princpt": 2}
-    values = {name: rng.normal(size=(4, size)).astype(np.float32) for name, size in sizes.items()}
-    folder.mkdir()
-    for shard in (slice(0, 1), slice(1, 4)):
-        content = {"id": ids[shard], **{name: list(value[shard]) for name, value in values.items()}}
-        pq.write_table(pa.table(content), folder / f"labels-{shard.start}.parquet")
+def test_labels_are_attached_by_id(coco: PeopleTable, tmp_path: Path, write_labels: Callable) -> None:
+    cache = str(tmp_path / "cache")
+    folder, values = write_labels(["coco/train/1009", "coco/train/1002", "coco/train/1003", "mpii/train/4"])
     labelled = attach_labels(coco, str(folder), cache)
     assert labelled.ids() == ["coco/train/1002", "coco/train/1003", "coco/train/1009"]
     for name, value in values.items():
@@ -98,9 +93,13 @@ def test_labels_are_attached_by_id(coco: PeopleTable, tmp_path: Path) -> None:
     assert few.ids() == ["coco/train/1002"]
 
 
-def test_labels_of_other_people_or_none_are_refused(coco: PeopleTable, tmp_path: Path) -> None:
-    with pytest.raises(MissingFilesError, match="Run the dump"):
-        attach_labels(coco, str(tmp_path), str(tmp_path / "cache"))
-    pq.write_table(pa.table({"id": ["coco/train/1002"]}), tmp_path / "labels-0.parquet")
+def test_labels_of_other_people_or_none_are_refused(coco: PeopleTable, tmp_path: Path, write_labels: Callable) -> None:
+    cache = str(tmp_path / "cache")
+    with pytest.raises(MissingFilesError, match=r"labels-00000.parquet. Run the dump(.|\n)*labels.json"):
+        attach_labels(coco, str(tmp_path), cache)
+    folder, _ = write_labels(["mpii/train/4"])
+    with pytest.raises(AnnotationError, match="none of its 1 labels is of the people of coco-train"):
+        attach_labels(coco, str(folder), cache)
+    pq.write_table(pa.table({"id": ["coco/train/1002"]}), folder / "labels-00000.parquet")
     with pytest.raises(AnnotationError, match="columns id, global_orient"):
-        attach_labels(coco, str(tmp_path), str(tmp_path / "cache"))
+        attach_labels(coco, str(folder), cache)
