@@ -14,7 +14,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,14 +62,15 @@ class _ArrayShell:
         _, shape, dtype, fortran, raw = state
         self.fill(shape, dtype, "F" if fortran else "C", raw)
 
-    def fill(self, shape: tuple, dtype: object, order: str, raw: object) -> None:
+    def fill(self, shape: tuple, dtype: object, order: Literal["C", "F"], raw: object) -> None:
         if isinstance(raw, str):
             raw = raw.encode("latin1")
         if not isinstance(dtype, _DtypeShell) or not isinstance(raw, bytes | bytearray):
             msg = "array of objects"
             raise _Refused(msg)
         # A copy, so that the array is writable and does not hold on to the file.
-        self.array = np.frombuffer(raw, dtype.dtype()).reshape([int(n) for n in shape], order=order).copy(order)
+        flat = np.frombuffer(raw, dtype.dtype())
+        self.array = flat.reshape([int(n) for n in shape], order=order).copy(order=order)
 
 
 class _ObjectShell:
@@ -162,7 +163,12 @@ def _known_names() -> dict[tuple[str, str], Callable]:
 class _Reader(pickle._Unpickler):
     """The interpreter written in Python: the one in C does not let single instructions be closed."""
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    # The base class's own, which its type stubs leave out.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+
     for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID):
         del dispatch[_code[0]]
 
@@ -243,7 +249,7 @@ class _Plain:
 
     def dense(self, value: _ObjectShell, depth: int) -> NDArray:
         attributes = value.attributes
-        rows, columns = (int(n) for n in attributes.get("_shape", attributes.get("shape")))
+        rows, columns = (int(n) for n in attributes.get("_shape") or attributes["shape"])
         starts, inner, data = (self(attributes[name], depth) for name in ("indptr", "indices", "data"))
         counts = np.diff(starts)
         honest = 0 <= rows * columns <= MAX_DENSE and (counts >= 0).all() and len(data) == len(inner) == counts.sum()

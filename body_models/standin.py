@@ -140,9 +140,7 @@ def _shape_direction(stretches: Stretches, bumps: Bumps) -> Array:
     joints = regressors[:NUM_JOINTS] @ vertices
     stretch = np.zeros((NUM_JOINTS, 3))
     for parts, amount in stretches.items():
-        for index, joint in enumerate(SMPL_JOINTS):
-            if part_of(joint) in parts:
-                stretch[index] += amount
+        stretch[[part_of(joint) in parts for joint in SMPL_JOINTS]] += amount
     moved = np.zeros((NUM_JOINTS, 3))
     for joint, parent in enumerate(SMPL_PARENTS):
         if parent >= 0:
@@ -255,7 +253,7 @@ def write_standin(folder: Path | str) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for gender in GENDERED:
-        np.savez_compressed(folder / f"SMPL_{gender.upper()}.npz", **standin_arrays(gender))
+        np.savez_compressed(folder / f"SMPL_{gender.upper()}.npz", allow_pickle=False, **standin_arrays(gender))
     for name, regressor in standin_regressors().items():
         np.save(folder / f"{name}.npy", regressor)
     return folder

@@ -27,6 +27,7 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from body_models.joint_sets import EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, SMPL_PARENTS, VERTEX_JOINTS, mirror_name
+from body_models.standin import QUANTUM
 
 Points = NDArray[np.float64]
 Solid = Callable[[Points], NDArray[np.float64]]
@@ -41,8 +42,6 @@ DETAILED = {
     ((0.67, 0.219, -0.045), (1, 0, 0)): 1.7,
     ((0.09, -1.09, 0.0), (0, -1, 0)): 1.6,
 }
-# The mesh is stored in units of 0.05 mm as int16.
-QUANTUM = 5e-5
 
 # Rest positions of an average adult with arms held out, rounded to 5 mm; the right side is mirrored.
 JOINTS = {
