@@ -37,12 +37,15 @@ def average_batchnorm(module: nn.Module) -> None:
 
 
 class BatchNormAverage(pl.Callback):
-    """Calls :func:`average_batchnorm` before validation, at the end of each epoch, and for each checkpoint."""
+    """Calls :func:`average_batchnorm` before validation, at the ends of epochs and of training, and for checkpoints."""
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         average_batchnorm(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        average_batchnorm(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         average_batchnorm(pl_module)
 
     def on_save_checkpoint(

@@ -53,7 +53,9 @@ def report_html(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, interval=interval_text, picture=_picture)
-    stages = list(dict.fromkeys(stage for run in comparison.runs for stage in run.seconds))
+    # The run with the most stages says their order.
+    runs = sorted(comparison.runs, key=lambda run: -len(run.seconds))
+    stages = list(dict.fromkeys(stage for run in runs for stage in run.seconds))
     shown = {column.key for column in comparison.columns}
     details = sorted({key for run in comparison.rows for key in run.metrics} - shown)
     return environment.get_template("comparison.html.j2").render(
