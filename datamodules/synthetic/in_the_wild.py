@@ -21,7 +21,9 @@ CHUNK = 64
 SIZES = ((320, 256), (256, 320), (288, 288), (256, 256))
 SPAN = (135.0, 235.0)
 PAIR_SHARE, THING_SHARE, CUT_SHARE = 0.15, 0.25, 0.12
-MIN_SEEN = 0.35
+# A person fills about a third of their box; pictures in which they fill much less, hidden by things, are taken again.
+MIN_FILL, MIN_PIXELS = 0.1, 250
+_SPARSE = 5  # every fifth vertex shows well enough how far a body reaches
 
 JOINT_SETS: dict[str, JointSet] = {"coco": COCO17, "mpii": MPII16}
 CODES = {"coco": 1, "mpii": 2}
@@ -94,7 +96,7 @@ def make_photos(folder: Path, name: str, seed: int, chunk: int, count: int, body
         for person in group:
             span = rng.uniform(*SPAN) * (0.75 if pair else 1.0)
             cut = rng.random() < CUT_SHARE
-            transl.append(frame_person(rng, vertices[person], size, focal, min(span, 0.92 * min(size)), cut))
+            transl.append(frame_person(rng, vertices[person, ::_SPARSE], size, focal, min(span, 0.92 * min(size)), cut))
         if pair:  # side by side, so that neither vanishes behind the other
             for offset, side in zip(transl, rng.permutation([-1, 1]), strict=True):
                 offset[0] += side * size[0] * 0.16 * offset[2] / focal
@@ -126,17 +128,16 @@ def _take(rng: np.random.Generator, figures: list[Figure], faces: NDArray[np.int
     """Draw a picture; None if somebody is hidden too much."""
     things = []
     if rng.random() < THING_SHARE:
-        points = camera.project(figures[0].vertices)
+        points = camera.project(figures[0].vertices[::_SPARSE])
         low, high = points.min(0), points.max(0)
         things.append(draw_thing(rng, camera.size, np.concatenate([low, high - low])))
     background, light = draw_background(rng, camera.size), draw_light(rng)
     picture = draw_scene(rng, background, figures, faces, camera.focal, camera.princpt, light, things)
     for number, figure in enumerate(figures):
-        # Vertices seen from all around cover about as much as the surface seen from here.
-        points = camera.project(figure.vertices)
+        points = camera.project(figure.vertices[::_SPARSE])
         low, high = np.clip(points.min(0), 0, camera.size), np.clip(points.max(0), 0, camera.size)
         seen = picture.owner == number
-        if seen.sum() < MIN_SEEN * 0.3 * np.prod(high - low) or seen.sum() < 250:
+        if seen.sum() < max(MIN_FILL * np.prod(high - low), MIN_PIXELS):
             return None
     return picture
 

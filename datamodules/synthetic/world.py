@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from datamodules.synthetic.bodies import load_body
 from datamodules.synthetic.in_the_wild import CHUNK, Photo, make_photos
 from datamodules.synthetic.poses import posed_joints
-from datamodules.synthetic.takes import STUDIO_CAMERAS, Take, make_capture, make_outdoor_take, make_studio_take
+from datamodules.synthetic.takes import STUDIO_CAMERAS, make_capture, make_outdoor_take, make_studio_take
 from datamodules.synthetic.writers import (
     write_3dpw,
     write_amass,
@@ -51,7 +51,7 @@ MAX_TRAIN_SHARE = 1 / 6
 SEQUENCE_FRAMES = 60
 AMASS_FRAMES = 200
 SUBJECTS = 6
-_DISTANCE_SAMPLE = 400
+_DISTANCE_SAMPLE = 250
 
 Progress = Callable[[int, int], None]
 Job = Callable[[Path], Any]
@@ -181,7 +181,7 @@ def _jobs(settings: WorldSettings) -> dict[tuple[Any, ...], Job]:
     for index, count in enumerate(_shares(frames, min(2 * SUBJECTS, max(1, frames // 3)))):
         subject, sequence = index // 2 + 1, index % 2 + 1
         jobs["mpi_inf_3dhp", subject, sequence] = partial(
-            make_studio_take, subject=subject, sequence=sequence, frames=count, **shared
+            _studio_take, subject=subject, sequence=sequence, frames=count, **shared
         )
     for name, least in (
         ("threedpw_train", MIN_TRAIN_SEQUENCES),
@@ -194,15 +194,32 @@ def _jobs(settings: WorldSettings) -> dict[tuple[Any, ...], Job]:
             # Two people in every fifth sequence, if its number of people can be halved.
             people = 2 if number % 5 == 4 and count % 2 == 0 else 1
             jobs[name, number] = partial(
-                make_outdoor_take, name=name, number=number, frames=count // people, people=people, **shared
+                _outdoor_take, name=name, number=number, frames=count // people, people=people, **shared
             )
     for number, count in enumerate(_shares(settings.amass, -(-settings.amass // AMASS_FRAMES))):
-        jobs["amass", number] = partial(_capture, number=number, frames=count, **shared)
+        jobs["amass", number] = partial(_capture, name="amass", number=number, frames=count, **shared)
     return jobs
 
 
-def _capture(folder: Path, number: int, frames: int, seed: int, body_models: str) -> Take:
-    return make_capture("amass", seed, number, frames, body_models)
+# Recordings are written where they are drawn; only their angles go back, for the comparison of the sets.
+
+
+def _studio_take(folder: Path, subject: int, sequence: int, seed: int, **arguments: Any) -> list[NDArray]:
+    take = make_studio_take(folder, seed, subject, sequence, **arguments)
+    write_mpi_inf_3dhp(folder, subject, sequence, take)
+    return [track.angles for track in take.tracks]
+
+
+def _outdoor_take(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray]:
+    take = make_outdoor_take(folder, name, seed, number, **arguments)
+    write_3dpw(folder, name, number, take, seed)
+    return [track.angles for track in take.tracks]
+
+
+def _capture(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray]:
+    take = make_capture(name, seed, number, **arguments)
+    write_amass(folder, number, take)
+    return [track.angles for track in take.tracks]
 
 
 def _make(
@@ -223,15 +240,8 @@ def _make(
         result, name = done.pop(key), key[0]
         if name in photos:
             photos[name] += result
-            angles.setdefault(name, []).extend(person.angles[None] for photo in result for person in photo.people)
-            continue
-        angles.setdefault(name, []).extend(track.angles for track in result.tracks)
-        if name == "mpi_inf_3dhp":
-            write_mpi_inf_3dhp(folder, key[1], key[2], result)
-        elif name == "amass":
-            write_amass(folder, key[1], result)
-        else:
-            write_3dpw(folder, name, key[1], result, settings.seed)
+            result = [person.angles[None] for photo in result for person in photo.people]
+        angles.setdefault(name, []).extend(result)
     write_truth(folder, "coco", write_coco(folder, photos["coco"], settings.seed))
     write_truth(folder, "mpii", write_mpii(folder, photos["mpii"]))
 
