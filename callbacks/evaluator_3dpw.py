@@ -58,7 +58,8 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write ``ids`` and one array a metric as .npz."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, ids=self.ids.astype(str), **self.values)
+        arrays: dict[str, Any] = {"ids": self.ids.astype(str), **self.values}
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:
@@ -126,7 +127,7 @@ class ThreeDPWEvaluator(pl.Callback):
         self._score(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        limited = trainer.sanity_checking or _is_limited(trainer.limit_val_batches) or trainer.overfit_batches > 0
+        limited = trainer.sanity_checking or _is_limited(trainer.limit_val_batches)
         self._finish(trainer, pl_module, "val", None if limited else _people(trainer.val_dataloaders))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

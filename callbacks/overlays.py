@@ -61,7 +61,7 @@ def person_panels(
     # warpAffine counts from pixel centres; the affine counts from pixel edges.
     affine[:, 2] += affine[:, :2] @ [0.5, 0.5] - 0.5
     enlarged = stretch.min() > 1
-    photo = cv2.warpAffine(
+    photo: Any = cv2.warpAffine(
         image,
         affine,
         (size, size),
@@ -130,4 +130,5 @@ class OverlayCallback(pl.Callback):
 
 def _to_cpu(prediction: Prediction) -> Prediction:
     values: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
-    return Prediction(**{name: value if value is None else value.cpu() for name, value in values.items()})
+    moved: dict[str, Any] = {name: value if value is None else value.cpu() for name, value in values.items()}
+    return Prediction(**moved)

@@ -90,7 +90,7 @@ def paired_gain(
         ValueError: the two differ in length, or have nobody in common.
     """
     pairs = np.stack([np.asarray(baseline, dtype=np.float64), np.asarray(better, dtype=np.float64)], axis=1)
-    known = ~np.isnan(pairs).any(axis=1)
+    known = np.asarray(~np.isnan(pairs).any(axis=1))
     if not known.any():
         msg = "nobody has both errors, so they cannot be compared"
         raise ValueError(msg)

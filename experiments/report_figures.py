@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,7 +20,7 @@ YARDSTICK_COLOR = "#888888"
 # Drawn in this colour, replaced by the page's text colour afterwards.
 _INK = "#010203"
 _SMOOTHING = 40
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10.0,

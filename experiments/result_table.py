@@ -83,7 +83,7 @@ def csv_table(comparison: Comparison) -> str:
     ends = ("", "/low", "/high")
     writer.writerow([*facts, "samples_seen", *(key + end for key in keys for end in ends)])
     for run in comparison.rows:
-        values = []
+        values: list[float | None] = []
         for key in keys:
             values += list(run.metrics[key]) if key in run.metrics else [None] * 3
         writer.writerow(

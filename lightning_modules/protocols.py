@@ -14,7 +14,7 @@ from torch import Tensor
 
 from body_models.contracts import GENDERS, Batch, Prediction
 from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, LSP14_FROM_H36M, SMPL_JOINTS, SMPL_PARENTS
-from body_models.smpl import BodyModel, BodyOutput
+from body_models.smpl import BodyModel
 from lightning_modules.metrics import align_root, auc, mpjae, mpjpe, mpvpe, pa_mpjpe, pck
 
 _SMPL24 = [BODY_JOINT_INDEX[name] for name in SMPL_JOINTS]
@@ -38,6 +38,11 @@ class Bodies(NamedTuple):
     body_pose: Tensor
     betas: Tensor
     gender: Tensor | None = None
+
+    def rows(self, some: slice | Tensor) -> Bodies:
+        """Some of the people."""
+        gender = None if self.gender is None else self.gender[some]
+        return Bodies(self.global_orient[some], self.body_pose[some], self.betas[some], gender)
 
     @classmethod
     def predicted(cls, prediction: Prediction) -> Bodies:
@@ -136,7 +141,7 @@ class BodyScorer:
         with torch.no_grad():
             for start in range(0, len(pred.betas), self.batch_size):
                 some = slice(start, start + self.batch_size)
-                bodies = [self._pose(Bodies(*(None if v is None else v[some] for v in body))) for body in (pred, true)]
+                bodies = [self._pose(body.rows(some)) for body in (pred, true)]
                 values = {
                     f"{name}_{metric}": value.double().cpu()
                     for name in self.protocols
@@ -146,24 +151,17 @@ class BodyScorer:
         return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
 
     def _pose(self, people: Bodies) -> Posed:
-        rotations = global_rotations(people.global_orient, people.body_pose)
-        parameters = people.global_orient, people.body_pose, people.betas
-        if people.gender is None:
-            return Posed(*self._model("neutral", people.betas.device)(*parameters), rotations)
-        genders = people.gender.unique().tolist()
-        if len(genders) == 1:
-            return Posed(*self._model(GENDERS[genders[0]], people.betas.device)(*parameters), rotations)
-        vertices, joints = None, None
-        for gender in genders:
-            rows = people.gender == gender
-            posed: BodyOutput = self._model(GENDERS[gender], people.betas.device)(
-                *(value[rows] for value in parameters)
-            )
-            if vertices is None or joints is None:
-                vertices = posed.vertices.new_empty(len(rows), *posed.vertices.shape[1:])
-                joints = posed.joints.new_empty(len(rows), *posed.joints.shape[1:])
-            vertices[rows], joints[rows] = posed
-        return Posed(vertices, joints, rotations)
+        count, device = len(people.betas), people.betas.device
+        gender = people.gender if people.gender is not None else torch.zeros(count, dtype=torch.int64, device=device)
+        parts, order = [], []
+        for number in gender.unique().tolist():
+            rows = (gender == number).nonzero()[:, 0]
+            some = people.rows(rows)
+            parts.append(self._model(GENDERS[number], device)(some.global_orient, some.body_pose, some.betas))
+            order.append(rows)
+        back = torch.cat(order).argsort()
+        vertices, joints = (torch.cat(values)[back] for values in zip(*parts, strict=True))
+        return Posed(vertices, joints, global_rotations(people.global_orient, people.body_pose))
 
     def _model(self, gender: str, device: torch.device) -> BodyModel:
         # Made when first needed, so that a set of neutral people needs no gendered files.

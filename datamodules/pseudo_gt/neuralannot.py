@@ -86,7 +86,7 @@ def read_neuralannot(path: str | Path, dataset: str, split: str) -> Columns:
     if not isinstance(content, dict):
         msg = f"{path} holds a {type(content).__name__}, not people by key; the MoCap layout is another format"
         raise LabelError(msg)
-    fields = {field: [] for section in _SHAPES.values() for field in section}
+    fields: dict[str, list[np.ndarray]] = {field: [] for section in _SHAPES.values() for field in section}
     for key, person in content.items():
         for section, names in _SHAPES.items():
             for field, length in names.items():
