@@ -61,12 +61,12 @@ class Tailor:
     @classmethod
     def of(cls, body: BodyModel) -> Tailor:
         """Measure a body model."""
-        vertices = body.mesh_template.numpy()
+        vertices = body.get_buffer("mesh_template").numpy()
         joints = body.joint_template.numpy()
         places = dict(zip(SMPL_JOINTS, joints, strict=True))
         places |= {name: vertices[index] for name, index in VERTEX_JOINTS.items()}
         rest = vertices[body.faces].mean(1)
-        bone = body.mesh_weights.numpy()[body.faces].mean(1).argmax(1)
+        bone = body.get_buffer("mesh_weights").numpy()[body.faces].mean(1).argmax(1)
 
         def on(*parts: str) -> NDArray[np.bool_]:
             return np.isin(bone, [i for i, name in enumerate(SMPL_JOINTS) if name.split("_")[-1] in parts])

@@ -29,7 +29,7 @@ Gesture = dict[str, tuple[Range, Range, Range]]
 MARGIN_DEG = 1.0
 KEY_SECONDS = (0.45, 1.1)
 
-_HAND = ((-35, 25), (-12, 18), (-30, 30))
+_HAND: tuple[Range, Range, Range] = ((-35, 25), (-12, 18), (-30, 30))
 ARMS: dict[str, Gesture] = {
     "hang": {"shoulder": ((-25, 35), (-25, 25), (-86, -62)), "elbow": ((-40, 25), (-50, -3), (-6, 6))},
     "bent": {"shoulder": ((-40, 30), (-50, 15), (-88, -52)), "elbow": ((-70, 20), (-135, -60), (-6, 6))},
@@ -53,7 +53,7 @@ ARMS: dict[str, Gesture] = {
     "throw": {"shoulder": ((-98, -45), (-20, 45), (-20, 45)), "elbow": ((-60, 30), (-125, -50), (-6, 6))},
 }
 
-_FOOT = ((-15, 8), (-4, 4), (-4, 4))
+_FOOT: tuple[Range, Range, Range] = ((-15, 8), (-4, 4), (-4, 4))
 LEGS: dict[str, Gesture] = {
     "straight": {"hip": ((-14, 10), (-5, 25), (-3, 14)), "knee": ((0, 14), (-5, 8), (-3, 3)), "ankle": ((-8, 8),) * 3},
     "loose": {"hip": ((-40, -4), (-10, 30), (0, 20)), "knee": ((12, 60), (-8, 12), (-3, 3)), "ankle": ((-10, 12),) * 3},
@@ -124,19 +124,19 @@ LEGS: dict[str, Gesture] = {
     },
 }  # fmt: skip
 
-_LOOK = ((-14, 14), (-24, 24), (-8, 8))
-_SPINE = ("spine1", "spine2", "spine3")
+
+def _trunk(spine: tuple[Range, Range, Range], look: tuple[Range, Range, Range]) -> Gesture:
+    """The same ranges for all three joints of the spine, and for neck and head."""
+    return {"spine1": spine, "spine2": spine, "spine3": spine, "neck": look, "head": look}
+
+
 TRUNKS: dict[str, Gesture] = {
-    "upright": dict.fromkeys(_SPINE, ((-4, 8), (-6, 6), (-5, 5))) | {"neck": _LOOK, "head": _LOOK},
-    "slouch": dict.fromkeys(_SPINE, ((3, 20), (-8, 8), (-6, 6)))
-    | {"neck": ((-5, 25), (-24, 24), (-10, 10)), "head": ((-10, 22), (-24, 24), (-10, 10))},
-    "bend": dict.fromkeys(_SPINE, ((6, 30), (-10, 10), (-8, 8)))
-    | {"neck": ((-28, 20), (-22, 22), (-10, 10)), "head": ((-28, 20), (-22, 22), (-10, 10))},
-    "arch": dict.fromkeys(_SPINE, ((-10, 0), (-10, 10), (-8, 8)))
-    | {"neck": ((-26, 8), (-22, 22), (-10, 10)), "head": ((-26, 8), (-22, 22), (-10, 10))},
-    "turn": dict.fromkeys(_SPINE, ((-6, 14), (-16, 16), (-12, 12)))
-    | {"neck": ((-15, 15), (-35, 35), (-12, 12)), "head": ((-15, 15), (-30, 30), (-12, 12))},
-}  # fmt: skip
+    "upright": _trunk(((-4, 8), (-6, 6), (-5, 5)), ((-14, 14), (-24, 24), (-8, 8))),
+    "slouch": _trunk(((3, 20), (-8, 8), (-6, 6)), ((-8, 24), (-24, 24), (-10, 10))),
+    "bend": _trunk(((6, 30), (-10, 10), (-8, 8)), ((-28, 20), (-22, 22), (-10, 10))),
+    "arch": _trunk(((-10, 0), (-10, 10), (-8, 8)), ((-26, 8), (-22, 22), (-10, 10))),
+    "turn": _trunk(((-6, 14), (-16, 16), (-12, 12)), ((-15, 15), (-35, 35), (-12, 12))),
+}
 
 
 @dataclass(frozen=True)
@@ -336,11 +336,10 @@ def _draw_one(rng: np.random.Generator, activity: Activity) -> tuple[Floats, Flo
     """One pose: (23, 3) angles and (2,) lean. Gestures are drawn for the left sense, then mirrored if need be."""
     angles = np.zeros((23, 3), dtype=np.float32)
 
-    def fill(gesture: Gesture, side: str, position: NDArray | None = None) -> None:
+    def fill(gesture: Gesture, side: str) -> None:
         for part, ranges in gesture.items():
             low, high = np.array(ranges, dtype=np.float32).T
-            share = rng.random(3, dtype=np.float32) if position is None else position
-            value = low + (high - low) * share
+            value = low + (high - low) * rng.random(3, dtype=np.float32)
             angles[_indices(part, side)] = value * _REFLECT if side == "right" else value
 
     legs = activity.legs[rng.integers(len(activity.legs))]
@@ -356,11 +355,11 @@ def _draw_one(rng: np.random.Generator, activity: Activity) -> tuple[Floats, Flo
         fill({"collar": ((-8, 8), (-10, 8), (-6, 12)), "wrist": _HAND} | ARMS[arm], side)
     fill(TRUNKS[activity.trunks[rng.integers(len(activity.trunks))]], "middle")
     lean = np.array([rng.uniform(*activity.pitch), rng.uniform(-activity.roll, activity.roll)], dtype=np.float32)
-    angles += rng.normal(0, 2.5, angles.shape) * (np.abs(angles).max(1, keepdims=True) > 0)
+    angles += rng.normal(0, 2.5, angles.shape).astype(np.float32)
     angles[[_indices("hand", "left"), _indices("hand", "right")]] = 0  # SMPL's hands stay flat
     if rng.random() < 0.5:
-        angles, lean = angles[_SWAP] * _REFLECT, lean * [1, -1]
-    return np.clip(angles, _LOW, _HIGH).astype(np.float32), lean.astype(np.float32)
+        angles, lean = angles[_SWAP] * _REFLECT, lean * np.array([1, -1], dtype=np.float32)
+    return np.clip(angles, _LOW, _HIGH), lean
 
 
 def draw_poses(rng: np.random.Generator, activities: NDArray[np.str_], rest_joints: torch.Tensor) -> Poses:

@@ -105,7 +105,7 @@ def draw_scene(
         things: (H, W, 4) uint8 RGBA pictures of objects in front of everybody.
     """
     height, width = background.shape[:2]
-    image = background.reshape(-1, 3).copy()
+    canvas = background.reshape(-1, 3).copy()
     owner = np.full(height * width, NOBODY, dtype=np.int8)
     depth = np.full(height * width, np.inf, dtype=np.float32)
     for number, figure in enumerate(figures):
@@ -121,19 +121,25 @@ def draw_scene(
         # From below comes less light than from the sky.
         around = light.ambient * (1 - 0.25 * np.clip(normals[:, 1:2], -1, 1))
         shaded = figure.colors[shown] * (lit + around)
-        image[pixels] = np.clip(shaded * 255, 0, 255).astype(np.uint8)[inverse]
-    image, owner = image.reshape(height, width, 3), owner.reshape(height, width)
+        canvas[pixels] = np.clip(shaded * 255, 0, 255).astype(np.uint8)[inverse]
+    image: Image = canvas.reshape(height, width, 3)
+    owner = owner.reshape(height, width)
     for thing in things or ():
         hides = thing[..., 3] > 127
         image[hides], owner[hides] = thing[..., :3][hides], THING
     # Edges as soft as a lens makes them, then the sensor's noise, from one stored tile.
-    image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.4, 0.8))
+    image = np.asarray(cv2.GaussianBlur(image, (3, 3), rng.uniform(0.4, 0.8)), dtype=np.uint8)
     y, x = rng.integers(0, _NOISE_SIDE - np.array([height, width]))
     strength = rng.choice([0, 1, 2])
     if strength:
         noise = _noise()[y : y + height, x : x + width]
-        image = cv2.add(image, noise * np.int16(strength), dtype=cv2.CV_8U)
+        image = _add(image, noise * np.int16(strength))
     return Picture(image, owner, depth.reshape(height, width))
+
+
+def _add(image: Image, change: NDArray[np.int16]) -> Image:
+    """Sum, kept within what a pixel can hold."""
+    return np.asarray(cv2.add(image, change, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 _NOISE_SIDE = 1024
@@ -152,7 +158,8 @@ def _paint(rng: np.random.Generator, low: float = 0.1, high: float = 1.0) -> tup
     base, warmth = rng.uniform(low, high), rng.normal(0, 0.06)
     spread = rng.choice([0.02, 0.06, 0.2], p=[0.45, 0.4, 0.15])
     color = base + warmth * np.array([1, 0, -1]) + rng.normal(0, spread, 3)
-    return tuple(int(v) for v in np.clip(255 * color, 0, 255))
+    red, green, blue = np.clip(255 * color, 0, 255).astype(int).tolist()
+    return red, green, blue
 
 
 def _texture(rng: np.random.Generator, size: tuple[int, int], cells: int, strength: float) -> NDArray[np.int16]:
@@ -196,11 +203,11 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     image[:] = (top * (1 - rows) + edge * rows).astype(np.uint8)
     image[horizon:] = (far * (1 - rows) + near * rows)[horizon:].astype(np.uint8)
     for _ in range(rng.integers(0, 7)):  # buildings, trees, furniture on the horizon
-        left, tall = rng.integers(-20, width), rng.uniform(0.05, 0.6) * height
+        left, tall = int(rng.integers(-20, width)), float(rng.uniform(0.05, 0.6)) * height
         wide = int(rng.uniform(0.05, 0.3) * width)
         if rng.random() < 0.7:
             cv2.rectangle(
-                image, (left, int(horizon - tall)), (left + wide, horizon + rng.integers(0, 30)), _paint(rng), -1
+                image, (left, int(horizon - tall)), (left + wide, horizon + int(rng.integers(0, 30))), _paint(rng), -1
             )
         else:
             center, radius = (left, int(horizon - tall)), (wide // 2 + 3, wide // 2 + 8)
@@ -210,8 +217,10 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Image:
         ends = rng.integers(0, [width, height], (2, 2))
         cv2.line(image, tuple(ends[0]), tuple(ends[1]), _paint(rng), int(rng.integers(1, 5)), cv2.LINE_AA)
     _clutter(rng, image, int(rng.integers(0, 14)), (0.01, 0.14), rng.choice([0.0, 0.4]))
-    image = cv2.add(image, _texture(rng, size, int(rng.integers(4, 50)), rng.uniform(2, 14)), dtype=cv2.CV_8U)
-    return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)) if rng.random() < 0.7 else image
+    image = _add(image, _texture(rng, size, int(rng.integers(4, 50)), rng.uniform(2, 14)))
+    if rng.random() < 0.7:  # out of focus
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)), dtype=np.uint8)
+    return image
 
 
 def draw_studio(rng: np.random.Generator, size: tuple[int, int]) -> Image:
@@ -223,7 +232,7 @@ def draw_studio(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     image[floor:] = (image[floor:] * 0.82).astype(np.uint8)
     for x in rng.integers(0, width, 3):
         cv2.line(image, (int(x), 0), (int(x), int(floor * rng.uniform(0.1, 0.5))), (40, 40, 44), 2)
-    return cv2.add(image, _texture(rng, size, 8, 5), dtype=cv2.CV_8U)
+    return _add(image, _texture(rng, size, 8, 5))
 
 
 def draw_thing(rng: np.random.Generator, size: tuple[int, int], near: NDArray) -> Image:
@@ -258,5 +267,5 @@ def draw_thing(rng: np.random.Generator, size: tuple[int, int], near: NDArray) -
         left, top = x + w * rng.uniform(-0.2, 0.9), y + h * rng.uniform(0.1, 0.9)
         right, bottom = left + h * rng.uniform(0.1, 0.3), top + h * rng.uniform(0.1, 0.35)
         cv2.rectangle(thing, (int(left), int(top)), (int(right), int(bottom)), (*color, 255), -1)
-    thing[..., :3] = cv2.add(thing[..., :3], _texture(rng, size, 24, 10), dtype=cv2.CV_8U)
+    thing[..., :3] = _add(thing[..., :3], _texture(rng, size, 24, 10))
     return thing

@@ -171,7 +171,7 @@ def _shares(total: int, parts: int) -> list[int]:
 def _jobs(settings: WorldSettings) -> dict[tuple[Any, ...], Job]:
     """Everything to draw, by (set, number ...)."""
     jobs: dict[tuple[Any, ...], Job] = {}
-    shared = {"seed": settings.seed, "body_models": settings.body_models}
+    shared: dict[str, Any] = {"seed": settings.seed, "body_models": settings.body_models}
     for name in ("coco", "mpii"):
         total = getattr(settings, name)
         for chunk in range(-(-total // CHUNK)):

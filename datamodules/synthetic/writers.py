@@ -219,8 +219,8 @@ def write_amass(folder: Path, number: int, take: Take) -> None:
 
 def write_truth(folder: Path, name: str, truth: list[tuple[str, dict[str, Any]]]) -> None:
     """Write the true bodies of an in-the-wild set, in the camera's frame; only the evaluation may read them."""
-    columns = {key: np.array([row[key] for _, row in truth]) for key in truth[0][1]}
+    columns: dict[str, Any] = {key: np.array([row[key] for _, row in truth]) for key in truth[0][1]}
     path = folder / f"truth/{name}_train.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    ids, genders = np.array([identifier for identifier, _ in truth]), np.full(len(truth), "neutral")
-    np.savez_compressed(path, id=ids, gender=genders, **columns)
+    columns |= {"id": np.array([identifier for identifier, _ in truth]), "gender": np.full(len(truth), "neutral")}
+    np.savez_compressed(path, **columns)
