@@ -27,8 +27,10 @@ def choose_people(columns: Columns, count: int) -> list[str]:
     """
     well_seen = np.flatnonzero(columns["visible_joints"] >= _FEW_JOINTS)
     candidates = well_seen if len(well_seen) >= count else np.arange(len(columns["id"]))
-    places = np.linspace(0, len(candidates) - 1, min(count, len(candidates)) + 2)[1:-1].round().astype(int)
-    return [str(columns["id"][candidates[place]]) for place in dict.fromkeys(places.tolist())]
+    count = min(count, len(candidates))
+    # The middles of equal parts.
+    places = ((np.arange(count) + 0.5) * len(candidates) / max(count, 1)).astype(int)
+    return [str(columns["id"][candidates[place]]) for place in places]
 
 
 def draw_people(
