@@ -105,7 +105,7 @@ def studio_rig(rng: np.random.Generator, size: tuple[int, int]) -> list[Camera]:
         low = number in (0, 1, 2, 4, 5, 6, 7, 8)
         angle = 2 * np.pi * (number / 14 + rng.uniform(-0.02, 0.02)) * 3  # neighbours in number stand far apart
         height = rng.uniform(-0.4, 0.5) if low else rng.uniform(1.5, 2.4)
-        eye = np.array([np.sin(angle) * 3.9, height, np.cos(angle) * 3.9])
+        eye = np.array([np.sin(angle) * 3.5, height, np.cos(angle) * 3.5])
         rotation, translation = look_at(eye, np.array([0, -0.05, 0]), roll=rng.normal(0, 1))
         focal = np.full(2, max(size) * rng.uniform(1.15, 1.3))
         princpt = np.array(size) / 2 + rng.normal(0, 4, 2)

@@ -15,7 +15,7 @@ from datamodules.synthetic.appearance import dress, dress_for_studio
 from datamodules.synthetic.bodies import draw_betas, load_body, pose_bodies, to_axis_angle, write_image
 from datamodules.synthetic.cameras import Camera, studio_rig, walking_camera
 from datamodules.synthetic.poses import MIXES, Poses, draw_motion
-from datamodules.synthetic.scenes import Figure, draw_background, draw_light, draw_scene, draw_studio, draw_thing
+from datamodules.synthetic.scenes import Figure, Light, draw_background, draw_light, draw_scene, draw_studio, draw_thing
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,10 @@ STUDIO_CODE = 20
 STUDIO_SIZE, OUTDOOR_SIZE = (320, 320), (256, 320)
 STUDIO_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 """Those of the 14 whose pictures are written: the ones at chest and knee height."""
+STUDIO_LIGHT = Light(
+    np.array([0.2, -0.85, -0.49], dtype=np.float32), np.full(3, 0.5, np.float32), np.full(3, 0.8, np.float32)
+)
+"""Bright and even, as studios are lit."""
 FPS = {"mpi_inf_3dhp": 2.0, "threedpw": 3.0, "amass": 10.0}
 """Slower than real recordings, so that a small world still sees many poses."""
 FLOOR = -0.95  # metres, below the studio's origin
@@ -140,13 +144,12 @@ def make_studio_take(folder: Path, seed: int, subject: int, sequence: int, frame
     betas, suit = draw_betas(actor), dress_for_studio(actor, tailor)
     motion = draw_motion(rng, MIXES["mpi_inf_3dhp"], frames, fps, body.joint_template)
     track, vertices = _record(rng, body_models, gender, betas, motion, fps, reach=0.7, floor=FLOOR)
-    light = draw_light(studio)
     for number in STUDIO_CAMERAS:
         camera = rig[number]
         place = folder / f"mpi_inf_3dhp/S{subject}/Seq{sequence}/imageSequence/video_{number}"
         for frame in range(frames):
             figure = Figure(camera.look(vertices[frame]).astype(np.float32), suit)
-            picture = draw_scene(rng, walls[number], [figure], body.faces, camera.focal, camera.princpt, light)
+            picture = draw_scene(rng, walls[number], [figure], body.faces, camera.focal, camera.princpt, STUDIO_LIGHT)
             write_image(place / f"frame_{frame + 1:06d}.jpg", picture.image, 88)
     return Take([track], rig)
 
