@@ -54,13 +54,9 @@ class BodyModel(nn.Module):
         parents = np.asarray(arrays["kintree_table"])[0].astype(np.int64)
         parents[0] = -1
 
-        regressor = np.concatenate(
-            [
-                np.eye(len(arrays["v_template"]))[list(VERTEX_JOINTS.values())],
-                files.J_regressor_h36m,
-                files.J_regressor_extra,
-            ]
-        )
+        picked = np.zeros((len(VERTEX_JOINTS), len(arrays["v_template"])))
+        picked[np.arange(len(picked)), list(VERTEX_JOINTS.values())] = 1
+        regressor = np.concatenate([picked, files.J_regressor_h36m, files.J_regressor_extra])
         used = np.flatnonzero(np.abs(regressor).sum(axis=0))
 
         # Not in checkpoints: the model is licensed, large, and the same in every run.

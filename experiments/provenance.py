@@ -43,7 +43,12 @@ def code_commit() -> str | None:
 def hardware() -> dict[str, Any]:
     """What the run computes on."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"machine": platform.machine(), "system": platform.system(), "threads": torch.get_num_threads(), "gpus": gpus}
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+    }
 
 
 @cache

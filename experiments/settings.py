@@ -206,6 +206,13 @@ class Evaluate:
 
 
 @dataclass
+class Report:
+    """Stage report: the comparison of an experiment's runs."""
+
+    people: int = sized(3, 12, 16, 16, "People in the gallery, each with every annotator's mesh.", at_least=0)
+
+
+@dataclass
 class Trainer:
     """Machine: handed to Lightning's Trainer and to the data loaders, alike for every stage."""
 
@@ -258,6 +265,7 @@ class Settings:
     dump: Dump = field(default_factory=Dump)
     downstream: Downstream = field(default_factory=Downstream)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    report: Report = field(default_factory=Report)
     trainer: Trainer = field(default_factory=Trainer)
     wandb: Wandb = field(default_factory=Wandb)
 

@@ -66,9 +66,7 @@ def fit(
                 folder, Path(BEST).stem, monitor, mode="min", save_weights_only=True, enable_version_counter=False
             )
         )
-    trainer = make_trainer(
-        run, stage, folder, [*kept, *callbacks], steps=steps, validates=monitor is not None
-    )
+    trainer = make_trainer(run, stage, folder, [*kept, *callbacks], steps=steps, validates=monitor is not None)
     resume = folder / LAST
     trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
     final = folder / FINAL
@@ -102,7 +100,8 @@ def make_trainer(
         callbacks=[BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
         limit_val_batches=1.0 if validates else 0,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        # Also a training of a few steps leaves a curve.
+        log_every_n_steps=max(1, min(10, steps // 10)),
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_model_summary=False,
         # The samplers are made for the number of processes; Lightning must not wrap them.
@@ -162,5 +161,11 @@ def _quiet() -> None:
     """Lightning's tips about hardware and workers; its warnings about faults stay."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*Checkpoint directory .* exists.*", ".*is smaller than the logging.*"):
+    for text in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*Experiment logs directory .* exists.*",
+        ".*Total length of `list` across ranks is zero.*",
+        ".*treespec, LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", text)

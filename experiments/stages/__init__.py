@@ -110,6 +110,7 @@ def _dry_sources(one: Run) -> list[str]:
     root = one.records["world"].folder / "world" if "world" in one.records else None
     table = Table("source", "people", "dropped", "batch")
     for name in (name for name in names if name != "amass"):
+
         def read(name: str = name) -> None:
             source = sources.source(settings, root, name)
             data = PeopleDataModule(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from rich.progress import MofNCompleteColumn, Progress
 
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
@@ -66,7 +67,14 @@ def _world_settings(run: Run) -> WorldSettings:
 
 
 def _make_world(run: Run, folder: Path) -> dict[str, Any]:
-    make_world(folder / "world", _world_settings(run), num_workers=run.settings.trainer.num_workers or 1)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress:
+        task = progress.add_task("synthetic world", total=None)
+        make_world(
+            folder / "world",
+            _world_settings(run),
+            run.settings.trainer.num_workers,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
     return {}
 
 
