@@ -134,6 +134,9 @@ class PeopleDataModule(pl.LightningDataModule):
             num_replicas=ranks,
             rank=rank,
         )
+        if self.trainer:
+            # Resumed within an epoch: Lightning counts on from here, but would be served the first batches again.
+            sampler.start_step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         return self._loader(JoinedDataset(datasets), sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader | list:

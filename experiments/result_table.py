@@ -20,22 +20,26 @@ def _facts(run: RunResult) -> list[str]:
 
 
 def rich_table(comparison: Comparison) -> Group:
-    """Table, gains and caveats for the terminal."""
-    table = Table(title=comparison.title, title_justify="left", header_style="bold")
-    for name in ("annotator", "init", "samples seen"):
-        table.add_column(name, justify="right" if name == "samples seen" else "left", no_wrap=name == "annotator")
-    for column in comparison.columns:
-        group = column.group.replace(", ", "\n").replace(" (", "\n(").replace(" against", "\nagainst")
-        table.add_column(f"{group}\n{column.header}\n{column.unit}", justify="right")
-    best = _best(comparison)
+    """Table, gains and caveats for the terminal: a column for each run, so that it fits into 80 characters."""
+    table = Table(title=comparison.title, title_justify="left", header_style="bold", show_lines=False)
+    table.add_column("")
     for run in comparison.rows:
-        facts = _facts(run)
+        table.add_column(run.label, justify="right", style="dim" if run is comparison.yardstick else "")
+    facts = [_facts(run) for run in comparison.rows]
+    for i, name in enumerate(_FACTS[1:], start=1):
+        table.add_row(name, *(fact[i].replace(", ", "\n") for fact in facts))
+    best = _best(comparison)
+    group = None
+    for column in comparison.columns:
+        if column.group != group:
+            group = column.group
+            table.add_section()
+            table.add_row(f"[bold]{group}[/]")
         cells = []
-        for column in comparison.columns:
+        for run in comparison.rows:
             text = number(run.metrics[column.key].value) if column.key in run.metrics else "-"
             cells.append(f"[bold]{text}[/]" if best.get(column.key) is run else text)
-        style = "dim" if run is comparison.yardstick else ""
-        table.add_row(facts[0], facts[1], facts[4], *cells, style=style)
+        table.add_row(f"  {column.header}, {column.unit}", *cells)
     gains = [Text(gain_text(column, run, comparison.baseline_run, gain)) for column, run, gain in comparison.gains()]
     notes = [Text(f"Note: {note}", style="dim") for note in comparison.caveats()]
     return Group(table, *gains, *notes)

@@ -20,6 +20,9 @@ from experiments.pipeline import Run
 from experiments.processes import local_world, world_size
 from experiments.settings import to_plain
 
+METRICS = "metrics"
+"""Folder of a stage's CSV logs: one version for each time that it was started, so that resuming loses none."""
+
 LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
 
 
@@ -28,9 +31,9 @@ def steps_of(samples: int, batch_size: int) -> int:
     return max(1, samples // (batch_size * world_size()))
 
 
-def epoch_of(samples: int, batch_size: int, epochs: int) -> int:
-    """People in one of a training's epochs, which are parts of it, not passes over the data."""
-    return max(1, steps_of(samples, batch_size) // epochs) * batch_size * world_size()
+def samples_of(samples: int, batch_size: int) -> int:
+    """People in a training's one epoch: all of it, so that a position within it is a number of steps."""
+    return steps_of(samples, batch_size) * batch_size * world_size()
 
 
 def fit(
@@ -58,7 +61,10 @@ def fit(
     Returns:
         The checkpoint to go on with.
     """
-    last = ModelCheckpoint(folder, Path(LAST).stem, save_top_k=1, enable_version_counter=False)
+    interval = max(1, steps // run.settings.trainer.epochs)
+    last = ModelCheckpoint(
+        folder, Path(LAST).stem, save_top_k=1, every_n_train_steps=interval, enable_version_counter=False
+    )
     kept: list[pl.Callback] = [last]
     if monitor is not None:
         kept.append(
@@ -66,7 +72,9 @@ def fit(
                 folder, Path(BEST).stem, monitor, mode="min", save_weights_only=True, enable_version_counter=False
             )
         )
-    trainer = make_trainer(run, stage, folder, [*kept, *callbacks], steps=steps, validates=monitor is not None)
+    trainer = make_trainer(
+        run, stage, folder, [*kept, *callbacks], steps=steps, validate_every=interval if monitor is not None else None
+    )
     resume = folder / LAST
     trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
     final = folder / FINAL
@@ -81,10 +89,10 @@ def make_trainer(
     folder: Path,
     callbacks: Sequence[pl.Callback] = (),
     steps: int = -1,
-    validates: bool = False,
+    validate_every: int | None = None,
     logs: bool = True,
 ) -> pl.Trainer:
-    """A Trainer for a stage of a run; arguments as in :func:`fit`."""
+    """A Trainer for a stage of a run; arguments as in :func:`fit`, and the steps between validations, if any."""
     settings = run.settings.trainer
     _quiet()
     nodes = world_size() // local_world()
@@ -98,7 +106,9 @@ def make_trainer(
         max_epochs=-1,
         logger=_loggers(run, stage, folder) if logs else False,
         callbacks=[BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
-        limit_val_batches=1.0 if validates else 0,
+        limit_val_batches=0 if validate_every is None else 1.0,
+        val_check_interval=validate_every,
+        check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         # Also a training of a few steps leaves a curve.
         log_every_n_steps=max(1, min(10, steps // 10)),
@@ -126,7 +136,7 @@ def _strategy(name: str) -> str | Strategy:
 
 def _loggers(run: Run, stage: str, folder: Path) -> list[Logger]:
     settings = run.settings
-    loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
+    loggers: list[Logger] = [CSVLogger(folder, name=METRICS)]
     if settings.wandb.mode != "disabled":
         recipe = settings.recipe
         tags = [
@@ -167,5 +177,6 @@ def _quiet() -> None:
         ".*Experiment logs directory .* exists.*",
         ".*Total length of `list` across ranks is zero.*",
         ".*treespec, LeafSpec.*",
+        ".*your dataloader is not resumable.*",  # its sampler starts where the training stopped
     ):
         warnings.filterwarnings("ignore", text)

@@ -1,4 +1,4 @@
-"""The stages in their order, and the two things that are done with them: run an experiment, or check that it could run."""
+"""The stages in their order, and what is done with them: run an experiment, or check that it could run."""
 
 from __future__ import annotations
 

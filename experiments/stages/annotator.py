@@ -16,7 +16,7 @@ from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.provenance import provenance
 from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
-from experiments.training import epoch_of, fit, make_trainer, steps_of
+from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.annotator import AnnotatorModule
 
 
@@ -29,7 +29,7 @@ def annotation_data(run: Run) -> AnnotationDataModule:
         targets={name: sources.source(settings, world, name) for name in names},
         auxiliary={name: sources.source(settings, world, name) for name in helpers},
         quotas=quotas(run),
-        samples_per_epoch=epoch_of(annotate.samples, annotate.batch_size, settings.trainer.epochs),
+        samples_per_epoch=samples_of(annotate.samples, annotate.batch_size),
         augment=annotate.augmentation,
         target_min_joints=settings.dump.min_joints,
         **people_settings(run, annotate.batch_size),

@@ -15,7 +15,7 @@ from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
-from experiments.training import epoch_of, fit, steps_of
+from experiments.training import fit, samples_of, steps_of
 from lightning_modules.pose2d import PoseNet2DModule
 from lightning_modules.pose_prior import PosePriorModule
 
@@ -94,7 +94,7 @@ def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     root = sources.root_of(run.settings, world_folder(run), "amass")
     data = PosePriorDataModule(
-        root, batch_size=settings.batch_size, samples_per_epoch=epoch_of(settings.steps, 1, run.settings.trainer.epochs) * settings.batch_size,
+        root, batch_size=settings.batch_size, samples_per_epoch=settings.steps * settings.batch_size,
         cache_dir=run.settings.paths.cache, seed=run.settings.seed,
     )  # fmt: skip
     module = PosePriorModule(
@@ -126,7 +126,7 @@ def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
     data = Pose2DDataModule(
         {name: sources.source(run.settings, world_folder(run), name) for name in names},
         {name: run.settings.annotate.targets[name] for name in names},
-        samples_per_epoch=epoch_of(settings.samples, settings.batch_size, run.settings.trainer.epochs),
+        samples_per_epoch=samples_of(settings.samples, settings.batch_size),
         **people_settings(run, settings.batch_size),
     )
     model = run.settings.model

@@ -22,7 +22,7 @@ from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
-from experiments.training import epoch_of, fit, make_trainer, steps_of
+from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import Bodies, BodyScorer
@@ -56,7 +56,7 @@ def downstream_data(run: Run) -> DownstreamDataModule:
     return DownstreamDataModule(
         {name: sources.source(settings, world, name, labels=str(folder)) for name, folder in labels.items()},
         threedpw=sources.root_of(settings, world, "threedpw_test"),
-        samples_per_epoch=epoch_of(downstream.samples, downstream.batch_size, settings.trainer.epochs),
+        samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         augment=downstream.augmentation,
         **people_settings(run, downstream.batch_size),
     )

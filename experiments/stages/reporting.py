@@ -29,6 +29,7 @@ from experiments.results import Comparison, GalleryPerson, PerPerson, RunResult
 from experiments.settings import Settings
 from experiments.stages.prepare import world_folder
 from experiments.stages.regressor import LABEL_PROTOCOL, compare_with_truth, mean_pose_bodies
+from experiments.training import METRICS
 from lightning_modules.protocols import Bodies, BodyScorer
 
 _CURVES = {
@@ -179,16 +180,23 @@ def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
         if stage not in run.records:
             continue
         batch = getattr(run.settings, stage).batch_size
-        with (run.records[stage].folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = _logged(run.records[stage].folder)
         for term in terms:
-            points = [
-                ((int(row["step"]) + 1) * batch, float(row[f"train/all/{term}"]))
-                for row in rows
-                if row.get(f"train/all/{term}")
-            ]
+            key = f"train/all/{term}"
+            points = [((step + 1) * batch, float(row[key])) for step, row in rows.items() if row.get(key)]
             curves[f"{stage}: {term}"] = points[:: max(1, len(points) // _CURVE_POINTS)]
     return curves
+
+
+def _logged(folder: Path) -> dict[int, dict[str, str]]:
+    """Rows of a stage's CSV logs by step; of a step that was trained twice, the later one."""
+    rows: dict[int, dict[str, str]] = {}
+    versions = sorted((folder / METRICS).glob("version_*"), key=lambda path: int(path.name.partition("_")[2]))
+    for version in versions:
+        with (version / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                rows.setdefault(int(row["step"]), {}).update({key: value for key, value in row.items() if value})
+    return dict(sorted(rows.items()))
 
 
 def _yardstick(run: Run) -> RunResult | None:

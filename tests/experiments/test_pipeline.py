@@ -1,0 +1,136 @@
+"""The whole loop at size=tiny: what it leaves, that it is used again, and that truth stays out of training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import wandb
+
+from body_models.smpl import BodyModel
+from datamodules.pseudo_gt.native import body_parameters, read_labels, reproject
+from datamodules.pseudo_gt.neuralannot import read_neuralannot
+from experiments.run import main
+
+RUNS = ("none", "three")
+
+
+def test_leaves_labels_of_everyone_and_a_report(tiny_run: Path) -> None:
+    for label in RUNS:
+        coco = read_labels(tiny_run / label / "labels" / "coco-train")
+        assert len(coco) == 120
+        assert len(read_labels(tiny_run / label / "labels" / "mpii-train")) == 24
+        assert coco.provenance["standin_body"] is True
+        assert coco.provenance["used_3dpw_train"] is (label == "three")
+    page = (tiny_run / "report.html").read_text(encoding="utf-8")
+    assert "stand-in" in page
+    assert "http" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
+    table = (tiny_run / "table.md").read_text(encoding="utf-8")
+    assert "mean pose" in table
+
+
+@pytest.mark.parametrize("label", RUNS)
+def test_summary_says_what_the_run_was(tiny_run: Path, label: str) -> None:
+    summary = json.loads((tiny_run / label / "summary.json").read_text())
+    assert summary["is_standin"] and summary["synthetic"]
+    assert summary["used_3dpw_train"] is (label == "three")
+    assert summary["samples_seen"]["annotate"] == 128
+    assert ("pose2d" in summary["samples_seen"]) is (label == "three")
+    for name in ("pseudo_gt/smpl24_pa_mpjpe", "threedpw/lsp14_pa_mpjpe", "threedpw/smpl24_mpjpe"):
+        metric = summary["metrics"][name]
+        assert metric["low"] < metric["value"] < metric["high"]
+
+
+def test_recipes_differ_in_nothing_but_the_recipe(tiny_run: Path) -> None:
+    settings = [
+        read_labels(tiny_run / label / "labels" / "coco-train", ["id"]).provenance["settings"] for label in RUNS
+    ]
+    recipes = [one.pop("recipe") for one in settings]
+    assert settings[0] == settings[1]
+    assert recipes[0] != recipes[1]
+
+
+def test_labels_lie_on_the_people_of_the_full_image(tiny_run: Path) -> None:
+    """error_2d of the table, measured on the crop, equals that of the NeuralAnnot file on the full image."""
+    folder = tiny_run / "three" / "labels" / "coco-train"
+    table = read_labels(folder).columns
+    written = read_neuralannot(folder / "neuralannot.json", "coco", "train")
+    assert list(written["id"]) == list(table["id"])
+    body = BodyModel()
+    points, expected = reproject(written, body), reproject(table, body)
+    assert np.abs(points - expected).max() < 0.1
+    assert body_parameters(table)["betas"].shape == (120, 10)
+
+
+def test_a_second_run_makes_nothing_again(
+    tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (tiny_run / "three" / "annotate" / "final.ckpt").stat().st_mtime_ns
+    assert main(tiny_folders) == 0
+    assert (tiny_run / "three" / "annotate" / "final.ckpt").stat().st_mtime_ns == before
+    assert "done in" not in capsys.readouterr().out
+
+
+def test_other_settings_under_the_same_name_are_refused(
+    tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*tiny_folders, "annotate.lr=0.01"]) == 1
+    error = capsys.readouterr().err
+    assert "annotate.lr: 0.001 there, 0.01 now" in error
+    assert "overwrite=true" in error
+
+
+def test_annotator_does_not_change_when_the_true_bodies_are_deleted(tiny_run: Path, tiny_folders: list[str]) -> None:
+    """Nothing but the evaluation reads the truth: without it the same weights come out, bit by bit."""
+    (cache,) = [argument.partition("=")[2] for argument in tiny_folders if argument.startswith("paths.cache")]
+    (world,) = Path(cache).glob("world-*")
+    truth, hidden = world / "world" / "truth", world / "hidden"
+    truth.rename(hidden)
+    try:
+        arguments = [*tiny_folders, "recipe=three", "name=blind", "stages=world,prior,pose2d,annotate,dump"]
+        assert main(arguments) == 0
+    finally:
+        hidden.rename(truth)
+    weights = [
+        torch.load(tiny_run.parent / run / "annotate" / "final.ckpt", weights_only=True)["state_dict"]
+        for run in ("default/three", "blind/three")
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+    shutil.rmtree(tiny_run.parent / "blind")
+
+
+def test_an_interrupted_training_goes_on(
+    tiny_run: Path, tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is stopped in the annotator's last epoch ends with the weights of one that was not."""
+    from lightning_modules.annotator import AnnotatorModule
+
+    arguments = [*tiny_folders, "recipe=none", "name=stopped", "stages=world,annotate", "trainer.epochs=2"]
+    step = AnnotatorModule.training_step
+
+    def fail(self: AnnotatorModule, batch: dict, index: int) -> torch.Tensor:
+        if self.trainer.global_step == 6:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AnnotatorModule, "training_step", fail)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            main(arguments)
+    wandb.finish()  # as the end of the process would
+    assert main(arguments) == 0
+    assert main([*arguments[:-3], "name=whole", *arguments[-2:]]) == 0
+    weights = [
+        torch.load(tiny_run.parent / run / "none" / "annotate" / "final.ckpt", weights_only=True)["state_dict"]
+        for run in ("stopped", "whole")
+    ]
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+    shutil.rmtree(tiny_run.parent / "stopped")
+    shutil.rmtree(tiny_run.parent / "whole")
