@@ -22,7 +22,7 @@ REGRESSOR_LOSSES = {
     "joints_3d": 10.0,
     "smpl_pose": 1.0,
     "smpl_betas": 0.1,
-    "betas_l2": 0.001,
+    "betas_l2": 0.01,
 }
 _PELVIS = BODY_JOINT_INDEX["pelvis"]
 
