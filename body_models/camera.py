@@ -98,7 +98,7 @@ def invert_affine(affine: NDArray) -> NDArray[np.float64]:
 
 
 def crop_focal(input_size: int) -> float:
-    """Virtual focal length in crop pixels: 5000 px for a 256 px crop, in proportion for others, so depths stay alike."""
+    """Virtual focal length in crop pixels: 5000 px for a 256 px crop, others in proportion, so depths stay alike."""
     return VIRTUAL_FOCAL * input_size / VIRTUAL_FOCAL_INPUT
 
 

@@ -93,9 +93,7 @@ class BodyModel(nn.Module):
         """
         return self._pose("mesh", global_orient, body_pose, betas, transl)
 
-    def joints(
-        self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor | None = None
-    ) -> Tensor:
+    def joints(self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor | None = None) -> Tensor:
         """(B, J, 3) joints; the same as ``forward(...).joints``, at a tenth of the cost."""
         return self._pose("used", global_orient, body_pose, betas, transl).joints
 

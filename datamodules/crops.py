@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +60,17 @@ class Augmentation:
     rotation_probability: float = 0.6
     colour: float = 0.2
     flip_probability: float = 0.5
+
+    def scaled(self, strength: float) -> Augmentation:
+        """The same with ranges multiplied by a strength in [0, 1]; nothing at all, not even the flip, at 0."""
+        if strength == 0:
+            return NO_AUGMENTATION
+        return replace(
+            self,
+            scale=self.scale * strength,
+            rotation_deg=self.rotation_deg * strength,
+            colour=self.colour * strength,
+        )
 
     @property
     def reach(self) -> float:

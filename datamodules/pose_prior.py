@@ -92,9 +92,12 @@ class PosePriorDataModule(pl.LightningDataModule):
         self.val_data = PoseDataset(poses, np.flatnonzero(held_out))
 
     def train_dataloader(self) -> DataLoader:
-        """Random poses; under several processes Lightning gives each a part of them."""
+        """Random poses, other ones in each process."""
         count = self.samples_per_epoch
-        sampler = RandomSampler(self.train_data, replacement=count is not None, num_samples=count)
+        rank = self.trainer.global_rank if self.trainer else 0
+        (state,) = np.random.SeedSequence((self.seed, rank)).generate_state(1)
+        generator = torch.Generator().manual_seed(int(state))
+        sampler = RandomSampler(self.train_data, count is not None, count, generator)
         return make_loader(self.train_data, sampler, self.batch_size, self.num_workers, _as_fetched, False)
 
     def val_dataloader(self) -> DataLoader:

@@ -71,7 +71,7 @@ class Stage:
         needed: whether this run uses the stage at all.
         key: the settings that its results depend on.
         make: does the work in a folder, on every rank, and returns plain outputs (paths relative to the folder).
-        shared: whether runs with equal keys share one folder in the cache.
+        shared: data or cache, if runs with equal keys share one folder there.
         single_process: whether only rank zero works.
         folder: its folder in the run folder, if it is not called like the stage.
     """
@@ -81,7 +81,7 @@ class Stage:
     key: Callable[[Run], dict[str, Any]]
     make: Callable[[Run, Path], dict[str, Any]]
     needed: Callable[[Run], bool] = lambda run: True
-    shared: bool = False
+    shared: str | None = None
     single_process: bool = False
     folder: str | None = None
 
@@ -96,8 +96,8 @@ def perform(run: Run, stage: Stage) -> None:
     }
     settings = run.settings
     folder = run.folder / (stage.folder or stage.name)
-    if stage.shared:
-        folder = Path(settings.paths.cache) / f"{stage.name}-{key_hash(key)}"
+    if stage.shared is not None:
+        folder = Path(getattr(settings.paths, stage.shared)) / f"{stage.name}-{key_hash(key)}"
     selected = stage.name in settings.stages
     record = on_rank_zero(lambda: open_stage(folder, key, settings.overwrite and selected))
     if record.complete:

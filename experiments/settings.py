@@ -49,7 +49,7 @@ class Paths:
 
     data: str = option("data", "Folder that synthetic worlds are made in.")
     runs: str = option("runs", "Folder of the run folders.")
-    cache: str = option("cache", "Folder of indexed annotations and decoded crops; may be deleted at any time.")
+    cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
     body_models: str = option("standin", "Folder with the official SMPL files, or standin for the embedded body.")
     coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, as for all data sets.")
     mpii: str | None = option(None, "Root of MPII.")
@@ -104,6 +104,11 @@ class Model:
         choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     )  # fmt: skip
     input_size: int = sized(48, 48, 48, 256, "Side of the square crops, pixels; for every network.", at_least=32)
+    augmentation: float = sized(
+        0.3, 0.3, 0.3, 1.0,
+        "Strength of the random changes to crops, for every network: 1 is the published code's, 0 is none.",
+        at_least=0, at_most=1,
+    )  # fmt: skip
     min_coverage: float = option(
         0.9, "Share of the network that a file of weights must fill, by element.", at_least=0, at_most=1
     )
@@ -117,16 +122,20 @@ class Prior:
     steps: int = sized(20, 1500, 4000, 60_000, "Training steps.", at_least=1)
     batch_size: int = sized(32, 256, 256, 512, "Poses per step and process.", at_least=1)
     lr: float = option(1e-3, "Learning rate of Adam.", above=0)
-    kl_weight: float = option(5e-3, "Weight of the Kullback-Leibler term beside the reconstruction.", at_least=0)
+    kl_weight: float = option(0.002, "Weight of the Kullback-Leibler term beside the reconstruction.", at_least=0)
 
 
 @dataclass
 class Pose2D:
     """Stage pose2d: the 2D pose network whose backbone recipe.init=pose2d starts from."""
 
+    sources: dict[str, float] = option(
+        {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
+        choices=TARGETS, at_least=0,
+    )  # fmt: skip
     samples: int = sized(64, 40_000, 80_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
-    lr: float = option(1e-3, "Learning rate of Adam.", above=0)
+    lr: float = option(2e-3, "Learning rate of Adam.", above=0)
 
 
 @dataclass
@@ -138,7 +147,7 @@ class AnnotateLosses:
     smpl_pose: float = option(1.0, "L1 on rotation matrices, root included, where known.", at_least=0)
     smpl_betas: float = option(0.1, "L1 on the shape, where known.", at_least=0)
     latent_l2: float = option(0.001, "L2 on the pose prior's code.", at_least=0)
-    betas_l2: float = option(0.005, "L2 on the shape.", at_least=0)
+    betas_l2: float = option(0.1, "L2 on the shape.", at_least=0)
 
 
 @dataclass
@@ -156,7 +165,6 @@ class Annotate:
     samples: int = sized(128, 96_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
-    augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
     losses: AnnotateLosses = field(default_factory=AnnotateLosses)
 
 
@@ -178,7 +186,7 @@ class DownstreamLosses:
     joints_3d: float = option(10.0, "L1 on the pseudo-GT's root-relative joints, metres.", at_least=0)
     smpl_pose: float = option(1.0, "L1 on rotation matrices, root included.", at_least=0)
     smpl_betas: float = option(0.1, "L1 on the shape.", at_least=0)
-    betas_l2: float = option(0.001, "L2 on the shape.", at_least=0)
+    betas_l2: float = option(0.01, "L2 on the shape.", at_least=0)
 
 
 @dataclass
@@ -193,7 +201,6 @@ class Downstream:
     samples: int = sized(128, 48_000, 60_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
-    augmentation: bool = option(True, "Scale, rotation, colour and flip of the crops.")
     losses: DownstreamLosses = field(default_factory=DownstreamLosses)
 
 

@@ -25,6 +25,11 @@ def targets(settings: Settings) -> list[str]:
     return [name for name, weight in settings.annotate.targets.items() if weight > 0]
 
 
+def pose2d(settings: Settings) -> list[str]:
+    """Data sets that the 2D pose network is trained on."""
+    return [name for name, weight in settings.pose2d.sources.items() if weight > 0]
+
+
 def auxiliary(settings: Settings) -> list[str]:
     """Data sets with 3D ground truth that help the annotator (recipe 1)."""
     return [name for name, weight in settings.recipe.auxiliary.items() if weight > 0]
@@ -46,7 +51,9 @@ def used(settings: Settings) -> list[str]:
     names: list[str] = []
     if "prior" in stages and settings.recipe.prior == "vposer" and settings.recipe.prior_file is None:
         names.append("amass")
-    if {"pose2d", "annotate", "dump", "downstream"} & set(stages):
+    if "pose2d" in stages and settings.recipe.init == "pose2d":
+        names += pose2d(settings)
+    if {"annotate", "dump", "downstream"} & set(stages):
         names += targets(settings)
     if "annotate" in stages:
         names += auxiliary(settings)

@@ -120,6 +120,15 @@ def make_trainer(
     )
 
 
+def log_results(run: Run, stage: str, folder: Path, metrics: dict[str, float]) -> None:
+    """Log the numbers that a stage ended with, where annotators are compared; called by rank zero alone."""
+    for logger in _loggers(run, stage, folder):
+        logger.log_metrics(metrics, step=0)
+        logger.save()
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
 def finish_loggers(trainer: pl.Trainer) -> None:
     """Close the W&B run, so that the next stage starts one of its own."""
     for logger in trainer.loggers:

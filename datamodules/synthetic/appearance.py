@@ -34,7 +34,7 @@ HAIRS = (
     (0.60, 0.58, 0.56),
     (0.55, 0.20, 0.10),
 )
-PATTERNS = ("plain", "plain", "stripes", "pinstripes", "checks", "dots", "halves")
+PATTERNS = ("plain",) * 10 + ("stripes", "pinstripes", "checks", "dots", "halves")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Tailor:
 
 def _color(rng: np.random.Generator) -> Floats:
     """A clothing colour: any hue, with greys, black and white as often as in a street."""
-    saturation = rng.choice([0.05, 0.35, 0.75], p=[0.35, 0.3, 0.35]) * rng.uniform(0.6, 1.3)
+    saturation = rng.choice([0.05, 0.35, 0.75], p=[0.2, 0.35, 0.45]) * rng.uniform(0.6, 1.3)
     return np.array(colorsys.hsv_to_rgb(rng.random(), min(saturation, 1), rng.uniform(0.12, 0.98)), dtype=np.float32)
 
 
@@ -120,18 +120,18 @@ def dress(rng: np.random.Generator, tailor: Tailor) -> Floats:
     trunk = ~tailor.head & ~tailor.arm & ~tailor.leg
     waist = rng.uniform(-0.12, 0.02)  # in lengths of the leg, above the hips
 
-    trousers = tailor.leg & (tailor.down_leg < rng.choice([0.3, 0.5, 0.75, 0.99], p=[0.2, 0.15, 0.05, 0.6]))
+    trousers = tailor.leg & (tailor.down_leg < rng.choice([0.3, 0.5, 0.75, 0.99], p=[0.3, 0.25, 0.1, 0.35]))
     colors[trousers] = _cloth(rng, rest[trousers])
     if rng.random() < 0.2:  # a stripe down the outside
         seam = trousers & (np.abs(rest[:, 0]) > places["left_knee"][0] + 0.03)
         colors[seam] = _color(rng)
 
     shirt = trunk | (tailor.leg & (tailor.down_leg < waist))
-    shirt |= tailor.arm & (tailor.along_arm < rng.choice([0.02, 0.3, 0.55, 0.95], p=[0.1, 0.35, 0.1, 0.45]))
+    shirt |= tailor.arm & (tailor.along_arm < rng.choice([0.02, 0.3, 0.55, 0.95], p=[0.15, 0.5, 0.15, 0.2]))
     depth = rng.uniform(0, 0.12)
     neckline = places["neck"][1] - 0.02 - depth
     shirt &= ~(front & (rest[:, 1] > neckline + np.abs(rest[:, 0]) * rng.uniform(0.5, 2)))
-    if rng.random() < 0.12:  # a dress, or overalls
+    if rng.random() < 0.05:  # a dress, or overalls
         shirt |= trousers & (tailor.down_leg < rng.uniform(0.25, 0.8))
     colors[shirt] = _cloth(rng, rest[shirt])
     _decorate(rng, colors, tailor, shirt, front)
@@ -182,7 +182,7 @@ def _decorate(
     if rng.random() < 0.3:  # a belt
         belt = np.abs(rest[:, 1] - (places["left_hip"][1] + places["spine1"][1]) / 2) < 0.02
         colors[belt & ~tailor.arm] = _color(rng)
-    if rng.random() < 0.2:  # sleeves of another colour
+    if rng.random() < 0.4:  # sleeves of another colour
         colors[shirt & tailor.arm] = _color(rng)
 
 

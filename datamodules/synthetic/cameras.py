@@ -54,6 +54,12 @@ def focal_length(rng: np.random.Generator, size: tuple[int, int]) -> float:
     return float(np.hypot(*size) * rng.uniform(1.0, 1.5))
 
 
+def draw_yaw(rng: np.random.Generator, count: int) -> Floats:
+    """(count,) radians between where people look and the camera: most photographs are taken from the front."""
+    front = rng.normal(0, np.deg2rad(50), count)
+    return np.where(rng.random(count) < 0.7, front, rng.uniform(-np.pi, np.pi, count))
+
+
 def upright(pitch: float, roll: float) -> Floats:
     """(3, 3) from a world with y up to a camera that looks along -z.
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from body_models.joint_sets import COCO17, MPII16, JointSet
 from datamodules.synthetic.appearance import dress
 from datamodules.synthetic.bodies import draw_betas, load_body, pose_bodies, to_axis_angle, write_image
-from datamodules.synthetic.cameras import Camera, focal_length, frame_person, upright
+from datamodules.synthetic.cameras import Camera, draw_yaw, focal_length, frame_person, upright
 from datamodules.synthetic.poses import MIXES, draw_activities, draw_poses
 from datamodules.synthetic.scenes import Figure, Picture, draw_background, draw_light, draw_scene, draw_thing
 
 CHUNK = 64
 SIZES = ((320, 256), (256, 320), (288, 288), (256, 256))
 SPAN = (135.0, 235.0)
-PAIR_SHARE, THING_SHARE, CUT_SHARE = 0.15, 0.25, 0.12
+PAIR_SHARE, THING_SHARE, CUT_SHARE = 0.12, 0.18, 0.08
 # A person fills about a third of their box; pictures in which they fill much less, hidden by things, are taken again.
 MIN_FILL, MIN_PIXELS = 0.1, 250
 _SPARSE = 5  # every fifth vertex shows well enough how far a body reaches
@@ -73,7 +73,7 @@ def make_photos(folder: Path, name: str, seed: int, chunk: int, count: int, body
     body, tailor = load_body(body_models, "neutral")
     poses = draw_poses(rng, draw_activities(rng, MIXES[name], count), body.joint_template)
     views = np.stack([upright(rng.normal(6, 9), rng.normal(0, 4)) for _ in range(count)])
-    yaw = rng.uniform(-np.pi, np.pi, count)
+    yaw = draw_yaw(rng, count)
     orient, pose = torch.from_numpy(views).float() @ poses.global_orient(yaw), poses.body_pose()
     betas = np.stack([draw_betas(rng) for _ in range(count)])
     vertices, joints = pose_bodies(body, orient, pose, betas)

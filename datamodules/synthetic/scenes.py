@@ -156,7 +156,7 @@ def _noise() -> NDArray[np.int16]:
 def _paint(rng: np.random.Generator, low: float = 0.1, high: float = 1.0) -> tuple[int, int, int]:
     """A colour of things: mostly dull, often brownish or bluish."""
     base, warmth = rng.uniform(low, high), rng.normal(0, 0.06)
-    spread = rng.choice([0.02, 0.06, 0.2], p=[0.45, 0.4, 0.15])
+    spread = rng.choice([0.02, 0.06, 0.2], p=[0.6, 0.33, 0.07])
     color = base + warmth * np.array([1, 0, -1]) + rng.normal(0, spread, 3)
     red, green, blue = np.clip(255 * color, 0, 255).astype(int).tolist()
     return red, green, blue
@@ -216,7 +216,7 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     for _ in range(rng.integers(0, 4)):  # lines on floor and walls
         ends = rng.integers(0, [width, height], (2, 2))
         cv2.line(image, tuple(ends[0]), tuple(ends[1]), _paint(rng), int(rng.integers(1, 5)), cv2.LINE_AA)
-    _clutter(rng, image, int(rng.integers(0, 14)), (0.01, 0.14), rng.choice([0.0, 0.4]))
+    _clutter(rng, image, int(rng.integers(0, 9)), (0.01, 0.14), rng.choice([0.0, 0.4]))
     image = _add(image, _texture(rng, size, int(rng.integers(4, 50)), rng.uniform(2, 14)))
     if rng.random() < 0.7:  # out of focus
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)), dtype=np.uint8)

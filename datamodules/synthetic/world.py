@@ -44,7 +44,7 @@ from datamodules.synthetic.writers import (
     write_truth,
 )
 
-VERSION = 2
+VERSION = 4
 """Raised whenever the same settings would give another world."""
 MIN_TRAIN_SEQUENCES, MIN_TEST_SEQUENCES = 12, 20
 MAX_TRAIN_SHARE = 1 / 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from rich.table import Table
 
 from body_models.contracts import GENDERS
+from body_models.safe_pickle import ModelFileError
 from body_models.smpl import BodyModel
 from datamodules.files import MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments import processes, sources
+from experiments.artifacts import StageRecord
 from experiments.config import expand_sweep
 from experiments.describe import config_text
 from experiments.pipeline import Run, Stage, console, perform
@@ -44,10 +47,10 @@ def run(settings: Settings, origins: Mapping[str, str]) -> int:
     try:
         runs = runs_of(settings, origins)
         for one in runs:
-            processes.on_rank_zero(lambda one=one: _write_config(one))
+            processes.on_rank_zero(partial(_write_config, one))
             for stage in ORDER:
                 perform(one, stage)
-            processes.on_rank_zero(lambda one=one: summarise(one))
+            processes.on_rank_zero(partial(summarise, one))
         if "report" in settings.stages:
             processes.on_rank_zero(lambda: compare(settings, runs))
     finally:
@@ -66,7 +69,6 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
     missing: list[str] = []
     for one in runs_of(settings, origins):
         console.print(f"[bold]{one.label}[/] -> {one.folder}")
-        # One person of each source in a batch is enough to see that it works.
         one.settings = replace(one.settings, trainer=replace(one.settings.trainer, num_workers=0))
         missing += _dry_models(one)
         missing += _dry_sources(one)
@@ -85,16 +87,15 @@ def _dry_models(one: Run) -> list[str]:
     settings = one.settings
     missing = []
     for gender in GENDERS:
-        missing += _missing(lambda gender=gender: BodyModel(settings.paths.body_models, gender))
+        missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
     given = {"recipe.init_file": settings.recipe.init_file, "recipe.prior_file": settings.recipe.prior_file}
     for key, path in given.items():
         if path is not None and not Path(path).is_file():
             missing.append(f"{path} ({key})")
-    untrained = replace(settings.recipe, init="random", prior_file=None)
-    if settings.recipe.init != "file" and not missing:
-        # Weights of earlier stages are not there yet: only the network's size is looked at.
-        plain = replace(untrained, prior="none")
-        module = build_annotator(Run(replace(settings, recipe=plain), one.label, one.folder))
+    if not missing:
+        # Without the weights of earlier stages, which are not there yet.
+        recipe = replace(settings.recipe, init="random", prior="none")
+        module = build_annotator(Run(replace(settings, recipe=recipe), one.label, one.folder))
         console.print(f"  annotator: {sum(p.numel() for p in module.parameters()):,} parameters")
     return missing
 
@@ -104,8 +105,8 @@ def _dry_sources(one: Run) -> list[str]:
     names = sources.used(settings)
     missing = []
     if any(sources.is_synthetic(settings, name) for name in names):
-        world = Path(settings.paths.cache) / "dry-run-world"
-        one.records["world"] = _Folder(world)
+        world = Path(settings.paths.data) / "dry-run"
+        one.records["world"] = StageRecord(world, {})
         make_world(world / "world", WORLD_SIZES["tiny"], num_workers=1)
     root = one.records["world"].folder / "world" if "world" in one.records else None
     table = Table("source", "people", "dropped", "batch")
@@ -135,18 +136,11 @@ def _dry_sources(one: Run) -> list[str]:
     return missing
 
 
-class _Folder:
-    """Stands where a finished stage's record stands, for a folder that no stage made."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.outputs, self.hash = folder, {}, ""
-
-
 def _missing(work: Callable[[], object]) -> list[str]:
     try:
         work()
     except MissingFilesError as error:
         return error.missing
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ModelFileError) as error:
         return [str(error)]
     return []

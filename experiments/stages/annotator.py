@@ -6,16 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
+from body_models.smpl import BodyModel
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.annotation import AnnotationDataModule
-from datamodules.pseudo_gt.neuralannot import write_neuralannot
+from datamodules.people import PeopleTable
+from datamodules.pseudo_gt.native import read_labels, reproject
+from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
 from experiments import sources
-from experiments.pipeline import Run, Stage
+from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero
 from experiments.provenance import provenance
-from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
+from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
 from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.annotator import AnnotatorModule
 
@@ -30,7 +34,6 @@ def annotation_data(run: Run) -> AnnotationDataModule:
         auxiliary={name: sources.source(settings, world, name) for name in helpers},
         quotas=quotas(run),
         samples_per_epoch=samples_of(annotate.samples, annotate.batch_size),
-        augment=annotate.augmentation,
         target_min_joints=settings.dump.min_joints,
         **people_settings(run, annotate.batch_size),
     )
@@ -80,6 +83,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     module, data = build_annotator(run), annotation_data(run)
     fit(run, "annotate", folder, module, data, steps_of(annotate.samples, annotate.batch_size))
+    report_people(data)
     people = {row["source"]: row for row in data.describe()}
     return {"checkpoint": "final.ckpt", "samples": annotate.samples, "people": people}
 
@@ -112,17 +116,39 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
-    def export() -> None:
-        for table in writer.tables:
-            if "neuralannot" in run.settings.dump.formats:
-                write_neuralannot(table, table / "neuralannot.json")
-
-    on_rank_zero(export)
+    checks = on_rank_zero(lambda: [_export(run, *pair) for pair in zip(writer.tables, tables, strict=True)])
     return {
+        "reprojection": dict(zip(data.targets, checks, strict=True)),
         "tables": {name: table.name for name, table in zip(data.targets, writer.tables, strict=True)},
         "labels": sum(map(len, tables)),
         "dropped": {name: dict(table.dropped) for name, table in zip(data.targets, tables, strict=True)},
     }
+
+
+def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
+    """Write the other layouts of a label table, and measure what was written: from the file, on the full image.
+
+    Returns:
+        Median and 90th percentile of the labelled joints' distance to the re-projected body, in shares of the box.
+    """
+    columns = read_labels(folder).columns
+    if "neuralannot" in run.settings.dump.formats:
+        dataset, split = people.name.split("-", 1)
+        write_neuralannot(folder, folder / "neuralannot.json")
+        columns = {**columns, **read_neuralannot(folder / "neuralannot.json", dataset, split)}
+    mapped = np.flatnonzero(people.joint_set.body_index >= 0)
+    points = reproject(columns, BodyModel(run.settings.paths.body_models))[:, people.joint_set.body_index[mapped]]
+    joints = people.column("joints_2d")[:, mapped]
+    errors = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
+    known = errors[joints[..., 2] > 0]
+    if len(known) == 0:
+        return {}
+    median, high = np.quantile(known, [0.5, 0.9]).tolist()
+    console.print(
+        f"  {people.name}: {len(people):,} labels; {len(known):,} labelled joints lie {median:.1%} of the box from the "
+        f"re-projected body (median; 90 % within {high:.1%})"
+    )
+    return {"median": median, "q90": high}
 
 
 DUMP = Stage(

@@ -9,12 +9,15 @@ from typing import Any
 import pytorch_lightning as pl
 from rich.progress import MofNCompleteColumn, Progress
 
+from datamodules.crops import Augmentation
+from datamodules.people_module import PeopleDataModule
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
+from experiments.processes import rank
 from experiments.training import fit, samples_of, steps_of
 from lightning_modules.pose2d import PoseNet2DModule
 from lightning_modules.pose_prior import PosePriorModule
@@ -33,11 +36,24 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
     return {
         "input_size": settings.model.input_size,
         "batch_size": batch_size,
+        "augment": asdict(Augmentation().scaled(settings.model.augmentation)),
         "crop_cache": settings.model.input_size < _CROP_CACHE_BELOW,
         "num_workers": settings.trainer.num_workers,
         "cache_dir": settings.paths.cache,
         "seed": settings.seed,
     }
+
+
+def report_people(data: PeopleDataModule) -> None:
+    """Say who was trained on, and who was left out and why."""
+    if rank() != 0:
+        return
+    for row in data.describe():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in row["dropped"].items())
+        console.print(
+            f"  {row['source']}: {row['people']:,} people, {row['trained']:,} trained on"
+            + (f"; left out: {reasons}" if reasons else "")
+        )
 
 
 def data_key(run: Run, names: list[str]) -> dict[str, str]:
@@ -84,7 +100,7 @@ WORLD = Stage(
     key=lambda run: {"world": asdict(_world_settings(run)), "version": WORLD_VERSION},
     make=_make_world,
     needed=lambda run: any(sources.is_synthetic(run.settings, name) for name in sources.used(run.settings)),
-    shared=True,
+    shared="data",
     single_process=True,
 )
 
@@ -115,17 +131,16 @@ PRIOR = Stage(
     },
     make=_train_prior,
     needed=lambda run: run.settings.recipe.prior == "vposer" and run.settings.recipe.prior_file is None,
-    shared=True,
+    shared="cache",
 )
 
 
 def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
     settings = run.settings.pose2d
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    names = sources.targets(run.settings)
     data = Pose2DDataModule(
-        {name: sources.source(run.settings, world_folder(run), name) for name in names},
-        {name: run.settings.annotate.targets[name] for name in names},
+        {name: sources.source(run.settings, world_folder(run), name) for name in sources.pose2d(run.settings)},
+        settings.sources,
         samples_per_epoch=samples_of(settings.samples, settings.batch_size),
         **people_settings(run, settings.batch_size),
     )
@@ -133,8 +148,7 @@ def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
     module = PoseNet2DModule(model.backbone, model.input_size, lr=settings.lr)
     steps = steps_of(settings.samples, settings.batch_size)
     fit(run, "pose2d", folder, module, data, steps)
-    for row in data.describe():
-        console.print(f"  {row}")
+    report_people(data)
     return {"checkpoint": "final.ckpt", "samples": settings.samples}
 
 
@@ -143,11 +157,10 @@ POSE2D = Stage(
     after=("world",),
     key=lambda run: {
         "pose2d": asdict(run.settings.pose2d),
-        "targets": run.settings.annotate.targets,
-        "data": data_key(run, sources.targets(run.settings)),
+        "data": data_key(run, sources.pose2d(run.settings)),
         **network_key(run),
     },
     make=_train_pose2d,
     needed=lambda run: run.settings.recipe.init == "pose2d",
-    shared=True,
+    shared="cache",
 )

@@ -22,7 +22,7 @@ from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
-from experiments.training import fit, make_trainer, samples_of, steps_of
+from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import Bodies, BodyScorer
@@ -57,7 +57,6 @@ def downstream_data(run: Run) -> DownstreamDataModule:
         {name: sources.source(settings, world, name, labels=str(folder)) for name, folder in labels.items()},
         threedpw=sources.root_of(settings, world, "threedpw_test"),
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
-        augment=downstream.augmentation,
         **people_settings(run, downstream.batch_size),
     )
 
@@ -117,7 +116,20 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
             "people": len(evaluator.evaluation.ids),
             "excluded": evaluator.evaluation.excluded,
         }
+    on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs)))
     return outputs
+
+
+def _flat(outputs: dict[str, Any]) -> dict[str, float]:
+    """Results under split/source/metric."""
+    flat = {
+        f"labels/{name}/{metric}": value
+        for name, part in outputs["labels"].items()
+        for metric, value in part["metrics"].items()
+    }
+    if outputs["downstream"]:
+        flat |= {f"test/threedpw/{metric}": value for metric, value in outputs["downstream"]["metrics"].items()}
+    return flat
 
 
 EVALUATE = Stage(

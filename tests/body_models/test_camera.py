@@ -60,7 +60,7 @@ def test_crop_camera_is_the_same_camera_on_the_full_image() -> None:
 
 
 def test_project_agrees_with_numpy_and_stays_finite_behind_the_camera() -> None:
-    points = np.random.default_rng(0).normal(size=(2, 5, 3)) + [0, 0, 5]
+    points = np.random.default_rng(0).normal([0, 0, 5], size=(2, 5, 3))
     expected = points[..., :2] / points[..., 2:] * [[[500, 510]]] + [[[30, 40]]]
     ours = camera.project(torch.tensor(points), torch.tensor([[500.0, 510.0]] * 2), torch.tensor([[30.0, 40.0]] * 2))
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4)

@@ -12,6 +12,7 @@ import torch
 import wandb
 
 from body_models.smpl import BodyModel
+from body_models.standin import write_standin
 from datamodules.pseudo_gt.native import body_parameters, read_labels, reproject
 from datamodules.pseudo_gt.neuralannot import read_neuralannot
 from experiments.run import main
@@ -86,8 +87,8 @@ def test_other_settings_under_the_same_name_are_refused(
 
 def test_annotator_does_not_change_when_the_true_bodies_are_deleted(tiny_run: Path, tiny_folders: list[str]) -> None:
     """Nothing but the evaluation reads the truth: without it the same weights come out, bit by bit."""
-    (cache,) = [argument.partition("=")[2] for argument in tiny_folders if argument.startswith("paths.cache")]
-    (world,) = Path(cache).glob("world-*")
+    (data,) = [argument.partition("=")[2] for argument in tiny_folders if argument.startswith("paths.data")]
+    (world,) = Path(data).glob("world-*")
     truth, hidden = world / "world" / "truth", world / "hidden"
     truth.rename(hidden)
     try:
@@ -134,3 +135,26 @@ def test_an_interrupted_training_goes_on(
         assert torch.equal(value, weights[1][name]), name
     shutil.rmtree(tiny_run.parent / "stopped")
     shutil.rmtree(tiny_run.parent / "whole")
+
+
+def test_dry_run_names_every_missing_file(
+    tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = [f"paths.{name}={tmp_path / name}" for name in ("coco", "threedpw", "body_models")]
+    assert main([*tiny_folders, "recipe=three", "--dry-run", *missing]) == 1
+    output = capsys.readouterr().out
+    for name in ("coco", "threedpw", "body_models"):
+        assert str(tmp_path / name) in output.replace("\n", "")
+
+
+def test_real_model_files_take_the_place_of_the_standin(
+    tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder in the official names is used by the same command; files of the stand-in are recognised in it."""
+    write_standin(tmp_path / "smpl")
+    arguments = [*tiny_folders, "recipe=none", "name=files", f"paths.body_models={tmp_path / 'smpl'}"]
+    assert main([*arguments, "stages=world,annotate,dump"]) == 0
+    runs = Path(tiny_folders[1].partition("=")[2])
+    provenance = read_labels(runs / "files" / "none" / "labels" / "coco-train", ["id"]).provenance
+    assert provenance["standin_body"] is True
+    assert provenance["settings"]["paths"]["body_models"] == str(tmp_path / "smpl")
