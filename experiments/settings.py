@@ -133,7 +133,7 @@ class Pose2D:
         {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
-    samples: int = sized(64, 40_000, 80_000, 6_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(64, 80_000, 120_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = option(2e-3, "Learning rate of Adam.", above=0)
 
@@ -162,7 +162,7 @@ class Annotate:
         0.5, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
         above=0, at_most=1,
     )  # fmt: skip
-    samples: int = sized(128, 96_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     losses: AnnotateLosses = field(default_factory=AnnotateLosses)

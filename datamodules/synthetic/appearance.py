@@ -34,7 +34,7 @@ HAIRS = (
     (0.60, 0.58, 0.56),
     (0.55, 0.20, 0.10),
 )
-PATTERNS = ("plain",) * 10 + ("stripes", "pinstripes", "checks", "dots", "halves")
+PATTERNS = ("plain",) * 20 + ("stripes", "pinstripes", "checks", "dots", "halves")
 
 
 @dataclass(frozen=True)

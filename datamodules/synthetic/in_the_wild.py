@@ -19,8 +19,8 @@ from datamodules.synthetic.scenes import Figure, Picture, draw_background, draw_
 
 CHUNK = 64
 SIZES = ((320, 256), (256, 320), (288, 288), (256, 256))
-SPAN = (135.0, 235.0)
-PAIR_SHARE, THING_SHARE, CUT_SHARE = 0.12, 0.18, 0.08
+SPAN = (150.0, 240.0)
+PAIR_SHARE, THING_SHARE, CUT_SHARE = 0.08, 0.12, 0.05
 # A person fills about a third of their box; pictures in which they fill much less, hidden by things, are taken again.
 MIN_FILL, MIN_PIXELS = 0.1, 250
 _SPARSE = 5  # every fifth vertex shows well enough how far a body reaches

@@ -216,10 +216,10 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     for _ in range(rng.integers(0, 4)):  # lines on floor and walls
         ends = rng.integers(0, [width, height], (2, 2))
         cv2.line(image, tuple(ends[0]), tuple(ends[1]), _paint(rng), int(rng.integers(1, 5)), cv2.LINE_AA)
-    _clutter(rng, image, int(rng.integers(0, 9)), (0.01, 0.14), rng.choice([0.0, 0.4]))
+    _clutter(rng, image, int(rng.integers(0, 5)), (0.01, 0.14), rng.choice([0.0, 0.4]))
     image = _add(image, _texture(rng, size, int(rng.integers(4, 50)), rng.uniform(2, 14)))
-    if rng.random() < 0.7:  # out of focus
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)), dtype=np.uint8)
+    if rng.random() < 0.8:  # out of focus
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(1.0, 5.0)), dtype=np.uint8)
     return image
 
 

@@ -44,7 +44,7 @@ from datamodules.synthetic.writers import (
     write_truth,
 )
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same settings would give another world."""
 MIN_TRAIN_SEQUENCES, MIN_TEST_SEQUENCES = 12, 20
 MAX_TRAIN_SHARE = 1 / 6

@@ -251,7 +251,7 @@ def _gallery(runs: Sequence[Run], results: Sequence[RunResult]) -> list[GalleryP
     colors = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(bodies)}
     errors = {}
     for result in results:
-        people = result.per_person.get(f"pseudo_gt/{LABEL_PROTOCOL}_mpjpe")
+        people = result.per_person.get(f"pseudo_gt/{LABEL_PROTOCOL}_pa_mpjpe")
         if people is not None:
             errors[result.label] = dict(zip(people.ids.tolist(), people.values.tolist(), strict=True))
     source = sources.source(first.settings, world, target)

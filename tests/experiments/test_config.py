@@ -34,7 +34,7 @@ def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
     settings, origins = load_settings(
         [f"experiment={child}", "size=tiny", "seed=9", "recipe.auxiliary.threedpw_train=1"]
     )
-    assert settings.pose2d.lr == 1e-3 and origins["pose2d.lr"] == DEFAULT
+    assert settings.prior.lr == 1e-3 and origins["prior.lr"] == DEFAULT
     assert settings.pose2d.samples == 64 and origins["pose2d.samples"] == "size=tiny"
     assert settings.annotate.samples == 1 and origins["annotate.samples"] == str(parent)
     assert settings.annotate.batch_size == 3 and origins["annotate.batch_size"] == str(child)
@@ -138,7 +138,7 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
         ("annotate.samples=abc", "'abc' is not int"),
         ("prior.steps=2.5", "the nearest is 2"),
         ("prior.steps=null", "None is not int"),
-        ("annotate.augmentation=ture", "the nearest is true"),
+        ("overwrite=ture", "the nearest is true"),
         ("annotate.lr=0", "0.0 is not above the limit 0"),
         ("annotate.lr=nan", "nan is not finite"),
         ("annotate.target_quota=2", "above the largest allowed value 1"),

@@ -18,6 +18,7 @@ from body_models.joint_limits import degrees_outside
 from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from datamodules.synthetic.cameras import draw_yaw
 from datamodules.synthetic.world import (
     WORLD_SIZES,
     SynthesisError,
@@ -181,14 +182,12 @@ def test_amass_poses_respect_the_limits(world: Path) -> None:
     assert total == SMALL.amass
 
 
-def test_true_bodies_respect_the_limits_face_all_ways_and_are_nobody_twice(world: Path) -> None:
+def test_true_bodies_respect_the_limits_and_are_nobody_twice(world: Path) -> None:
     shapes = []
     for name in ("coco", "mpii"):
         truth = np.load(world / f"truth/{name}_train.npz")
         assert degrees_outside(rotations(truth["body_pose"])).max() < 0.05
         shapes += truth["betas"].tolist()
-        facing = rotations(truth["global_orient"])[:, 0, 2, 2]
-        assert (facing > 0.3).any() and (facing < -0.3).any()
     for path in sorted((world / "3dpw/sequenceFiles").rglob("*.pkl")):
         with path.open("rb") as file:
             shapes += [betas.tolist() for betas in pickle.load(file)["betas"]]
@@ -246,3 +245,11 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(SynthesisError, match=r"no world\.json"):
         make_world(tmp_path, SMALL, 0)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_people_mostly_face_the_camera_but_are_seen_from_all_sides() -> None:
+    yaw = draw_yaw(np.random.default_rng(0), 2000)
+    towards = np.cos(yaw)
+    assert 0.7 < (towards > 0).mean() < 0.9
+    assert (towards < -0.9).mean() > 0.02
+    assert abs(np.sin(yaw).mean()) < 0.05
