@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,14 @@ class Run:
         Raises:
             MissingStageError: that stage has not been run.
         """
-        return self._record(stage).outputs[name]  # type: ignore[index]
+        return self.record(stage).outputs[name]  # type: ignore[index]
 
     def path(self, stage: str, name: str) -> Path:
         """An output of an earlier stage that is a path."""
-        return self._record(stage).folder / self.output(stage, name)
+        return self.record(stage).folder / self.output(stage, name)
 
-    def _record(self, stage: str) -> StageRecord:
+    def record(self, stage: str) -> StageRecord:
+        """What an earlier stage left; raises MissingStageError like the others."""
         if stage not in self.records:
             msg = f"stage {stage!r} of {self.label} has not been run yet: add it to stages=[...]"
             raise MissingStageError(msg)
@@ -108,8 +110,8 @@ def perform(run: Run, stage: Stage) -> None:
         _say(run, stage.name, f"-> {folder}")
         on_rank_zero(record.save)
         started = time.monotonic()
-        work = lambda: stage.make(run, folder)  # noqa: E731
-        record.outputs = on_rank_zero(work) if stage.single_process else work()
+        make = partial(stage.make, run, folder)
+        record.outputs = on_rank_zero(make) if stage.single_process else make()
         record.seconds += time.monotonic() - started
         record.complete = True
         on_rank_zero(record.save)

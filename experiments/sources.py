@@ -53,12 +53,14 @@ def used(settings: Settings) -> list[str]:
         names.append("amass")
     if "pose2d" in stages and settings.recipe.init == "pose2d":
         names += pose2d(settings)
-    if {"annotate", "dump", "downstream"} & set(stages):
+    if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
         names += targets(settings)
     if "annotate" in stages:
         names += auxiliary(settings)
     if "downstream" in stages:
-        names += ["threedpw_validation", "threedpw_test"]
+        names.append("threedpw_validation")
+    if {"downstream", "evaluate"} & set(stages):
+        names.append("threedpw_test")
     return list(dict.fromkeys(names))
 
 

@@ -90,7 +90,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 
 ANNOTATE = Stage(
     name="annotate",
-    after=("world", "prior", "pose2d"),
+    after=("prior", "pose2d"),
     key=lambda run: {
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
         "annotate": asdict(run.settings.annotate),

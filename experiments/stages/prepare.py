@@ -16,8 +16,9 @@ from datamodules.pose_prior import PosePriorDataModule
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
+from experiments.artifacts import key_hash
 from experiments.pipeline import Run, Stage, console
-from experiments.processes import rank
+from experiments.processes import rank, world_size
 from experiments.training import fit, samples_of, steps_of
 from lightning_modules.pose2d import PoseNet2DModule
 from lightning_modules.pose_prior import PosePriorModule
@@ -57,11 +58,16 @@ def report_people(data: PeopleDataModule) -> None:
 
 
 def data_key(run: Run, names: list[str]) -> dict[str, str]:
-    """Roots of the sources that a stage reads; the synthetic ones are named by the world's own record."""
+    """What a stage reads: roots of the user's data sets, and for synthetic ones the world by its hash."""
+    world = f"synthetic {key_hash(_world_key(run))}"
     return {
-        name: "synthetic" if sources.is_synthetic(run.settings, name) else sources.root_of(run.settings, None, name)
+        name: world if sources.is_synthetic(run.settings, name) else sources.root_of(run.settings, None, name)
         for name in names
     }
+
+
+def _world_key(run: Run) -> dict[str, Any]:
+    return {"world": asdict(_world_settings(run)), "version": WORLD_VERSION}
 
 
 def network_key(run: Run) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def _make_world(run: Run, folder: Path) -> dict[str, Any]:
 WORLD = Stage(
     name="world",
     after=(),
-    key=lambda run: {"world": asdict(_world_settings(run)), "version": WORLD_VERSION},
+    key=_world_key,
     make=_make_world,
     needed=lambda run: any(sources.is_synthetic(run.settings, name) for name in sources.used(run.settings)),
     shared="data",
@@ -117,12 +123,12 @@ def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
         settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
     )
     fit(run, "prior", folder, module, data, settings.steps)
-    return {"checkpoint": "final.ckpt", "samples": 0, "poses": settings.steps * settings.batch_size}
+    return {"checkpoint": "final.ckpt", "samples": 0, "poses": settings.steps * settings.batch_size * world_size()}
 
 
 PRIOR = Stage(
     name="prior",
-    after=("world",),
+    after=(),
     key=lambda run: {
         "prior": asdict(run.settings.prior),
         "seed": run.settings.seed,
@@ -154,7 +160,7 @@ def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
 
 POSE2D = Stage(
     name="pose2d",
-    after=("world",),
+    after=(),
     key=lambda run: {
         "pose2d": asdict(run.settings.pose2d),
         "data": data_key(run, sources.pose2d(run.settings)),

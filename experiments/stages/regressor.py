@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from body_models.contracts import GENDERS
+from body_models.contracts import GENDERS, Batch
 from body_models.rotations import axis_angle_to_matrix
 from callbacks.evaluator_3dpw import Evaluation, ThreeDPWEvaluator, count_excluded
+from callbacks.overlays import OverlayCallback
+from datamodules.dataset import PeopleDataset, collate
 from datamodules.downstream import DownstreamDataModule
-from datamodules.pseudo_gt.native import body_parameters, read_labels
+from datamodules.pseudo_gt.native import LabelError, body_parameters, read_labels
 from datamodules.sources.amass import open_amass
 from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
+from experiments.settings import TARGETS
 from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from lightning_modules.mesh_module import upright
@@ -29,18 +33,23 @@ from lightning_modules.protocols import Bodies, BodyScorer
 from lightning_modules.yardstick import mean_rotations
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
+"""Checkpoints are chosen on 3DPW's validation split, never on its test split."""
 LABEL_PROTOCOL = "smpl24"
 """Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
+_SHOWN = 4
 
 
 def labels_of(run: Run) -> dict[str, Path]:
     """Target -> folder of the label table that the downstream regressor is trained on."""
     given = run.settings.downstream.labels
     if given is None:
-        return {name: run.records["dump"].folder / table for name, table in _tables(run).items()}
+        return {name: run.record("dump").folder / table for name, table in _tables(run).items()}
     folders = {}
     for folder in map(Path, given):
         name = folder.name.partition("-")[0]
+        if name not in TARGETS:
+            msg = f"downstream.labels: {folder} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
+            raise LabelError(msg)
         folders[name] = folder
     return folders
 
@@ -73,14 +82,24 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     )
     data = downstream_data(run)
     evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
+    on_rank_zero(data.prepare_data)
+    data.setup("fit")
+    overlays = OverlayCallback(_shown_people(data), settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
-    best = fit(run, "downstream", folder, module, data, steps, [evaluator], monitor=MONITOR)
+    best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], monitor=MONITOR)
     return {"checkpoint": best.name, "samples": downstream.samples}
+
+
+def _shown_people(data: DownstreamDataModule) -> Batch:
+    """People spread over the validation set, whose overlays show how the training goes."""
+    dataset = cast(PeopleDataset, cast(DataLoader, data.val_dataloader()).dataset)
+    places = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).round().astype(int)
+    return collate([dataset[int(place)] for place in places])  # type: ignore[return-value]
 
 
 DOWNSTREAM = Stage(
     name="downstream",
-    after=("world", "dump"),
+    after=("dump",),
     key=lambda run: {
         "downstream": asdict(run.settings.downstream),
         "data": data_key(run, [*sources.targets(run.settings), "threedpw_validation"]),
@@ -134,8 +153,11 @@ def _flat(outputs: dict[str, Any]) -> dict[str, float]:
 
 EVALUATE = Stage(
     name="evaluate",
-    after=("world", "dump", "downstream"),
-    key=lambda run: {"protocols": run.settings.evaluate.protocols},
+    after=("dump", "downstream"),
+    key=lambda run: {
+        "protocols": run.settings.evaluate.protocols,
+        "data": data_key(run, [*sources.targets(run.settings), "threedpw_test"]),
+    },
     make=_evaluate,
 )
 
@@ -151,7 +173,7 @@ def _truths(run: Run) -> dict[str, Path]:
 
 def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[str, Any]:
     results = {}
-    labels = {name: run.records["dump"].folder / table for name, table in _tables(run).items()}
+    labels = {name: run.record("dump").folder / table for name, table in _tables(run).items()}
     for name, truth in truths.items():
         table = read_labels(labels[name], ["id", "global_orient", "body_pose", "betas", "transl"])
         parameters = body_parameters(table.columns)

@@ -76,6 +76,25 @@ def test_a_second_run_makes_nothing_again(
     assert "done in" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("stage", ["dump", "evaluate", "report"])
+def test_one_stage_alone_goes_on_from_what_is_there(
+    tiny_run: Path, tiny_folders: list[str], stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.glob("*/*/final.ckpt")}
+    report = (tiny_run / "report.html").stat().st_mtime_ns
+    assert main([*tiny_folders, f"stages={stage}"]) == 0
+    assert "done in" not in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in tiny_run.glob("*/*/final.ckpt")}
+    assert ((tiny_run / "report.html").stat().st_mtime_ns > report) is (stage == "report")
+
+
+def test_a_stage_without_the_one_before_says_what_is_missing(
+    tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*tiny_folders, "name=empty", "recipe=none", "stages=dump"]) == 1
+    assert "stage 'annotate' of none has not been run yet" in capsys.readouterr().err
+
+
 def test_other_settings_under_the_same_name_are_refused(
     tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
