@@ -81,6 +81,14 @@ class PosePrior(nn.Module):
             _RotationLayer(),
         )
 
+        # Begins at the rest pose. From random rotations some joints end half a turn off, where their neighbours turn
+        # back and the losses have a second minimum.
+        last = self.decoder_net[-2]
+        assert isinstance(last, nn.Linear)
+        nn.init.xavier_uniform_(last.weight, gain=0.01)
+        with torch.no_grad():
+            last.bias.copy_(torch.eye(3)[:, :2].flatten().repeat(NUM_PRIOR_JOINTS))
+
     def encode(self, pose: Tensor) -> Normal:
         """Distribution of the code of poses (B, 21, 3), axis-angle in radians."""
         return self.encoder_net(pose)

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from body_models.rotations import geodesic_distance
 from lightning_modules.pose_prior import PosePrior, PosePriorModule, load_prior
 
 # Names and shapes in the published v2 checkpoint (under "vp_model.").
@@ -44,6 +45,13 @@ def test_decodes_in_the_column_layout_of_vposer() -> None:
     body_pose = prior.decode_body_pose(latent)
     assert body_pose.shape == (5, 23, 3, 3)
     torch.testing.assert_close(body_pose[:, 21:], torch.eye(3).expand(5, 2, 3, 3))
+
+
+def test_begins_at_the_rest_pose() -> None:
+    """So that no joint is caught half a turn off, with its neighbour turning back."""
+    rotations = PosePrior(64).eval().decode(torch.randn(50, 32))
+    angles = torch.rad2deg(geodesic_distance(rotations, torch.eye(3).expand_as(rotations)))
+    assert angles.max() < 10
 
 
 def test_learns_to_reconstruct_and_keeps_its_codes_near_the_prior(tmp_path: Path) -> None:
