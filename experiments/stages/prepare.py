@@ -52,7 +52,8 @@ def report_people(data: PeopleDataModule) -> None:
     for row in data.describe():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in row["dropped"].items())
         console.print(
-            f"  {row['source']}: {row['people']:,} people, {row['trained']:,} trained on"
+            f"  {row['source']}: {row['people']:,} people"
+            + (f", {row['trained']:,} trained on" if row["trained"] else "")
             + (f"; left out: {reasons}" if reasons else "")
         )
 

@@ -25,7 +25,7 @@ from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.settings import TARGETS
-from experiments.stages.prepare import data_key, network_key, people_settings, world_folder
+from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
@@ -87,6 +87,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     overlays = OverlayCallback(_shown_people(data), settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
     best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], monitor=MONITOR)
+    report_people(data)
     return {"checkpoint": best.name, "samples": downstream.samples}
 
 
