@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ def summarise(run: Run) -> None:
     """Write the run's summary.json."""
     result = run_result(run)
     metrics = {
-        key: asdict_interval(mean_interval(people.values, people.groups, run.settings.evaluate.bootstrap))
+        key: mean_interval(people.values, people.groups, run.settings.evaluate.bootstrap)._asdict()
         for key, people in result.per_person.items()
     }
     recipe = run.settings.recipe
@@ -71,18 +70,13 @@ def summarise(run: Run) -> None:
     )
 
 
-def asdict_interval(interval: Any) -> dict[str, float | None]:
-    """An interval as summary.json has it."""
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
-
-
 def run_result(run: Run) -> RunResult:
     """What the stages of a run left, as the comparison takes it."""
     settings = run.settings
     records = run.records
-    seen = {
+    seen: dict[str, int] = {
         name: records[name].outputs["samples"]  # type: ignore[index]
-        for name in ("pose2d", "annotate", "downstream")
+        for name in ("pose2d", "annotate")
         if name in records
     }
     names = sources.targets(settings)
@@ -96,7 +90,7 @@ def run_result(run: Run) -> RunResult:
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(sources.is_synthetic(settings, name) for name in names),
         used_3dpw_train=sources.trained_on_threedpw(settings),
-        samples_seen={name: count for name, count in seen.items() if name != "downstream"},
+        samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person={**_label_errors(run), **_downstream_errors(run)},
         curves=_curves(run),
