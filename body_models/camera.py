@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -137,8 +136,3 @@ def crop_camera_to_image(focal: Tensor, princpt: Tensor, box: Tensor, input_size
     """
     stretch = box[..., 2:] / input_size
     return focal * stretch, princpt * stretch + box[..., :2]
-
-
-def look_through(rotation: Tensor, translation: Tensor, points: Tensor) -> Tensor:
-    """World points (..., J, 3) into the camera frame of extrinsics rotation (..., 3, 3), translation (..., 3)."""
-    return torch.einsum("...ij,...kj->...ki", rotation, points) + translation.unsqueeze(-2)

@@ -46,6 +46,11 @@ def geodesic_distance(a: Tensor, b: Tensor) -> Tensor:
     return roma.rotmat_geodesic_distance(a, b)
 
 
+def mean_rotations(rotations: Tensor) -> Tensor:
+    """(J, 3, 3) chordal mean of rotations (N, J, 3, 3): the rotation nearest to the mean matrix."""
+    return roma.special_procrustes(rotations.double().mean(dim=0)).float()
+
+
 def rotation_about_z(angle: Tensor) -> Tensor:
     """(...,) radians -> (..., 3, 3) that turns x towards y (on an image, with y down: clockwise)."""
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)

@@ -1,8 +1,8 @@
 """Runs the stages of one experiment: for each run of its sweep, each stage from what the stages before it left.
 
-Shared stages (the world, the prior, the 2D pose network) depend on few settings and lie in the cache, once for all
-runs that need the same one; the stages of a run lie in its folder. See :mod:`experiments.artifacts` for when a stage
-is used again.
+Shared stages (the world, the prior, the 2D pose network) depend on few settings and lie in the data folder or the
+cache, once for all runs that need the same one; the stages of a run lie in its folder. See
+:mod:`experiments.artifacts` for when a stage is used again.
 """
 
 from __future__ import annotations

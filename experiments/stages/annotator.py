@@ -82,10 +82,10 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     annotate = run.settings.annotate
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     module, data = build_annotator(run), annotation_data(run)
-    fit(run, "annotate", folder, module, data, steps_of(annotate.samples, annotate.batch_size))
+    final = fit(run, "annotate", folder, module, data, steps_of(annotate.samples, annotate.batch_size))
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
-    return {"checkpoint": "final.ckpt", "samples": annotate.samples, "people": people}
+    return {"checkpoint": final.name, "samples": annotate.samples, "people": people}
 
 
 ANNOTATE = Stage(

@@ -123,8 +123,8 @@ def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
     module = PosePriorModule(
         settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
     )
-    fit(run, "prior", folder, module, data, settings.steps)
-    return {"checkpoint": "final.ckpt", "samples": 0, "poses": settings.steps * settings.batch_size * world_size()}
+    final = fit(run, "prior", folder, module, data, settings.steps)
+    return {"checkpoint": final.name, "samples": 0, "poses": settings.steps * settings.batch_size * world_size()}
 
 
 PRIOR = Stage(
@@ -154,9 +154,9 @@ def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
     model = run.settings.model
     module = PoseNet2DModule(model.backbone, model.input_size, lr=settings.lr)
     steps = steps_of(settings.samples, settings.batch_size)
-    fit(run, "pose2d", folder, module, data, steps)
+    final = fit(run, "pose2d", folder, module, data, steps)
     report_people(data)
-    return {"checkpoint": "final.ckpt", "samples": settings.samples}
+    return {"checkpoint": final.name, "samples": settings.samples}
 
 
 POSE2D = Stage(

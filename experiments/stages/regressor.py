@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from body_models.contracts import GENDERS, Batch
-from body_models.rotations import axis_angle_to_matrix
+from body_models.rotations import axis_angle_to_matrix, mean_rotations
 from callbacks.evaluator_3dpw import Evaluation, ThreeDPWEvaluator, count_excluded
 from callbacks.overlays import OverlayCallback
 from datamodules.dataset import PeopleDataset, collate
@@ -30,7 +30,6 @@ from experiments.training import fit, log_results, make_trainer, samples_of, ste
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import Bodies, BodyScorer
-from lightning_modules.yardstick import mean_rotations
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
