@@ -20,7 +20,8 @@ from torch import Tensor
 from body_models.camera import crop_camera_to_image
 from body_models.contracts import Batch, Prediction
 from body_models.rotations import matrix_to_axis_angle
-from datamodules.pseudo_gt.native import LabelError, ShardWriter, clear_labels, merge_shards
+from datamodules.pseudo_gt.native import LabelError
+from datamodules.pseudo_gt.shards import ShardWriter, clear_labels, merge_shards
 
 
 def label_rows(batch: Batch, prediction: Prediction) -> dict[str, NDArray]:

@@ -22,14 +22,13 @@ visible_joints number annotated 2D joints that the error was measured on
 max_abs_beta   number largest absolute shape coefficient
 ============== ====== ================================================================================
 
-While it is written, each process streams a *shard* of its own; one process merges them afterwards.
+How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.shards`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +47,7 @@ from body_models.smpl import BodyModel
 VERSION = 1
 LABELS_FILE = "labels-00000.parquet"
 PROVENANCE_FILE = "labels.json"
-_SHARDS = ".shards"
-_MERGE_ROWS = 8192
-_SHOWN = 5
+BLOCK_ROWS = 8192
 
 # Columns of numbers: (length of each row's vector, or 0 for a scalar; type). All others are strings.
 _NUMBERS: dict[str, tuple[int, pa.DataType]] = {
@@ -83,7 +80,7 @@ def write_json(path: Path, content: Any) -> None:
     os.replace(temporary, path)
 
 
-def _to_arrow(columns: Mapping[str, Any]) -> pa.Table:
+def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
     arrays = {}
     for name, values in columns.items():
         if name not in _NUMBERS:
@@ -108,132 +105,6 @@ def _to_numpy(table: pa.Table) -> Columns:
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
         columns[name] = column.flatten().to_numpy().reshape(-1, length) if length else column.to_numpy(False)
     return columns
-
-
-class ShardWriter:
-    """Streams the rows of one process to disk; the shard has its final name only once it is complete.
-
-    Args:
-        folder: of the label table.
-        rank: number of this process.
-    """
-
-    def __init__(self, folder: Path, rank: int) -> None:
-        self.path = folder / _SHARDS / f"shard-{rank:05d}.parquet"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self.path.with_suffix(".tmp")
-        self._writer: pq.ParquetWriter | None = None
-
-    def write(self, columns: Mapping[str, Any]) -> None:
-        """Append rows as one row group; the same columns every time."""
-        table = _to_arrow(columns)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, table.schema)
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        """Finish the file; does nothing if no row was written."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            os.replace(self._temporary, self.path)
-
-
-def clear_labels(folder: Path) -> None:
-    """Remove a table and its leftovers; what says that it is complete goes first."""
-    for name in (PROVENANCE_FILE, LABELS_FILE, LABELS_FILE + ".tmp"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / _SHARDS, ignore_errors=True)
-
-
-def merge_shards(
-    folder: Path, expected_ids: Sequence[str], provenance: Mapping[str, Any], images: Sequence[str] | None = None
-) -> None:
-    """Make the table out of its shards, if they hold exactly the expected people, once each.
-
-    Shards are read side by side, so memory does not grow with the table. Each must be in the order of
-    ``expected_ids``, as an unshuffled sampler leaves them; the table is in that order too.
-
-    Args:
-        folder: of the label table.
-        expected_ids: of all people, in order.
-        provenance: plain values for labels.json.
-        images: image path of each expected person.
-
-    Raises:
-        LabelError: ids are missing, doubled, unknown or out of order; the shards stay where they are.
-    """
-    shards = [pq.ParquetFile(path) for path in sorted((folder / _SHARDS).glob("shard-*.parquet"))]
-    position = {name: i for i, name in enumerate(expected_ids)}
-    if len(position) < len(expected_ids):
-        msg = f"{folder}: the data set names {len(expected_ids) - len(position)} of its people twice"
-        raise LabelError(msg)
-    found_ids = [shard.read(["id"]).column("id").to_pylist() for shard in shards]
-    _check_ids(folder, [name for ids in found_ids for name in ids], position)
-    order = [np.array([position[name] for name in ids], dtype=np.int64) for ids in found_ids]
-    for path, positions in zip(shards, order, strict=True):
-        if (np.diff(positions) < 0).any():
-            msg = f"{folder}: a shard of {path.metadata.num_rows} rows is not in the data set's order; do not shuffle"
-            raise LabelError(msg)
-
-    temporary = folder / (LABELS_FILE + ".tmp")
-    cursors = [_Cursor(shard) for shard in shards]
-    writer = None
-    try:
-        for start in range(0, len(expected_ids), _MERGE_ROWS):
-            stop = min(start + _MERGE_ROWS, len(expected_ids))
-            parts, places = [], []
-            for cursor, positions in zip(cursors, order, strict=True):
-                first, last = np.searchsorted(positions, [start, stop])
-                if last > first:
-                    parts.append(cursor.take(int(last - first)))
-                    places.append(positions[first:last])
-            rows = pa.concat_tables(parts).take(np.argsort(np.concatenate(places)))
-            if images is not None:
-                rows = rows.add_column(1, "image", pa.array(list(images[start:stop]), pa.string()))
-            writer = writer or pq.ParquetWriter(temporary, rows.schema)
-            writer.write_table(rows)
-    finally:
-        if writer is not None:
-            writer.close()
-        for shard in shards:
-            shard.close()
-    os.replace(temporary, folder / LABELS_FILE)
-    write_json(folder / PROVENANCE_FILE, {"version": VERSION, "rows": len(expected_ids), "provenance": provenance})
-    shutil.rmtree(folder / _SHARDS)
-
-
-class _Cursor:
-    """Reads a Parquet file from its beginning, any number of rows at a time."""
-
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self._batches = file.iter_batches(batch_size=_MERGE_ROWS)
-        self._rest = file.schema_arrow.empty_table()
-
-    def take(self, rows: int) -> pa.Table:
-        while len(self._rest) < rows:
-            self._rest = pa.concat_tables([self._rest, pa.Table.from_batches([next(self._batches)])])
-        taken, self._rest = self._rest.slice(0, rows), self._rest.slice(rows)
-        return taken
-
-
-def _check_ids(folder: Path, found: Sequence[str], expected: Mapping[str, int]) -> None:
-    counts: dict[str, int] = {}
-    for name in found:
-        counts[name] = counts.get(name, 0) + 1
-    problems = {
-        "missing": [name for name in expected if name not in counts],
-        "more than once": [name for name, count in counts.items() if count > 1],
-        "not in the data set": [name for name in counts if name not in expected],
-    }
-    text = [
-        f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''})"
-        for what, names in problems.items()
-        if names
-    ]
-    if text or not expected:
-        msg = f"{folder}: of {len(expected)} people, {'; '.join(text) or 'nobody'}. Run the dump again"
-        raise LabelError(msg)
 
 
 @dataclass
@@ -294,7 +165,7 @@ def read_labels(folder: str | Path, columns: Sequence[str] | None = None) -> Lab
     return LabelTable(Path(folder), _to_numpy(table), content["provenance"])
 
 
-def iter_labels(folder: str | Path, rows: int = _MERGE_ROWS) -> Iterator[Columns]:
+def iter_labels(folder: str | Path, rows: int = BLOCK_ROWS) -> Iterator[Columns]:
     """A table's columns, so many rows at a time, for exports that must not hold all of it."""
     read_provenance(folder)
     with pq.ParquetFile(Path(folder) / LABELS_FILE) as file:

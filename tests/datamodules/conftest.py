@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import ShardWriter, merge_shards
+from datamodules.pseudo_gt.shards import ShardWriter, merge_shards
 
 WIDTH, HEIGHT = 320, 240
 

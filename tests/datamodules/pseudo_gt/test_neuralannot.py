@@ -8,8 +8,9 @@ import torch
 
 from body_models.camera import project
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import LabelError, ShardWriter, body_parameters, merge_shards, read_labels, reproject
+from datamodules.pseudo_gt.native import LabelError, body_parameters, read_labels, reproject
 from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
+from datamodules.pseudo_gt.shards import ShardWriter, merge_shards
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from datamodules.pseudo_gt import native
-from datamodules.pseudo_gt.native import LabelError, ShardWriter, iter_labels, merge_shards, read_labels
+from datamodules.pseudo_gt import shards
+from datamodules.pseudo_gt.native import LabelError, iter_labels, read_labels
+from datamodules.pseudo_gt.shards import ShardWriter, merge_shards
 
 
 def label_columns(ids, seed=0):
@@ -36,7 +37,7 @@ IDS = [f"coco/train/{key}" for key in (7, 3, 9, 1, 4, 100, 22, 5, 8, 2, 61, 60, 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_merge_restores_the_data_sets_order(tmp_path, monkeypatch, ranks):
-    monkeypatch.setattr(native, "_MERGE_ROWS", 4)
+    monkeypatch.setattr(shards, "BLOCK_ROWS", 4)
     write_shards(tmp_path, IDS, ranks)
     merge_shards(tmp_path, IDS, {"checkpoint": "abc"}, images=[f"{name}.jpg" for name in IDS])
     table = read_labels(tmp_path)
