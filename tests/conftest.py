@@ -15,6 +15,15 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 @pytest.fixture(scope="session")
+def samples_folder() -> Path:
+    """Small real data in the official layouts, which is not part of this repository; its tests are skipped without."""
+    folder = Path(os.environ.get("THREE_RECIPES_SAMPLES", Path(__file__).parents[2] / "shared" / "samples"))
+    if not folder.is_dir():
+        pytest.skip(f"no samples of real data at {folder}; set THREE_RECIPES_SAMPLES to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Arguments that keep a run's files in a folder of the test session; caches are shared by all its runs."""
     root = tmp_path_factory.mktemp("tiny")
