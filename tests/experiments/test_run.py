@@ -84,12 +84,6 @@ def test_several_devices_start_torchrun(calls: list, monkeypatch: pytest.MonkeyP
     assert started == [("experiments.run", ["trainer.devices=2"], 2)] and not calls
 
 
-def test_packages_are_this_projects_own(tmp_path: Path) -> None:
-    assert run.foreign_packages() == []
-    problems = run.foreign_packages(tmp_path)
-    assert len(problems) == len(run.PACKAGES) and "callbacks" in problems[3] and str(tmp_path) in problems[3]
-
-
 def test_foreign_package_stops_the_command(tmp_path: Path) -> None:
     (tmp_path / "callbacks").mkdir()
     (tmp_path / "callbacks" / "__init__.py").write_text("")
