@@ -3,26 +3,44 @@
 A folder ``labels/<dataset>-<split>/`` holds ``labels-00000.parquet`` and, written last, ``labels.json``; without the
 latter the labels are not complete, and are not read. With pandas: ``pandas.read_parquet(labels_file)``.
 
-============== ====== ================================================================================
-column         shape  content
-============== ====== ================================================================================
-id             string ``dataset/split/key``, once each, in the order of the data set
-image          string path below the data set's image folder (left out where the writer was not told)
-box            4      x, y, w, h of the crop in image pixels
-global_orient  3      axis-angle, camera frame
-body_pose      69     axis-angle
-betas          10     shape of the body of ``gender``
-transl         3      metres, camera frame
-gender         string of the body model
-focal          2      pixels, full image
-princpt        2      pixels, full image
-latent         32     code of the pose prior (left out where the annotator has none)
-error_2d       number mean distance of the annotated joints, in crop widths; NaN where none is annotated
-visible_joints number annotated 2D joints that the error was measured on
-max_abs_beta   number largest absolute shape coefficient
-============== ====== ================================================================================
+=================== ======== ==============================================================================
+column              shape    content
+=================== ======== ==============================================================================
+id                  string   ``dataset/split/key``, once each, in the order of the data set
+image               string   path below the table's ``image_root``
+image_size          2 int    width, height in pixels
+person_box          4        x, y, w, h in image pixels, as annotated
+box                 4        x, y, w, h in image pixels, the square crop that the network saw
+joints_2d           3 K      x, y in image pixels and confidence of each joint of the table's ``joint_set``
+global_orient       3        axis-angle, camera frame
+body_pose           69       axis-angle
+betas               10       shape of the body of ``gender``
+transl              3        metres, camera frame
+gender              string   of the body model
+focal               2        pixels, full image
+princpt             2        pixels, full image
+latent              32       code of the pose prior
+error_2d            number   mean distance of the annotated joints, in crop widths; NaN where none is annotated
+visible_joints      int      annotated 2D joints that the error was measured on
+prior_score         number   -log density of the pose under the pose mixture; lower is more plausible
+limit_violations    int      joint angles out of the anatomical range
+limit_excess_deg    number   degrees out of the range, summed
+max_abs_beta        number   largest absolute shape coefficient
+mirror_disagreement number   mm, mean root-relative joint distance to the mirrored prediction of the mirrored crop
+refinement          string   none, accepted or rejected
+=================== ======== ==============================================================================
 
-How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.shards`.
+A table has the columns that its writer knew; only ``id`` and the body (global_orient, body_pose, betas) are always
+there. Numbers that are unknown for single rows are NaN.
+
+A table of the *world* frame (MoCap: one body a frame, fused over the cameras; folder ``<dataset>-<split>-world``)
+has ids ``dataset/split/subject/sequence/frame``, global_orient and transl in the world's axes and metres, no image,
+box or camera, and besides: sequence (string), frame (int), views (int, cameras fused), view_disagreement (mm).
+
+labels.json: ``version``, ``rows``, ``joint_set`` (of body_models.joint_sets), ``image_root``, ``frame`` (camera or
+world), ``provenance``. Version 1 tables, without joint_set, image_root and frame, are still read.
+
+How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.shards`. For users: docs/labels.md.
 """
 
 from __future__ import annotations
@@ -32,7 +50,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -44,28 +63,41 @@ from body_models.camera import project
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 
-VERSION = 1
+VERSION = 2
 LABELS_FILE = "labels-00000.parquet"
 PROVENANCE_FILE = "labels.json"
 BLOCK_ROWS = 8192
+JOINTS = "joints_2d"
 
-# Columns of numbers: (length of each row's vector, or 0 for a scalar; type). All others are strings.
+# Columns of numbers: (length of each row's vector, or 0 for a scalar; type). joints_2d is (K, 3); others are strings.
+_FLOAT, _INT = pa.float32(), pa.int32()
 _NUMBERS: dict[str, tuple[int, pa.DataType]] = {
-    "box": (4, pa.float32()),
-    "global_orient": (3, pa.float32()),
-    "body_pose": (69, pa.float32()),
-    "betas": (10, pa.float32()),
-    "transl": (3, pa.float32()),
-    "focal": (2, pa.float32()),
-    "princpt": (2, pa.float32()),
-    "latent": (32, pa.float32()),
-    "error_2d": (0, pa.float32()),
-    "visible_joints": (0, pa.int32()),
-    "max_abs_beta": (0, pa.float32()),
+    "image_size": (2, _INT),
+    "person_box": (4, _FLOAT),
+    "box": (4, _FLOAT),
+    "global_orient": (3, _FLOAT),
+    "body_pose": (69, _FLOAT),
+    "betas": (10, _FLOAT),
+    "transl": (3, _FLOAT),
+    "focal": (2, _FLOAT),
+    "princpt": (2, _FLOAT),
+    "latent": (32, _FLOAT),
+    "error_2d": (0, _FLOAT),
+    "visible_joints": (0, _INT),
+    "prior_score": (0, _FLOAT),
+    "limit_violations": (0, _INT),
+    "limit_excess_deg": (0, _FLOAT),
+    "max_abs_beta": (0, _FLOAT),
+    "mirror_disagreement": (0, _FLOAT),
+    "frame": (0, _INT),
+    "views": (0, _INT),
+    "view_disagreement": (0, _FLOAT),
 }
 
 Columns = dict[str, NDArray]
-"""Column name -> (N,) or (N, n) array; strings are (N,) object arrays of str."""
+"""Column name -> (N,) or (N, n) array, joints_2d (N, K, 3); strings are (N,) object arrays of str."""
+
+Frame = Literal["camera", "world"]
 
 
 class LabelError(ValueError):
@@ -81,13 +113,26 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
+    """Label columns as an Arrow table in the types of the native table.
+
+    Raises:
+        LabelError: a column has rows of a wrong shape; it is named.
+    """
     arrays = {}
     for name, values in columns.items():
-        if name not in _NUMBERS:
+        if name == JOINTS:
+            values = np.ascontiguousarray(values)
+            if values.ndim != 3 or values.shape[2] != 3:
+                msg = f"label column {name} has shape {values.shape}, expected (N, K, 3): x, y, confidence"
+                raise LabelError(msg)
+            length, kind = values.shape[1] * 3, _FLOAT
+            values = values.reshape(-1, length)
+        elif name in _NUMBERS:
+            length, kind = _NUMBERS[name]
+            values = np.ascontiguousarray(values)
+        else:
             arrays[name] = pa.array([str(value) for value in values], pa.string())
             continue
-        length, kind = _NUMBERS[name]
-        values = np.ascontiguousarray(values)
         if values.shape[1:] != ((length,) if length else ()):
             msg = f"label column {name} has rows of shape {values.shape[1:]}, expected {(length,) if length else ()}"
             raise LabelError(msg)
@@ -100,10 +145,14 @@ def _to_numpy(table: pa.Table) -> Columns:
     columns = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()
-        length, _ = _NUMBERS.get(name, (0, None))
         if isinstance(column, pa.ChunkedArray):  # combining nothing leaves an empty ChunkedArray
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-        columns[name] = column.flatten().to_numpy().reshape(-1, length) if length else column.to_numpy(False)
+        if not pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.to_numpy(False)
+            continue
+        length = column.type.list_size
+        values = column.flatten().to_numpy().reshape(-1, length)
+        columns[name] = values.reshape(-1, length // 3, 3) if name == JOINTS else values
     return columns
 
 
@@ -115,11 +164,17 @@ class LabelTable:
         folder: where they lie.
         columns: by name, as in the module's docstring.
         provenance: what the writer was told about their origin.
+        joint_set: name of the joint set of ``joints_2d``; None where the table has none.
+        image_root: folder that image paths start from; None where unknown.
+        frame: of global_orient and transl.
     """
 
     folder: Path
     columns: Columns
     provenance: dict[str, Any]
+    joint_set: str | None = None
+    image_root: str | None = None
+    frame: Frame = "camera"
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -130,8 +185,100 @@ class LabelTable:
         return np.array([row.get(name, -1) for name in ids], dtype=np.int64)
 
 
+def write_meta(
+    folder: Path,
+    rows: int,
+    *,
+    joint_set: str | None,
+    image_root: str | None,
+    provenance: Mapping[str, Any],
+    frame: Frame = "camera",
+) -> None:
+    """Write labels.json, which says that the table beside it is complete; arguments as in :class:`LabelWriter`."""
+    content = {
+        "version": VERSION,
+        "rows": rows,
+        "joint_set": joint_set,
+        "image_root": None if image_root is None else os.path.abspath(image_root),
+        "frame": frame,
+        "provenance": dict(provenance),
+    }
+    write_json(folder / PROVENANCE_FILE, content)
+
+
+class LabelWriter:
+    """Streams a label table to disk; a context manager.
+
+    Parquet and labels.json get their names, in this order, when the block ends without an error; an older table of
+    the same folder stays until then. After an error nothing of the new table is left.
+
+    Args:
+        folder: of the table.
+        joint_set: name of the joint set of ``joints_2d``; None where the rows have none.
+        image_root: folder that image paths start from; None where unknown.
+        provenance: plain values for labels.json.
+        frame: of global_orient and transl.
+
+    Attributes:
+        rows: written so far.
+
+    Raises:
+        LabelError: at the end of the block, if nobody was written.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        joint_set: str | None,
+        image_root: str | None,
+        provenance: Mapping[str, Any],
+        frame: Frame = "camera",
+    ) -> None:
+        self.folder = Path(folder)
+        self.rows = 0
+        self._joint_set, self._image_root, self._provenance, self._frame = joint_set, image_root, provenance, frame
+        self._temporary = self.folder / (LABELS_FILE + ".tmp")
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> LabelWriter:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Append rows as one row group; the same columns every time."""
+        table = to_arrow(columns)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._temporary, table.schema)
+        self._writer.write_table(table)
+        self.rows += len(table)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if kind is not None or not self.rows:
+            self._temporary.unlink(missing_ok=True)
+            if kind is None:
+                msg = f"{self.folder}: no label was written, so there is no table"
+                raise LabelError(msg)
+            return
+        # What says that a table is complete goes first and comes last.
+        (self.folder / PROVENANCE_FILE).unlink(missing_ok=True)
+        os.replace(self._temporary, self.folder / LABELS_FILE)
+        write_meta(
+            self.folder,
+            self.rows,
+            joint_set=self._joint_set,
+            image_root=self._image_root,
+            provenance=self._provenance,
+            frame=self._frame,
+        )
+
+
 def read_provenance(folder: str | Path) -> dict[str, Any]:
-    """Content of labels.json: ``version``, ``rows``, ``provenance``.
+    """Content of labels.json: ``version``, ``rows``, ``joint_set``, ``image_root``, ``frame``, ``provenance``.
 
     Raises:
         LabelError: there are no complete labels.
@@ -140,11 +287,49 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
     if not path.exists():
         msg = f"{folder} holds no complete labels ({PROVENANCE_FILE} is missing): run the dump stage (again)"
         raise LabelError(msg)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content["version"] > VERSION:
-        msg = f"{path} has version {content['version']}, this code reads up to {VERSION}: update the code"
+    try:
+        content = json.loads(path.read_bytes())
+        version = int(content["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is not the labels.json of a label table ({error!r}): run the dump stage again"
+        raise LabelError(msg) from error
+    if version > VERSION:
+        msg = f"{path} has version {version}, this code reads up to {VERSION}: update the code"
         raise LabelError(msg)
-    return content
+    return {"joint_set": None, "image_root": None, "frame": "camera", **content}
+
+
+def column_names(folder: str | Path) -> list[str]:
+    """Names of a table's columns.
+
+    Raises:
+        LabelError: there are no complete labels.
+    """
+    with _open_table(folder) as file:
+        return list(file.schema_arrow.names)
+
+
+def _open_table(folder: str | Path) -> pq.ParquetFile:
+    rows, path = read_provenance(folder)["rows"], Path(folder) / LABELS_FILE
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path} cannot be read ({error}): run the dump stage again"
+        raise LabelError(msg) from error
+    if file.metadata.num_rows != rows:
+        found = file.metadata.num_rows
+        file.close()
+        msg = f"{folder}: {PROVENANCE_FILE} promises {rows} rows, {LABELS_FILE} has {found}"
+        raise LabelError(msg)
+    return file
+
+
+def _check_columns(folder: str | Path, file: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
+    missing = [name for name in columns or () if name not in file.schema_arrow.names]
+    if missing:
+        msg = f"{folder} has no column {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
+        raise LabelError(msg)
+    return None if columns is None else list(columns)
 
 
 def read_labels(folder: str | Path, columns: Sequence[str] | None = None) -> LabelTable:
@@ -155,22 +340,45 @@ def read_labels(folder: str | Path, columns: Sequence[str] | None = None) -> Lab
         columns: names to read; None for all.
 
     Raises:
-        LabelError: the labels are incomplete.
+        LabelError: the labels are incomplete, or lack a column.
     """
     content = read_provenance(folder)
-    table = pq.read_table(Path(folder) / LABELS_FILE, columns=None if columns is None else list(columns))
-    if len(table) != content["rows"]:
-        msg = f"{folder}: {PROVENANCE_FILE} promises {content['rows']} rows, {LABELS_FILE} has {len(table)}"
-        raise LabelError(msg)
-    return LabelTable(Path(folder), _to_numpy(table), content["provenance"])
+    with _open_table(folder) as file:
+        table = file.read(_check_columns(folder, file, columns))
+    meta = {name: content[name] for name in ("provenance", "joint_set", "image_root", "frame")}
+    return LabelTable(Path(folder), _to_numpy(table), **meta)
 
 
-def iter_labels(folder: str | Path, rows: int = BLOCK_ROWS) -> Iterator[Columns]:
-    """A table's columns, so many rows at a time, for exports that must not hold all of it."""
-    read_provenance(folder)
-    with pq.ParquetFile(Path(folder) / LABELS_FILE) as file:
-        for batch in file.iter_batches(batch_size=rows):
-            yield _to_numpy(pa.Table.from_batches([batch]))
+def iter_labels(
+    folder: str | Path,
+    rows: int = BLOCK_ROWS,
+    columns: Sequence[str] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+) -> Iterator[Columns]:
+    """A table's columns, so many rows at a time, for whatever must not hold all of it.
+
+    Args:
+        folder: of the table.
+        rows: of the table that are read at a time.
+        columns: names to read; None for all.
+        keep: (N,) mask of the rows to yield, e.g. a filter's; None for all. Blocks without any are left out.
+
+    Raises:
+        LabelError: the labels are incomplete, lack a column, or are not as many as the mask says.
+    """
+    start = 0
+    with _open_table(folder) as file:
+        names = _check_columns(folder, file, columns)
+        if keep is not None and keep.shape != (file.metadata.num_rows,):
+            msg = f"{folder} has {file.metadata.num_rows} rows, the mask of rows to keep has shape {keep.shape}"
+            raise LabelError(msg)
+        for batch in file.iter_batches(batch_size=rows, columns=names):
+            table = pa.Table.from_batches([batch])
+            if keep is not None:
+                table = table.filter(pa.array(keep[start : start + len(batch)]))
+            start += len(batch)
+            if len(table):
+                yield _to_numpy(table)
 
 
 def body_parameters(columns: Mapping[str, NDArray]) -> dict[str, torch.Tensor]:

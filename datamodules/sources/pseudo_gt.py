@@ -12,7 +12,7 @@ from body_models.contracts import GENDERS
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.people import PeopleTable
-from datamodules.pseudo_gt.native import LABELS_FILE, PROVENANCE_FILE, read_labels
+from datamodules.pseudo_gt.native import LABELS_FILE, PROVENANCE_FILE, LabelError, read_labels
 
 VERSION = 1
 _COLUMNS = ("global_orient", "body_pose", "betas", "transl", "focal", "princpt")
@@ -45,7 +45,7 @@ def _join(table: PeopleTable, labels: str) -> tuple[Arrays, dict[str, Any]]:
     """All rows of the table in their order, so that caches of crops fit; people without a label get zeros."""
     try:
         found = read_labels(labels, ["id", *_COLUMNS])
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, LabelError) as error:
         msg = f"{labels} is not a label table with columns id, {', '.join(_COLUMNS)} ({error}); run the dump again"
         raise AnnotationError(msg) from error
     rows = found.rows_of([person.decode() for person in table.columns["id"].tolist()])
