@@ -3,7 +3,11 @@
 :data:`BODY_JOINTS` is the superset of joints that the body model computes, in four groups, each a definition of its
 own: the 24 SMPL joints, 21 vertices that smplx picks by number, the 17 joints of ``J_regressor_h36m`` and the 9 of
 ``J_regressor_extra``. A data set's joint is mapped to exactly one of them by name, or to None where no body joint
-has the same definition; such a joint is drawn, but left out of the losses.
+has the same definition; such a joint is drawn, but left out of the losses. :func:`convert_joints` takes joints from
+one set to another by these definitions. docs/joint_sets.md lists all sets.
+
+[1] Kolotouros et al., Learning to Reconstruct 3D Human Pose and Shape via Model-fitting in the Loop, ICCV 2019;
+    JOINT_NAMES, JOINT_MAP, H36M_TO_J17 and J24_TO_J17 of the code's constants.py.
 """
 
 from __future__ import annotations
@@ -145,6 +149,111 @@ MPI_INF_3DHP28 = JointSet(
      ("neck", "right_shoulder"), ("pelvis", "left_hip"), ("pelvis", "right_hip")),
 )  # fmt: skip
 
+# COCO-WholeBody's feet, in the order of its foot_kpts; the same joints as OpenPose's BODY_25.
+_FEET = (
+    "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
+)  # fmt: skip
+_FOOT_BONES = tuple(
+    (f"{side}_{a}", f"{side}_{b}")
+    for side in ("left", "right")
+    for a, b in (("ankle", "heel"), ("ankle", "big_toe"), ("big_toe", "small_toe"))
+)
+
+COCO_WHOLEBODY23 = JointSet(
+    "coco_wholebody23", (*COCO17.names, *_FEET), (*COCO17.body, *_FEET), None, (*COCO17.bones, *_FOOT_BONES)
+)
+
+_HEAD_AND_HIPS = (
+    ("neck", "head_top"), ("neck", "left_shoulder"), ("neck", "right_shoulder"), ("left_hip", "right_hip"),
+    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
+)  # fmt: skip
+
+# The data set LSP and its extension; the evaluation protocol lsp14 has this order, but the h36m regressor's joints.
+LSP14 = JointSet(
+    "lsp14",
+    ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist", "right_elbow",
+     "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top"),
+    ("right_ankle", "right_knee", "lsp_right_hip", "lsp_left_hip", "left_knee", "left_ankle", "right_wrist",
+     "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "lsp_neck", "lsp_head_top"),
+    None,
+    (*_LIMBS, *_HEAD_AND_HIPS),
+)  # fmt: skip
+
+CROWDPOSE14 = JointSet(
+    "crowdpose14",
+    ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
+     "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head_top", "neck"),
+    ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "lsp_left_hip",
+     "lsp_right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "lsp_head_top", "lsp_neck"),
+    None,
+    (*_LIMBS, *_HEAD_AND_HIPS),
+)  # fmt: skip
+
+# The order of the Human36M json, which is also the row order of J_regressor_h36m.
+HUMAN36M17 = JointSet(
+    "human36m17",
+    ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "torso", "neck",
+     "nose", "head_top", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow",
+     "right_wrist"),
+    H36M_JOINTS,
+    "pelvis",
+    (*_LIMBS, ("pelvis", "torso"), ("torso", "neck"), ("neck", "nose"), ("nose", "head_top"),
+     ("neck", "left_shoulder"), ("neck", "right_shoulder"), ("pelvis", "left_hip"), ("pelvis", "right_hip")),
+)  # fmt: skip
+
+# The order of MPI-INF-3DHP's test set and of its json layout.
+MPI_INF_3DHP17 = JointSet(
+    "mpi_inf_3dhp17",
+    ("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
+    ("h36m_head_top", "h36m_neck", "h36m_right_shoulder", "h36m_right_elbow", "h36m_right_wrist",
+     "h36m_left_shoulder", "h36m_left_elbow", "h36m_left_wrist", "h36m_right_hip", "h36m_right_knee",
+     "h36m_right_ankle", "h36m_left_hip", "h36m_left_knee", "h36m_left_ankle", "h36m_pelvis", None, None),
+    "pelvis",
+    MPI_INF_3DHP28.bones,
+)  # fmt: skip
+
+_OPENPOSE_NAMES = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
+    "left_eye", "right_ear", "left_ear", *_FEET,
+)  # fmt: skip
+_OPENPOSE_BONES = (
+    *_LIMBS, *_FOOT_BONES, ("neck", "mid_hip"), ("neck", "nose"), ("neck", "left_shoulder"),
+    ("neck", "right_shoulder"), ("mid_hip", "left_hip"), ("mid_hip", "right_hip"), ("nose", "left_eye"),
+    ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"),
+)  # fmt: skip
+
+# BODY_25 is trained on COCO's hips; its neck and mid hip are midpoints of other joints, which no body joint is.
+OPENPOSE25 = JointSet(
+    "openpose25",
+    _OPENPOSE_NAMES,
+    ("nose", None, "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     None, "lsp_right_hip", "right_knee", "right_ankle", "lsp_left_hip", "left_knee", "left_ankle", "right_eye",
+     "left_eye", "right_ear", "left_ear", *_FEET),
+    None,
+    _OPENPOSE_BONES,
+)  # fmt: skip
+
+# SPIN's 25 OpenPose joints and 24 ground-truth joints [1]. Unlike openpose25, SPIN compares OpenPose's neck, mid hip
+# and hips with SMPL's joints; files of its family were fitted that way, so the set says the same.
+SPIN49 = JointSet(
+    "spin49",
+    (*(f"op_{name}" for name in _OPENPOSE_NAMES),
+     *LSP14.names[:12], "lsp_neck", "lsp_head_top", "mpii_pelvis", "mpii_thorax", "h36m_spine", "h36m_jaw",
+     "h36m_head", "nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
+     "left_eye", "right_ear", "left_ear", *_FEET,
+     *LSP14.body[:12], "lsp_neck", "lsp_head_top", "mpii_pelvis", "mpii_thorax", "extra_spine", "extra_jaw",
+     "extra_head", "nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    "mpii_pelvis",
+    (*((f"op_{a}", f"op_{b}") for a, b in _OPENPOSE_BONES), *_LIMBS, ("lsp_neck", "lsp_head_top"),
+     ("mpii_pelvis", "h36m_spine"), ("h36m_spine", "mpii_thorax"), ("mpii_thorax", "lsp_neck"),
+     ("mpii_pelvis", "left_hip"), ("mpii_pelvis", "right_hip"), ("lsp_neck", "left_shoulder"),
+     ("lsp_neck", "right_shoulder")),
+)  # fmt: skip
+
 SMPL24 = JointSet(
     "smpl24",
     SMPL_JOINTS,
@@ -153,4 +262,65 @@ SMPL24 = JointSet(
     tuple((SMPL_JOINTS[parent], SMPL_JOINTS[child]) for child, parent in enumerate(SMPL_PARENTS) if parent >= 0),
 )
 
-JOINT_SETS = {joint_set.name: joint_set for joint_set in (COCO17, MPII16, MPI_INF_3DHP28, SMPL24)}
+JOINT_SETS = {
+    joint_set.name: joint_set
+    for joint_set in (
+        COCO17, COCO_WHOLEBODY23, MPII16, LSP14, CROWDPOSE14, HUMAN36M17, MPI_INF_3DHP28, MPI_INF_3DHP17, OPENPOSE25,
+        SPIN49, SMPL24,
+    )
+}  # fmt: skip
+
+# Body joints that are two regressors of one definition: SPIN's extra rows and the h36m rows, both of Human3.6M [1].
+SAME_BODY_JOINT = {"extra_spine": "h36m_spine", "extra_jaw": "h36m_nose", "extra_head": "h36m_head_top"}
+# (set, joint) that is another set's joint by construction, though neither is a body joint or the sets name different
+# ones: OpenPose's joints within SPIN's set.
+SAME_JOINT = {("spin49", f"op_{name}"): ("openpose25", name) for name in ("neck", "mid_hip", "left_hip", "right_hip")}
+# Sets of one data set in two orders: there a joint without a body joint is the joint of the same name.
+_SAME_SKELETON = {"mpi_inf_3dhp17": "mpi_inf_3dhp28"}
+
+
+def _definitions(joint_set: JointSet, joint: int) -> set[tuple[str, str]]:
+    """Everything that a joint is known to be; two joints are the same if they share one."""
+    name, body = joint_set.names[joint], joint_set.body[joint]
+    skeleton = _SAME_SKELETON.get(joint_set.name, joint_set.name)
+    known = {(skeleton, name)}
+    if body is not None:
+        known.add(("body", SAME_BODY_JOINT.get(body, body)))
+    if (joint_set.name, name) in SAME_JOINT:
+        known.add(SAME_JOINT[joint_set.name, name])
+    return known
+
+
+def matching_joints(from_set: JointSet, to_set: JointSet) -> list[list[int]]:
+    """For each joint of ``to_set`` the joints of ``from_set`` with the same definition, possibly none or several.
+
+    Two joints have the same definition if they are mapped to the same body joint (or to two that
+    :data:`SAME_BODY_JOINT` puts together), or if they are equal by :data:`SAME_JOINT`. A common name is not enough:
+    the hips of SMPL, COCO and Human3.6M lie centimetres apart.
+    """
+    known = [_definitions(from_set, joint) for joint in range(len(from_set.names))]
+    return [
+        [joint for joint, definitions in enumerate(known) if definitions & _definitions(to_set, wanted)]
+        for wanted in range(len(to_set.names))
+    ]
+
+
+def convert_joints(joints: np.ndarray, from_set: JointSet, to_set: JointSet) -> np.ndarray:
+    """(N, K2, C) joints of another set, zero (so with zero confidence) where it has no joint of the same definition.
+
+    Args:
+        joints: (N, K, C) joints of ``from_set``; the last of the C columns is the confidence.
+        from_set: the joints' own set.
+        to_set: the set wanted; where it has several candidates, the most confident of each person is taken.
+    """
+    if joints.ndim != 3 or joints.shape[1] != len(from_set.names):
+        msg = f"joints of {from_set.name} have shape (N, {len(from_set.names)}, C), got {joints.shape}"
+        raise ValueError(msg)
+    if from_set == to_set:
+        return joints.copy()
+    converted = np.zeros((len(joints), len(to_set.names), joints.shape[2]), dtype=joints.dtype)
+    for wanted, candidates in enumerate(matching_joints(from_set, to_set)):
+        if candidates:
+            best = np.argmax(joints[:, candidates, -1], axis=1)
+            converted[:, wanted] = joints[np.arange(len(joints)), np.array(candidates)[best]]
+    return converted
