@@ -38,6 +38,7 @@ _REDUCED_FLAGS = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _CACHE_VERSION = 1
+_SEED_STRIDE = 1_000_003
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Some cameras pad their files after the end marker.
 _JPEG_PADDING = 4096
@@ -53,6 +54,9 @@ class Augmentation:
         rotation_probability: share of crops that are turned at all.
         colour: each colour channel is multiplied by 1 - colour to 1 + colour.
         flip_probability: share of crops that are mirrored.
+        occlusion: share of crops with one or two patches of one colour, each a tenth to four tenths of the side.
+        low_resolution: share of crops that are shrunk to a quarter to three quarters of the side and stretched again.
+        blur: share of crops that are blurred.
     """
 
     scale: float = 0.25
@@ -60,6 +64,9 @@ class Augmentation:
     rotation_probability: float = 0.6
     colour: float = 0.2
     flip_probability: float = 0.5
+    occlusion: float = 0.0
+    low_resolution: float = 0.0
+    blur: float = 0.0
 
     def scaled(self, strength: float) -> Augmentation:
         """The same with ranges multiplied by a strength in [0, 1]; nothing at all, not even the flip, at 0."""
@@ -97,19 +104,35 @@ def draw_change(augmentation: Augmentation, seed: int) -> Change:
     return Change(1 + (2 * scale - 1) * augmentation.scale, rotation, bool(flip < augmentation.flip_probability))
 
 
-class ColourChange:
-    """Multiplies each colour channel by a random factor that depends on the seed alone."""
+class PixelChange:
+    """Changes the colours of a crop, its sharpness and what is hidden, by the seed alone; nothing moves.
 
-    def __init__(self, colour: float) -> None:
-        factors = (1 - colour, 1 + colour)
-        self._pipeline = A.Compose([A.MultiplicativeNoise(factors, per_channel=True, p=1.0)]) if colour else None
+    Args:
+        augmentation: how much and how often.
+        size: side of the crops in pixels.
+    """
+
+    def __init__(self, augmentation: Augmentation, size: int) -> None:
+        factors = (1 - augmentation.colour, 1 + augmentation.colour)
+        patch = {"num_holes_range": (1, 2), "hole_height_range": (0.1, 0.4), "hole_width_range": (0.1, 0.4)}
+        smooth = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+        sigmas = (0.5, max(1.0, 0.012 * size))
+        # Patches come last: what hides a person is as sharp as ever.
+        changes = (
+            A.MultiplicativeNoise(factors, per_channel=True, p=1.0 if augmentation.colour else 0.0),
+            A.Downscale((0.25, 0.75), interpolation_pair=smooth, p=augmentation.low_resolution),
+            A.GaussianBlur(blur_limit=0, sigma_limit=sigmas, p=augmentation.blur),
+            A.CoarseDropout(**patch, fill="random_uniform", p=augmentation.occlusion),
+        )
+        self._pipelines = [(number, A.Compose([change])) for number, change in enumerate(changes) if change.p]
 
     def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        if self._pipeline is None:
-            return image
-        # albumentations 2.0.8 draws the same values in every worker, unless it is seeded for each sample.
-        self._pipeline.set_random_seed(seed)
-        return self._pipeline(image=image)["image"]
+        for number, pipeline in self._pipelines:
+            # albumentations 2.0.8 draws the same values in every worker, unless it is seeded for each sample. Each
+            # change has a seed of its own, so that one switched on does not shift the others.
+            pipeline.set_random_seed((seed + number * _SEED_STRIDE) % 2**32)
+            image = pipeline(image=image)["image"]
+        return image
 
 
 def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1) -> NDArray[np.uint8]:

@@ -19,8 +19,8 @@ from datamodules.crops import (
     NO_AUGMENTATION,
     Augmentation,
     Change,
-    ColourChange,
     CropCache,
+    PixelChange,
     choose_reduction,
     draw_change,
     read_image,
@@ -59,7 +59,7 @@ class PeopleDataset(Dataset):
     ) -> None:
         self.table, self.source, self.input_size = table, source, input_size
         self.augmentation, self.crops = augmentation, crops
-        self._colour = ColourChange(augmentation.colour)
+        self._change_pixels = PixelChange(augmentation, input_size)
         mapped = table.joint_set.body_index
         self._from, self._to = np.flatnonzero(mapped >= 0), mapped[mapped >= 0]
         self._root_index = table.joint_set.root_body_index
@@ -77,7 +77,7 @@ class PeopleDataset(Dataset):
         affine = crop_affine(box, (self.input_size, self.input_size), *change)
         image = self._crop(row, affine)
         if seed is not None:
-            image = self._colour(image, seed)
+            image = self._change_pixels(image, seed)
         return {
             "id": columns["id"][row].decode(),
             "source": self.source,

@@ -97,6 +97,15 @@ class World:
 
 
 @dataclass
+class Augment:
+    """Shares of the crops that are changed further, none by default; model.augmentation=0 switches these off, too."""
+
+    occlusion: float = option(0.0, "Share of crops with patches of one colour over them.", at_least=0, at_most=1)
+    low_resolution: float = option(0.0, "Share of crops shrunk and stretched again.", at_least=0, at_most=1)
+    blur: float = option(0.0, "Share of crops that are blurred.", at_least=0, at_most=1)
+
+
+@dataclass
 class Model:
     """The annotator's network; pose2d shares its backbone."""
 
@@ -109,6 +118,7 @@ class Model:
         "Strength of the random changes to crops, for every network: 1 is the published code's, 0 is none.",
         at_least=0, at_most=1,
     )  # fmt: skip
+    augment: Augment = field(default_factory=Augment)
     min_coverage: float = option(
         0.9, "Share of the network that a file of weights must fill, by element.", at_least=0, at_most=1
     )

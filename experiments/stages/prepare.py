@@ -37,7 +37,7 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
     return {
         "input_size": settings.model.input_size,
         "batch_size": batch_size,
-        "augment": asdict(Augmentation().scaled(settings.model.augmentation)),
+        "augment": asdict(Augmentation(**asdict(settings.model.augment)).scaled(settings.model.augmentation)),
         "crop_cache": settings.model.input_size < _CROP_CACHE_BELOW,
         "num_workers": settings.trainer.num_workers,
         "cache_dir": settings.paths.cache,
