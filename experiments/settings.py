@@ -98,7 +98,7 @@ class World:
 
 @dataclass
 class Augment:
-    """Shares of the crops that are changed further, none by default; model.augmentation=0 switches these off, too."""
+    """Shares of crops with further changes, none by default; model.augmentation=0 leaves these out, too."""
 
     occlusion: float = option(0.0, "Share of crops with patches of one colour over them.", at_least=0, at_most=1)
     low_resolution: float = option(0.0, "Share of crops shrunk and stretched again.", at_least=0, at_most=1)
