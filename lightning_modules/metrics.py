@@ -1,8 +1,12 @@
-"""Errors of bodies and poses: (N, J, 3) tensors in metres in, one value per sample out.
+"""Errors of bodies and poses: (N, J, 3) tensors in metres in, one float64 value per sample out.
 
 Errors are in millimetres, angles in degrees, PCK and AUC fractions in [0, 1]. Which joints, which root and which
-thresholds make up a protocol is the evaluator's business; these functions are only the formulas. A sample with NaN in
-it gets NaN, never an exception, so that the caller can count it.
+thresholds make up a protocol is the evaluator's business; these functions are only the formulas. Inputs of any number
+type are computed in float64. For every function here:
+
+* no sample (N = 0) gives an empty result;
+* a sample with NaN or infinity anywhere gets NaN, never an exception, so that the caller can count it;
+* a wrong shape is a ValueError that says which shape was expected.
 """
 
 from __future__ import annotations
@@ -12,14 +16,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from body_models.rotations import geodesic_distance
-
 MM_PER_M = 1000.0
+AUC_3DPW = tuple(range(200))
+"""Thresholds of the official 3DPW evaluation in mm: 0..199, with ``<=`` and the trapezoid rule."""
+AUC_3DHP = tuple(range(0, 151, 5))
+"""Thresholds of the official MPI-INF-3DHP evaluation in mm: 0:5:150, with ``<`` and the plain mean."""
 
 
 def align_root(points: Tensor, root: int | Sequence[int]) -> Tensor:
-    """(N, J, 3) relative to joint ``root``, or to the mean of several."""
+    """(N, J, 3) float64 relative to joint ``root``, or to the mean of several."""
     indices = [root] if isinstance(root, int) else list(root)
+    if not indices or not all(0 <= index < points.shape[1] for index in indices):
+        msg = f"root {root} is no joint of points with shape {tuple(points.shape)}"
+        raise ValueError(msg)
+    points = points.double()
     return points - points[:, indices].mean(dim=1, keepdim=True)
 
 
@@ -31,17 +41,17 @@ def similarity_align(pred: Tensor, target: Tensor) -> Tensor:
         target: (N, J, 3).
 
     Returns:
-        (N, J, 3) float64. Never reflected. A prediction with all joints in one point becomes the target's mean; a
-        sample with NaN or infinity stays NaN.
+        (N, J, 3) float64. Never reflected. A prediction with all joints in one point (all zeros, for one) becomes the
+        target's mean; a sample with NaN or infinity becomes NaN.
 
     [1] Umeyama, Least-Squares Estimation of Transformation Parameters Between Two Point Patterns, PAMI 1991.
     """
+    _check_points(pred, target)
     with torch.autocast(device_type=pred.device.type, enabled=False):
         pred, target = pred.double(), target.double()
-        finite = (pred.isfinite() & target.isfinite()).flatten(1).all(dim=1)[:, None, None]
-        pred, target = pred.where(finite, 0.0), target.where(finite, 0.0)
-        pred_mean, target_mean = pred.mean(dim=1, keepdim=True), target.mean(dim=1, keepdim=True)
-        x, y = pred - pred_mean, target - target_mean
+        finite = _finite(pred, target)[:, None, None]
+        x, _, _ = _centred(pred.where(finite, 0.0))
+        y, y_mean, y_size = _centred(target.where(finite, 0.0))
         u, s, vt = torch.linalg.svd(y.transpose(1, 2) @ x)
         # The least singular direction is turned where the best orthogonal map would be a reflection.
         sign = torch.ones_like(s)
@@ -49,24 +59,28 @@ def similarity_align(pred: Tensor, target: Tensor) -> Tensor:
         rotation = (u * sign[:, None]) @ vt
         spread = x.square().sum(dim=(1, 2))
         scale = (s * sign).sum(dim=1) / spread.where(spread > 0, 1.0)
-        aligned = scale[:, None, None] * x @ rotation.transpose(1, 2) + target_mean
+        aligned = scale[:, None, None] * x @ rotation.transpose(1, 2) * y_size + y_mean
         return aligned.where(finite, torch.nan)
 
 
 def joint_errors(pred: Tensor, target: Tensor) -> Tensor:
-    """(N, J) distances in mm between points (N, J, 3) in metres."""
-    return torch.linalg.vector_norm(pred.double() - target.double(), dim=-1) * MM_PER_M
+    """(N, J) distances in mm between points (N, J, 3) in metres; NaN for all joints of a sample that is not finite."""
+    _check_points(pred, target)
+    pred, target = pred.double(), target.double()
+    errors = torch.linalg.vector_norm(pred - target, dim=-1) * MM_PER_M
+    return errors.where(_finite(pred, target)[:, None], torch.nan)
 
 
 def mpjpe(pred: Tensor, target: Tensor, root: int | Sequence[int] | None = None) -> Tensor:
     """(N,) mean distance per joint in mm, relative to ``root`` if given (a joint, or several to average)."""
+    _check_points(pred, target)
     if root is not None:
-        pred, target = align_root(pred.double(), root), align_root(target.double(), root)
+        pred, target = align_root(pred, root), align_root(target, root)
     return joint_errors(pred, target).mean(dim=1)
 
 
 def pa_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
-    """(N,) mean distance per joint in mm after Procrustes alignment (rotation, scale, translation; no reflection)."""
+    """(N,) mean distance per joint in mm after Procrustes alignment (:func:`similarity_align`; no reflection)."""
     return joint_errors(similarity_align(pred, target), target).mean(dim=1)
 
 
@@ -79,11 +93,8 @@ def mpvpe(pred: Tensor, target: Tensor, pred_root: Tensor | None = None, target_
         pred_root: (N, 3) point that is moved to the origin with the mesh, e.g. the regressed pelvis; None for as is.
         target_root: (N, 3) the same for the target.
     """
-    if pred_root is not None:
-        pred = pred.double() - pred_root.double()[:, None]
-    if target_root is not None:
-        target = target.double() - target_root.double()[:, None]
-    return joint_errors(pred, target).mean(dim=1)
+    _check_points(pred, target)
+    return mpjpe(_relative(pred, pred_root), _relative(target, target_root))
 
 
 def pa_mpvpe(pred: Tensor, target: Tensor) -> Tensor:
@@ -93,20 +104,23 @@ def pa_mpvpe(pred: Tensor, target: Tensor) -> Tensor:
 
 def pck(pred: Tensor, target: Tensor, threshold_mm: float, strict: bool = False) -> Tensor:
     """(N,) share of joints within ``threshold_mm``: ``<=`` (3DPW), or ``<`` if ``strict`` (MPI-INF-3DHP)."""
-    return _pck_curve(pred, target, torch.tensor([threshold_mm]), strict)[:, 0]
+    return _pck_curve(pred, target, torch.tensor([float(threshold_mm)], dtype=torch.float64), strict)[:, 0]
 
 
-def auc(pred: Tensor, target: Tensor, thresholds_mm: Sequence[float] = range(200), strict: bool = False) -> Tensor:
+def auc(pred: Tensor, target: Tensor, thresholds_mm: Sequence[float] = AUC_3DPW, strict: bool = False) -> Tensor:
     """(N,) area under the PCK curve, scaled to [0, 1].
 
     Args:
         pred: (N, J, 3) metres.
         target: (N, J, 3) metres.
-        thresholds_mm: the curve's abscissae: 0..199 for 3DPW, 0:5:150 for MPI-INF-3DHP.
+        thresholds_mm: the curve's abscissae: :data:`AUC_3DPW` or :data:`AUC_3DHP`.
         strict: False: ``<=`` and the trapezoid rule (3DPW). True: ``<`` and the plain mean (MPI-INF-3DHP), so that a
-            perfect prediction misses the threshold 0.
+            perfect prediction misses the threshold 0: 30 of 31.
     """
-    thresholds = torch.tensor([float(value) for value in thresholds_mm])
+    thresholds = torch.tensor([float(value) for value in thresholds_mm], dtype=torch.float64)
+    if len(thresholds) < 2 or not bool((thresholds[1:] > thresholds[:-1]).all()):
+        msg = f"thresholds_mm {list(thresholds_mm)[:5]} must be two or more, in ascending order"
+        raise ValueError(msg)
     curve = _pck_curve(pred, target, thresholds, strict)
     if strict:
         return curve.mean(dim=1)
@@ -114,13 +128,99 @@ def auc(pred: Tensor, target: Tensor, thresholds_mm: Sequence[float] = range(200
 
 
 def mpjae(pred: Tensor, target: Tensor) -> Tensor:
-    """(N,) mean angle in degrees between global rotations (N, J, 3, 3)."""
-    return torch.rad2deg(geodesic_distance(pred.double(), target.double())).mean(dim=1)
+    """(N,) mean angle in degrees between rotations (N, J, 3, 3), global ones in 3DPW's evaluation.
+
+    The angle of R = pred^T target is atan2(sin, cos), which is exact near 0 and near 180 degrees, where an arccos or
+    an arcsin alone is not. Whether the matrices are rotations is not looked at; all zeros count as 180 degrees.
+    """
+    _check_points(pred, target, tail=(3, 3))
+    relative = pred.double().transpose(-1, -2) @ target.double()
+    axis = torch.stack(
+        [relative[..., i, j] - relative[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0))], dim=-1
+    )  # twice the sine, along the axis
+    cosine_2 = relative.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
+    angles = torch.rad2deg(torch.atan2(torch.linalg.vector_norm(axis, dim=-1), cosine_2))
+    return angles.mean(dim=1).where(_finite(pred, target), torch.nan)
+
+
+def acceleration_error(
+    pred: Tensor, target: Tensor, fps: float | None = None, sequence: Tensor | None = None
+) -> Tensor:
+    """(F,) error of the joints' acceleration in each frame, as VIBE's evaluation has it [1].
+
+    The mean over joints of the length of the difference of the two second differences, x[t-1] - 2 x[t] + x[t+1].
+
+    Args:
+        pred: (F, J, 3) metres, frames in their order.
+        target: (F, J, 3) metres.
+        fps: frames per second, for mm/s^2; None for mm/frame^2, which is what tables of this field show.
+        sequence: (F,) number of the sequence of each frame; None for one.
+
+    Returns:
+        (F,) NaN at the first and the last frame of each sequence, and beside a frame that is not finite. The mean of
+        the others is the number of a sequence.
+
+    [1] Kocabas et al., VIBE: Video Inference for Human Body Pose and Shape Estimation, CVPR 2020; after HMMR.
+    """
+    _check_points(pred, target)
+    if sequence is not None and sequence.shape != pred.shape[:1]:
+        msg = f"sequence has shape {tuple(sequence.shape)}, expected one number a frame: ({len(pred)},)"
+        raise ValueError(msg)
+    errors = torch.full((len(pred),), torch.nan, dtype=torch.float64, device=pred.device)
+    if len(pred) < 3:
+        return errors
+    moved = pred.double() - target.double()
+    moved = moved.where(_finite(pred, target)[:, None, None], torch.nan)
+    second = moved[:-2] - 2 * moved[1:-1] + moved[2:]
+    errors[1:-1] = torch.linalg.vector_norm(second, dim=-1).mean(dim=1) * MM_PER_M * (1.0 if fps is None else fps**2)
+    if sequence is not None:
+        together = (sequence[:-2] == sequence[1:-1]) & (sequence[1:-1] == sequence[2:])
+        errors[1:-1] = errors[1:-1].where(together.to(errors.device), torch.nan)
+    return errors
+
+
+def _check_points(pred: Tensor, target: Tensor, tail: tuple[int, ...] = (3,)) -> None:
+    expected = ", ".join(("N", "J", *map(str, tail)))
+    for name, value in (("pred", pred), ("target", target)):
+        if value.ndim != 2 + len(tail) or value.shape[2:] != tail or value.shape[1] == 0:
+            msg = f"{name} has shape {tuple(value.shape)}, expected ({expected})"
+            raise ValueError(msg)
+    if pred.shape != target.shape:
+        msg = f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}; both must be ({expected})"
+        raise ValueError(msg)
+
+
+def _finite(pred: Tensor, target: Tensor) -> Tensor:
+    """(N,) whether a sample is free of NaN and infinity."""
+    return (pred.isfinite() & target.isfinite()).flatten(1).all(dim=1)
+
+
+def _relative(points: Tensor, origin: Tensor | None) -> Tensor:
+    if origin is None:
+        return points
+    if origin.shape != (len(points), 3):
+        msg = f"root has shape {tuple(origin.shape)}, expected ({len(points)}, 3)"
+        raise ValueError(msg)
+    return points.double() - origin.double()[:, None]
+
+
+def _centred(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points about their mean and scaled to size 1, the mean (N, 1, 3) and the size (N, 1, 1), 1 for a single point."""
+    # The first joint goes first: points that are equal then become exactly 0, however far from the origin.
+    first = points[:, :1]
+    moved = points - first
+    offset = moved.mean(dim=1, keepdim=True)
+    moved = moved - offset
+    size = moved.abs().amax(dim=(1, 2), keepdim=True)
+    size = size.where(size > 0, 1.0)
+    return moved / size, first + offset, size
 
 
 def _pck_curve(pred: Tensor, target: Tensor, thresholds: Tensor, strict: bool) -> Tensor:
-    errors = joint_errors(pred, target)[:, None]
-    limits = thresholds.to(errors)[:, None]
-    hits = (errors < limits) if strict else (errors <= limits)
-    curve = hits.double().mean(dim=2)
-    return curve.where(~errors.isnan().any(dim=2), torch.nan)
+    """(N, T) share of joints within each threshold."""
+    errors = joint_errors(pred, target)
+    unknown = errors.isnan().any(dim=1, keepdim=True)
+    # Counted threshold by threshold: all at once would take N x J x T numbers.
+    hits = [(errors < limit) if strict else (errors <= limit) for limit in thresholds.tolist()]
+    curve = torch.stack([hit.double().mean(dim=1) for hit in hits], dim=1)
+    return curve.where(~unknown, torch.nan)
