@@ -16,6 +16,9 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 _SHOWN = 20
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# Some cameras pad their files after the end marker.
+_JPEG_PADDING = 4096
 
 
 class AnnotationError(ValueError):
@@ -54,14 +57,24 @@ def first_file(candidates: Iterable[Path], what: str, remedy: str) -> Path:
     raise MissingFilesError([f"{what}: looked for {places}. {remedy}"])
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, unread: Sequence[str] = ()) -> Any:
     """Content of a JSON file.
+
+    Args:
+        path: the file.
+        unread: keys that are thrown away from every object as soon as it is parsed; large files then fit in memory.
 
     Raises:
         AnnotationError: it is not JSON, or not text.
     """
+
+    def without(record: dict[str, Any]) -> dict[str, Any]:
+        for key in unread:
+            record.pop(key, None)
+        return record
+
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_hook=without if unread else None)
     except (ValueError, RecursionError) as error:
         msg = f"{path} is not valid JSON ({error}); it may be truncated: get it again"
         raise AnnotationError(msg) from error
@@ -104,6 +117,35 @@ def image_size(path: Path) -> tuple[int, int]:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         msg = f"image {path} cannot be read ({error}); get it again"
         raise ImageError(msg) from error
+
+
+def check_image(path: str | bytes | Path, size: Sequence[int]) -> None:
+    """Look at an image's header and end, without decoding it.
+
+    Args:
+        path: of the file; any bytes that the file system knows.
+        size: width, height in pixels that the annotation expects.
+
+    Raises:
+        ImageError: missing, truncated, not an image, or of another size.
+    """
+    shown = Path(os.fsdecode(path))
+    found = image_size(shown)
+    if found != (size[0], size[1]):
+        msg = f"image {shown} is {found[0]} x {found[1]}, its annotation says {size[0]} x {size[1]}: another image?"
+        raise ImageError(msg)
+    with shown.open("rb") as file:
+        start = file.read(2)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _JPEG_PADDING))
+        end = file.read()
+    if is_truncated_jpeg(start, end):
+        msg = f"image {shown} is truncated; get it again"
+        raise ImageError(msg)
+
+
+def is_truncated_jpeg(start: bytes, end: bytes) -> bool:
+    """Whether bytes from a file's start and end are of a JPEG whose end marker is missing."""
+    return start.startswith(_JPEG_START) and _JPEG_END not in end[-_JPEG_PADDING:]
 
 
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy.typing import NDArray
+
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
+from datamodules.pseudo_gt.views import Filters
+from datamodules.sources.amass import open_amass
 from datamodules.sources.coco import open_coco
 from datamodules.sources.mpi_inf_3dhp import open_mpi_inf_3dhp
 from datamodules.sources.mpii import open_mpii
-from datamodules.sources.pseudo_gt import attach_labels
+from datamodules.sources.pseudo_gt import attach_labels, open_pseudo_gt
 from datamodules.sources.threedpw import open_threedpw
 
 SOURCES: dict[str, Callable[..., PeopleTable]] = {
@@ -18,21 +22,34 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
     "mpii": open_mpii,
     "mpi_inf_3dhp": open_mpi_inf_3dhp,
     "threedpw": open_threedpw,
+    "pseudo_gt": open_pseudo_gt,
 }
 """Kind of a source -> function of (root, split, cache_dir, and options of its own)."""
 
+POSE_SOURCES: dict[str, Callable[..., tuple[NDArray, NDArray]]] = {
+    "amass": open_amass,
+}
+"""Kind of motion capture without pictures -> function of (root, cache_dir, and options of its own)."""
 
-def open_source(kind: str, cache_dir: str = "cache", labels: str | None = None, **options: Any) -> PeopleTable:
+
+def open_source(
+    kind: str,
+    cache_dir: str = "cache",
+    labels: str | None = None,
+    label_filter: Filters | None = None,
+    **options: Any,
+) -> PeopleTable:
     """People of a source.
 
     Args:
         kind: one of :data:`SOURCES`.
         cache_dir: folder for caches.
         labels: folder of a label table whose SMPL parameters these people get; only people with a label are kept.
+        label_filter: limits that their labels have to keep, see :mod:`datamodules.pseudo_gt.views`.
         **options: root, split, and what the source's function takes besides.
     """
     if kind not in SOURCES:
         msg = f"unknown kind of source {kind!r}: one of {', '.join(SOURCES)}"
         raise AnnotationError(msg)
     table = SOURCES[kind](cache_dir=cache_dir, **options)
-    return table if labels is None else attach_labels(table, labels, cache_dir)
+    return table if labels is None else attach_labels(table, labels, cache_dir, label_filter)
