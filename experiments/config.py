@@ -39,6 +39,8 @@ DEFAULT = "default"
 COMMAND_LINE = "command line"
 """Origins of a value: DEFAULT, ``size=NAME``, a file's path, or COMMAND_LINE."""
 
+_SHORT = {"recipe": "recipe.name", "labels": "labels.folders"}
+"""Sections that may be given a value: short for one of their keys."""
 _RECIPE_PARTS = ("auxiliary", "init", "prior")
 _WEIGHTS = ("recipe.auxiliary", "annotate.targets")
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
@@ -257,9 +259,8 @@ def _flatten(content: Mapping[Any, Any], origin: str, errors: list[str], prefix:
 
 
 def _assign(key: str, value: Any, origin: str, where: str, errors: list[str]) -> _Assignment | None:
-    """Find the schema's key for a written key; recipe=NAME is short for recipe.name=NAME."""
-    if key == "recipe":
-        key = "recipe.name"
+    """Find the schema's key for a written key, which may be short for one: recipe=NAME for recipe.name=NAME."""
+    key = _SHORT.get(key, key)
     if key in OPTIONS:
         return _Assignment(key, value, origin, where)
     for name, option in OPTIONS.items():
@@ -274,7 +275,7 @@ def _assign(key: str, value: Any, origin: str, where: str, errors: list[str]) ->
 
 
 def _keys() -> list[str]:
-    return [*OPTIONS, "recipe", "experiment"]
+    return [*OPTIONS, *_SHORT, "experiment"]
 
 
 def _last(key: str, assignments: Sequence[_Assignment]) -> _Assignment | None:

@@ -23,6 +23,7 @@ annotators trained with different recipes. Without arguments: the whole loop on 
   --debug         full traceback of an error
 
   experiment=NAME or a YAML file (which may say `extends: NAME`); recipe=NAME or a YAML file.
+  labels=A,B trains the downstream regressor on other label folders; labels.filter.KEY=VALUE on a view of them.
   Later wins: default < size < experiment file < recipe < KEY=VALUE.
   For example: experiment=coco_mini paths.coco=FOLDER size=bench recipe=two annotate.lr=1e-4
 """

@@ -189,6 +189,34 @@ class Dump:
 
 
 @dataclass
+class LabelFilter:
+    """Views of the labels: limits that a label has to keep to be trained on; null is no limit. Nothing is deleted."""
+
+    max_error_2d: float | None = option(None, "Mean distance of the annotated 2D joints, in box widths.", at_least=0)
+    min_joints: int | None = option(None, "Least number of annotated 2D joints.", at_least=0)
+    max_abs_beta: float | None = option(None, "Largest absolute shape coefficient.", at_least=0)
+    max_prior_score: float | None = option(None, "-log density of the pose under the pose mixture.")
+    max_mirror_disagreement: float | None = option(
+        None, "Mean joint distance to the label of the mirrored image, mm.", at_least=0
+    )
+    max_limit_excess_deg: float | None = option(None, "Degrees beyond anatomical joint limits, summed.", at_least=0)
+    refined_only: bool = option(False, "Only labels whose refinement was accepted.")
+    max_quality_score: float | None = option(
+        None, "Expected MPVPE in mm from all quality columns together (docs/quality.md).", above=0
+    )
+
+
+@dataclass
+class Labels:
+    """The pseudo-GTs that the downstream stage trains on: which tables, and which of their rows."""
+
+    folders: list[str] | None = option(
+        None, "Label folders, each called <dataset>-<split>; null takes this run's own. Short: labels=A,B."
+    )
+    filter: LabelFilter = field(default_factory=LabelFilter)
+
+
+@dataclass
 class DownstreamLosses:
     """Weights of the downstream regressor's loss terms; 0 leaves a term out."""
 
@@ -207,7 +235,6 @@ class Downstream:
     backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the regressor.",
         choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     )  # fmt: skip
-    labels: list[str] | None = option(None, "Label folders to train on; null takes this run's own.")
     samples: int = sized(128, 48_000, 60_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
@@ -280,6 +307,7 @@ class Settings:
     pose2d: Pose2D = field(default_factory=Pose2D)
     annotate: Annotate = field(default_factory=Annotate)
     dump: Dump = field(default_factory=Dump)
+    labels: Labels = field(default_factory=Labels)
     downstream: Downstream = field(default_factory=Downstream)
     evaluate: Evaluate = field(default_factory=Evaluate)
     report: Report = field(default_factory=Report)

@@ -146,9 +146,12 @@ def attach_labels(
     folder = build_or_open(cache_dir, f"{table.name}-labels", files, arguments, VERSION, lambda: _join(table, labels))
     people = PeopleTable(folder, table.rows, table.left_out)
     people = people.select(people.column("label_row") >= 0, "no label")
-    found = view(labels, filters or {})
-    for number, reason in enumerate(found.reasons):
-        people = people.select(found.left_out[people.column("label_row")] != number, reason)
+    passed = view(labels, filters or {})
+    for number, reason in enumerate(passed.reasons):
+        people = people.select(passed.left_out[people.column("label_row")] != number, reason)
+    if len(people) == 0:
+        msg = f"{labels}: nobody of {table.name} passes the filters ({passed.describe()}); choose wider limits"
+        raise LabelError(msg)
     return people
 
 

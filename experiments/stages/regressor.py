@@ -40,14 +40,14 @@ _SHOWN = 4
 
 def labels_of(run: Run) -> dict[str, Path]:
     """Target -> folder of the label table that the downstream regressor is trained on."""
-    given = run.settings.downstream.labels
+    given = run.settings.labels.folders
     if given is None:
         return {name: run.record("dump").folder / table for name, table in _tables(run).items()}
     folders = {}
     for folder in map(Path, given):
         name = folder.name.partition("-")[0]
         if name not in TARGETS:
-            msg = f"downstream.labels: {folder} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
+            msg = f"labels.folders: {folder} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
             raise LabelError(msg)
         folders[name] = folder
     return folders
@@ -60,9 +60,12 @@ def _tables(run: Run) -> dict[str, str]:
 def downstream_data(run: Run) -> DownstreamDataModule:
     """People with pseudo-GTs to train on; 3DPW to choose a checkpoint and to test."""
     settings, downstream = run.settings, run.settings.downstream
-    world, labels = world_folder(run), labels_of(run)
+    world, view = world_folder(run), asdict(settings.labels.filter)
     return DownstreamDataModule(
-        {name: sources.source(settings, world, name, labels=str(folder)) for name, folder in labels.items()},
+        {
+            name: sources.source(settings, world, name, labels=str(folder), label_filter=view)
+            for name, folder in labels_of(run).items()
+        },
         threedpw=sources.root_of(settings, world, "threedpw_test"),
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         **people_settings(run, downstream.batch_size),
@@ -87,7 +90,8 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     steps = steps_of(downstream.samples, downstream.batch_size)
     best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], monitor=MONITOR)
     report_people(data)
-    return {"checkpoint": best.name, "samples": downstream.samples}
+    people = {row["source"]: row for row in data.describe() if row["trained"]}
+    return {"checkpoint": best.name, "samples": downstream.samples, "people": people}
 
 
 def _shown_people(data: DownstreamDataModule) -> Batch:
@@ -102,6 +106,7 @@ DOWNSTREAM = Stage(
     after=("dump",),
     key=lambda run: {
         "downstream": asdict(run.settings.downstream),
+        "labels": asdict(run.settings.labels),
         "data": data_key(run, [*sources.targets(run.settings), "threedpw_validation"]),
         **network_key(run),
     },
