@@ -1,5 +1,7 @@
 """3DPW: sequenceFiles/{train,validation,test}/*.pkl and imageFiles/<sequence>/image_%05d.jpg.
 
+Without sequenceFiles, the COCO-style 3DPW_{split}.json is read: see :mod:`datamodules.sources.threedpw_json`.
+
 World coordinates become camera coordinates here. SMPL turns the body about its root joint, not about the origin, so
 with rest pelvis p, root rotation G and translation v, seen by a camera (R, t):
 
@@ -10,6 +12,7 @@ The file's own jointPositions hold p + v (the posed root joint), so no model fil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,9 @@ from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
+from datamodules.sources.threedpw_json import find_image_files, find_threedpw_json, read_threedpw_json
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "validation", "test")
 # SMPL's joints end at the base of the head and at the ball of the foot: a fifth more covers the person.
 _HULL_MARGIN = 1.2
@@ -45,7 +49,8 @@ def open_threedpw(root: str, split: str = "train", cache_dir: str = "cache", fra
     """Table of 3DPW, one row for each person and frame.
 
     Args:
-        root: folder with sequenceFiles and imageFiles.
+        root: folder with imageFiles and sequenceFiles or 3DPW_{split}.json (there, in ``data/`` or ``annotations/``),
+            or such a json itself, with imageFiles beside it or one above.
         split: train, validation or test.
         cache_dir: folder for caches.
         frames: name of a frame filter: ``lsp14`` leaves out frames without a valid camera pose, ``smpl24`` also
@@ -55,19 +60,36 @@ def open_threedpw(root: str, split: str = "train", cache_dir: str = "cache", fra
         if value not in choices:
             msg = f"3DPW: {value!r} is not one of {', '.join(choices)}"
             raise AnnotationError(msg)
-    files = sorted((Path(root) / "sequenceFiles" / split).glob("*.pkl"))
-    if not files:
-        raise MissingFilesError([f"3DPW {split}: looked for {root}/sequenceFiles/{split}/*.pkl. {_REMEDY}"])
-    arguments = {"split": split, "root": str(Path(root).absolute())}
-    folder = build_or_open(
-        cache_dir, f"threedpw-{split}", files, arguments, VERSION, lambda: _read(Path(root), split, files)
-    )
-    return filter_frames(PeopleTable(folder), frames)
+    folder = Path(root)
+    files = sorted((folder / "sequenceFiles" / split).glob("*.pkl"))
+    path = folder if folder.is_file() else find_threedpw_json(folder, split)
+    if files:
+        table = _build(cache_dir, split, files, folder / "imageFiles", lambda: _read(folder, split, files))
+    elif path is not None:
+        table = _build(cache_dir, split, [path], find_image_files(path), lambda: read_threedpw_json(path, split))
+    else:
+        tried = f"{root}/sequenceFiles/{split}/*.pkl and {root}/3DPW_{split}.json"
+        raise MissingFilesError([f"3DPW {split}: looked for {tried}. {_REMEDY}"])
+    return filter_frames(table, frames)
+
+
+def _build(
+    cache_dir: str, split: str, files: list[Path], images: Path, build: Callable[[], tuple[Arrays, dict[str, Any]]]
+) -> PeopleTable:
+    arguments = {"split": split, "images": str(images.absolute())}
+    return PeopleTable(build_or_open(cache_dir, f"threedpw-{split}", files, arguments, VERSION, build))
 
 
 def filter_frames(table: PeopleTable, name: str) -> PeopleTable:
-    """The rows of a 3DPW table that a frame filter keeps; the others are counted."""
+    """The rows of a 3DPW table that a frame filter keeps; the others are counted.
+
+    Raises:
+        AnnotationError: the file that the table was read from does not say which frames these are.
+    """
     for column in FRAME_FILTERS[name]:
+        if not table.has(column):
+            msg = f"{table.name}: its file does not hold {column}, by which {name} chooses frames; use sequenceFiles"
+            raise AnnotationError(msg)
         table = table.select(table.column(column).astype(bool), f"{column} = 0")
     return table
 
@@ -76,11 +98,15 @@ def _read(root: Path, split: str, files: list[Path]) -> tuple[Arrays, dict[str, 
     people = PeopleBuilder("threedpw", split, SMPL24, root / "imageFiles")
     missing = []
     for path in show_progress(files, f"reading 3DPW {split}"):
-        first = root / "imageFiles" / path.stem / "image_00000.jpg"
+        folder = root / "imageFiles" / path.stem
+        first = min(folder.glob("image_*.jpg"), default=None)
+        if first is None:
+            missing.append(f"images {folder}/image_%05d.jpg. {_REMEDY}")
+            continue
         try:
             size = image_size(first)
-        except ImageError:
-            missing.append(f"image {first}. {_REMEDY}")
+        except ImageError as error:
+            missing.append(str(error))
             continue
         _read_sequence(people, path, size)
     if missing:
@@ -94,6 +120,7 @@ def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> 
         extrinsics = np.asarray(content["cam_poses"], dtype=np.float64).reshape(-1, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], dtype=np.float64).reshape(3, 3)
         tracks = [_read_track(content, person, len(extrinsics)) for person in range(len(content["poses"]))]
+        view = Rotation.from_matrix(extrinsics[:, :3, :3])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         msg = f"{path} is not a 3DPW sequence file ({error!r}). {_REMEDY}"
         raise AnnotationError(msg) from error
@@ -103,7 +130,7 @@ def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> 
         joints = np.einsum("fij,fkj->fki", rotation, track_["joints"]) + translation[:, None]
         pelvis = track_["joints"][:, 0] - track_["trans"]
         transl = joints[:, 0] - pelvis
-        root = Rotation.from_matrix(rotation) * Rotation.from_rotvec(track_["poses"][:, :3])
+        root = view * Rotation.from_rotvec(track_["poses"][:, :3])
         orient = root.as_rotvec()
         for frame in range(len(joints)):
             if joints[frame, :, 2].min() < _NEAREST_DEPTH:
@@ -148,7 +175,7 @@ def _read_track(content: dict[str, Any], person: int, count: int) -> dict[str, A
         "poses": column("poses", 72),
         "trans": column("trans", 3),
         "joints": column("jointPositions", 24, 3),
-        "betas": np.asarray(content["betas"][person], dtype=np.float64).ravel()[:NUM_BETAS],
+        "betas": np.asarray(content["betas"][person], dtype=np.float64).ravel()[:NUM_BETAS].reshape(NUM_BETAS),
         "campose_valid": column("campose_valid").astype(bool),
         "has_poses2d": column("poses2d", 3, 18).any(axis=(1, 2)),
         "gender": _GENDERS[gender],
