@@ -1,7 +1,16 @@
-"""MPI-INF-3DHP, the official training tree with extracted frames.
+"""MPI-INF-3DHP: the official training tree, and the one way into its other layouts.
 
-S{1..8}/Seq{1,2}/ hold annot.mat, camera.calibration and imageSequence/video_{k}/frame_%06d.jpg. Millimetres become
-metres here and nowhere else. A frame's number in the ids is its row in annot.mat.
+========= =============================================== ==============================================================
+split     layout                                          read by
+========= =============================================== ==============================================================
+train     S{1..8}/Seq{1,2}/{annot.mat,                    this file; frames are taken from
+          camera.calibration, imageSequence/}             imageSequence/video_k/frame_%06d.jpg, or decoded once from
+                                                          imageSequence/video_k.avi (:mod:`.mpi_inf_3dhp_video`)
+train     MPI-INF-3DHP_1k.json and its two companions     :mod:`.mpi_inf_3dhp_json`
+test      TS{1..6}/annot_data.mat                         :mod:`.mpi_inf_3dhp_test`
+========= =============================================== ==============================================================
+
+Millimetres become metres in these files and nowhere else. A frame's number in the ids is its row in the annotations.
 """
 
 from __future__ import annotations
@@ -9,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +28,23 @@ from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_matlab
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
+from datamodules.sources.mpi_inf_3dhp_json import find_json, open_json_layout
+from datamodules.sources.mpi_inf_3dhp_test import open_test_tree
+from datamodules.sources.mpi_inf_3dhp_video import FramesCache
 
-VERSION = 1
+VERSION = 2
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 """The cameras at chest and knee height, which most work trains on."""
 VARIANTS = ("annot3", "univ_annot3")
+SPLITS = ("train", "test")
 _NUM_JOINTS = len(MPI_INF_3DHP28.names)
 # 28 joints reach from the top of the head to the toes, so the hull needs little around it.
 _HULL_MARGIN = 1.1
+# Reported by users of the data set: in these rows of annot.mat left and right are exchanged, in all cameras.
+_SWAPPED = {"S4/Seq2": range(3759, 5853)}
 _REMEDY = (
-    "Get the training set with get_dataset.sh from https://vcai.mpi-inf.mpg.de/3dhp-dataset/ and extract the frames "
-    "of imageSequence/video_k.avi to imageSequence/video_k/frame_%06d.jpg"
+    "Get the training set with get_dataset.sh from https://vcai.mpi-inf.mpg.de/3dhp-dataset/; frames are read from "
+    "imageSequence/video_k/frame_%06d.jpg or from imageSequence/video_k.avi"
 )
 
 
@@ -41,42 +56,88 @@ def open_mpi_inf_3dhp(
     cameras: Sequence[int] = CAMERAS,
     frame_step: int = 1,
 ) -> PeopleTable:
-    """Table of MPI-INF-3DHP's training people, one row for each frame and camera that is on disk.
+    """Table of MPI-INF-3DHP's people, one row for each frame and camera that is on disk.
 
     Args:
-        root: folder with S1, S2, ...
-        split: ``train``.
-        cache_dir: folder for caches.
-        variant: ``annot3`` (the actor's own size) or ``univ_annot3`` (scaled to one universal size).
-        cameras: numbers of the cameras to use.
-        frame_step: use every n-th frame.
+        root: folder with S1, S2, ... or with MPI-INF-3DHP_1k.json (or that json) for the split train; folder with TS1,
+            TS2, ... (or with mpi_inf_3dhp_test_set) for the split test.
+        split: ``train`` or ``test``.
+        cache_dir: folder for caches, also for the frames decoded from videos.
+        variant: ``annot3`` (the actor's own size) or ``univ_annot3`` (scaled to one universal size); results on the
+            two differ much, so tables must name it.
+        cameras: numbers of the training cameras to use.
+        frame_step: use every n-th frame; only those are decoded from videos.
     """
-    if split != "train" or variant not in VARIANTS:
-        msg = f"MPI-INF-3DHP: split {split!r}, variant {variant!r}: use split train and one of {', '.join(VARIANTS)}"
+    if split not in SPLITS or variant not in VARIANTS or frame_step < 1:
+        msg = (
+            f"MPI-INF-3DHP: split {split!r}, variant {variant!r}, frame_step {frame_step}: use one of "
+            f"{', '.join(SPLITS)}, one of {', '.join(VARIANTS)}, and a frame_step of at least 1"
+        )
         raise AnnotationError(msg)
+    if split == "test":
+        return open_test_tree(Path(root), cache_dir, variant, frame_step)
     takes = sorted(path.parent for path in Path(root).glob("S[0-9]*/Seq[0-9]*/annot.mat"))
-    if not takes:
-        raise MissingFilesError([f"MPI-INF-3DHP: looked for {root}/S*/Seq*/annot.mat. {_REMEDY}"])
+    if takes:
+        return _open_train_tree(Path(root), takes, cache_dir, variant, cameras, frame_step)
+    if (path := find_json(Path(root))) is None:
+        places = f"{root}/S*/Seq*/annot.mat and for {root}/MPI-INF-3DHP_1k.json"
+        raise MissingFilesError([f"MPI-INF-3DHP: looked for {places}. {_REMEDY}"])
+    return open_json_layout(path, cache_dir, variant, cameras, frame_step)
+
+
+class _Frames(NamedTuple):
+    """The images of one camera of a take: file names by number, and where its video ends, if they are from one."""
+
+    names: dict[int, str]
+    end: int | None
+
+
+def _open_train_tree(
+    root: Path, takes: list[Path], cache_dir: str, variant: str, cameras: Sequence[int], frame_step: int
+) -> PeopleTable:
     lost = [take / "camera.calibration" for take in takes if not (take / "camera.calibration").is_file()]
     if lost:
         raise MissingFilesError([f"{path}. {_REMEDY}" for path in lost])
     files = [take / name for take in takes for name in ("annot.mat", "camera.calibration")]
-    # The listing of the frames is part of the content: more frames extracted later make a new table.
-    frames = {(take, k): _list_frames(take / "imageSequence" / f"video_{k}") for take in takes for k in cameras}
+    folders = {(take, k): take / "imageSequence" / f"video_{k}" for take in takes for k in cameras}
+    videos = {key: folder.with_suffix(".avi") for key, folder in folders.items()}
+    videos = {key: path for key, path in videos.items() if not folders[key].is_dir() and path.is_file()}
+    image_root, ends = root, {}
+    if videos:
+        # All images below one folder, under the names that extracted frames have.
+        cache = FramesCache(root, cache_dir, frame_step)
+        image_root = cache.folder
+        for key, folder in folders.items():
+            if key in videos:
+                size = read_calibration(key[0] / "camera.calibration").get(key[1], {}).get("size")
+                ends[key] = cache.decode(videos[key], size)
+            elif folder.is_dir():
+                cache.link(folder)
+    # More frames extracted later make a new table: a folder's time changes with its entries.
+    stamps = [
+        ends[key] if key in ends else folder.stat().st_mtime_ns if folder.is_dir() else 0
+        for key, folder in folders.items()
+    ]
     arguments = {
-        "root": str(Path(root).absolute()),
+        "root": str(root.absolute()),
+        "image_root": str(image_root.absolute()),
         "variant": variant,
         "cameras": list(cameras),
         "frame_step": frame_step,
-        "frames": [len(names) for names in frames.values()],
+        "frames": stamps,
     }
 
     def build() -> tuple[Arrays, dict[str, Any]]:
-        people = PeopleBuilder("mpi_inf_3dhp", split, MPI_INF_3DHP28, Path(root))
+        people = PeopleBuilder("mpi_inf_3dhp", "train", MPI_INF_3DHP28, image_root)
         for take in show_progress(takes, "reading MPI-INF-3DHP"):
-            _read_take(people, take, {k: frames[take, k] for k in cameras}, variant, frame_step)
+            views = {}
+            for k in cameras:
+                names = _list_frames(image_root / folders[take, k].relative_to(root))
+                views[k] = _Frames(names, ends.get((take, k)))
+            _read_take(people, take, views, variant, frame_step)
         return people.finish()
 
+    files += videos.values()
     return PeopleTable(build_or_open(cache_dir, "mpi_inf_3dhp-train", files, arguments, VERSION, build))
 
 
@@ -88,34 +149,35 @@ def _list_frames(folder: Path) -> dict[int, str]:
     return {int(match[1]): name for match, name in found if match}
 
 
-def _read_take(
-    people: PeopleBuilder, take: Path, frames: dict[int, dict[int, str]], variant: str, frame_step: int
-) -> None:
+def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], variant: str, frame_step: int) -> None:
     joints_2d, joints_3d = _read_annotations(take / "annot.mat", variant)
     calibration = read_calibration(take / "camera.calibration")
-    subject, sequence = take.parent.name, take.name
-    for camera, names in frames.items():
-        if camera >= len(joints_2d) or camera not in calibration:
-            people.drop(f"camera {camera} is not annotated")
+    key = f"{take.parent.name}/{take.name}"
+    swapped = _SWAPPED.get(key, range(0))
+    for camera, (names, end) in views.items():
+        if not 0 <= camera < len(joints_2d) or camera not in calibration:
+            people.drop(f"camera {camera} is not annotated", len(range(0, max(map(len, joints_2d)), frame_step)))
             continue
-        count = len(joints_2d[camera])
-        wanted = range(0, count, frame_step)
+        wanted = range(0, len(joints_2d[camera]), frame_step)
         if not names:
-            people.drop("no frames extracted for this camera", len(wanted))
+            people.drop("no frames and no video of this camera", len(wanted))
             continue
-        # Frames are counted from 0 or from 1, depending on the tool that extracted them.
-        first = min(names)
-        first = first if first in (0, 1) else 0
+        # Frames are counted from 1, unless the tool that extracted them began with 0.
+        first = 0 if 0 in names else 1
         view = calibration[camera]
         for frame in wanted:
             name = names.get(frame + first)
+            if frame in swapped:
+                people.drop("left and right are swapped in annot.mat")
+                continue
             if name is None:
-                people.drop("frame not on disk")
+                ended = end is not None and frame >= end
+                people.drop("video ends before its annotations" if ended else "frame not on disk")
                 continue
             points = joints_2d[camera][frame]
             people.add(
-                f"{subject}/{sequence}/{frame}/{camera}",
-                image=f"{subject}/{sequence}/imageSequence/video_{camera}/{name}",
+                f"{key}/{frame}/{camera}",
+                image=f"{key}/imageSequence/video_{camera}/{name}",
                 image_size=view["size"],
                 box=hull_box(points, _HULL_MARGIN),
                 joints_2d=np.pad(points, ((0, 0), (0, 1)), constant_values=1.0),
@@ -124,7 +186,7 @@ def _read_take(
                 princpt=view["princpt"],
                 camera_rotation=view["rotation"],
                 camera_translation=view["translation"],
-                sequence=f"{subject}/{sequence}",
+                sequence=key,
                 frame=frame,
                 camera=camera,
             )

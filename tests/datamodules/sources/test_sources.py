@@ -130,7 +130,7 @@ def test_mpi_inf_3dhp_is_in_metres_and_projects_onto_its_2d_joints(mpi_inf_3dhp_
     table = open_mpi_inf_3dhp(str(mpi_inf_3dhp_root), "train", str(tmp_path / "cache"))
     assert table.ids()[:5] == [f"mpi_inf_3dhp/train/S1/Seq1/{k}" for k in ("0/0", "1/0", "2/0", "3/0", "0/2")]
     assert len(table) == 7
-    assert table.dropped == {"frame not on disk": 1, "no frames extracted for this camera": 24}
+    assert table.dropped == {"frame not on disk": 1, "no frames and no video of this camera": 24}
     joints = table.column("joints_3d")[..., :3]
     assert 2 < joints[..., 2].mean() < 4
     focal, princpt = table.column("focal")[:, None], table.column("princpt")[:, None]
