@@ -12,6 +12,8 @@ synthetic           whether the people were synthetic
 used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged
 samples_seen        ``{stage: people or poses seen in training}``
 seconds             ``{stage: time}``
+labels              what the regressor was trained on, null without one: ``{"folders": null for the run's own,
+                    "filter": {name: limit}, "people": {source: {"trained": int, "dropped": {reason: int}}}}``
 metrics             ``{name: {"value", "low", "high"}}``: 95 % interval, null where there is none
 versions            ``{package: version}``
 =================== ========================================================================================
@@ -31,8 +33,8 @@ from datamodules.pseudo_gt.native import write_json
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"
 _KEYS = (
-    "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "metrics",
-    "versions",
+    "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "labels",
+    "metrics", "versions",
 )  # fmt: skip
 
 

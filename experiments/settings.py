@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
-STAGES = ("world", "prior", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
+STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp")
 CUSTOM = "custom"
@@ -183,6 +183,8 @@ class Dump:
     """Stage dump: write the pseudo-GT of every person of the targets."""
 
     min_joints: int = option(0, "People with fewer annotated 2D joints get no label.", at_least=0)
+    mirror: bool = option(True, "Look at each crop's mirror image too, for mirror_disagreement; doubles the time.")
+    prior_score: bool = option(True, "Score each pose under the pose mixture, where pose sequences are there.")
     formats: list[str] = option(
         ["neuralannot"], "Layouts to write beside the native label table.", choices=("neuralannot",)
     )
@@ -190,7 +192,7 @@ class Dump:
 
 @dataclass
 class LabelFilter:
-    """Views of the labels: limits that a label has to keep to be trained on; null is no limit. Nothing is deleted."""
+    """A view of the labels: limits that those trained on have to keep; null is none. Nothing is deleted."""
 
     max_error_2d: float | None = option(None, "Mean distance of the annotated 2D joints, in box widths.", at_least=0)
     min_joints: int | None = option(None, "Least number of annotated 2D joints.", at_least=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from body_models.contracts import GENDERS, Batch
+from body_models.contracts import Batch
 from body_models.rotations import axis_angle_to_matrix, mean_rotations
-from callbacks.evaluator_3dpw import Evaluation, ThreeDPWEvaluator, count_excluded
+from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.overlays import OverlayCallback
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.downstream import DownstreamDataModule
-from datamodules.pseudo_gt.native import LabelError, body_parameters, read_labels
+from datamodules.pseudo_gt.native import LabelError, read_labels
 from datamodules.sources.amass import open_amass
 from experiments import sources
 from experiments.pipeline import Run, Stage
@@ -27,14 +26,13 @@ from experiments.processes import on_rank_zero
 from experiments.settings import TARGETS
 from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
+from experiments.truth import bodies_of, compare_with_truth
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
-from lightning_modules.protocols import Bodies, BodyScorer
+from lightning_modules.protocols import Bodies
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
-LABEL_PROTOCOL = "smpl24"
-"""Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
 _SHOWN = 4
 
 
@@ -180,10 +178,9 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
     results = {}
     labels = {name: run.record("dump").folder / table for name, table in _tables(run).items()}
     for name, truth in truths.items():
-        table = read_labels(labels[name], ["id", "global_orient", "body_pose", "betas", "transl"])
-        parameters = body_parameters(table.columns)
-        pred = Bodies(parameters["global_orient"], parameters["body_pose"], parameters["betas"])
-        evaluation = compare_with_truth(run, list(table.columns["id"]), pred, truth)
+        columns = read_labels(labels[name], ["id", "global_orient", "body_pose", "betas"]).columns
+        body_models = run.settings.paths.body_models
+        evaluation = compare_with_truth(body_models, list(columns["id"]), bodies_of(columns), truth)
         evaluation.save(folder / f"labels_{name}.npz")
         results[name] = {
             "file": f"labels_{name}.npz",
@@ -191,39 +188,6 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
             "people": len(evaluation.ids),
         }
     return results
-
-
-def compare_with_truth(run: Run, ids: Sequence[str], pred: Bodies, truth: Path) -> Evaluation:
-    """Errors of bodies against the true ones of the same people, in the original camera's axes.
-
-    Args:
-        run: whose body model is used.
-        ids: (N,) of the people.
-        pred: their N bodies.
-        truth: file of true bodies; must hold all of the ids.
-    """
-    true = read_truth(truth, ids)
-    values = BodyScorer(run.settings.paths.body_models, [LABEL_PROTOCOL])(pred, true)
-    arrays = {name: value.numpy() for name, value in values.items()}
-    return Evaluation(np.array(ids), arrays, count_excluded(arrays))
-
-
-def read_truth(path: Path, ids: Sequence[str]) -> Bodies:
-    """True bodies of synthetic people, in the order of ids."""
-    with np.load(path, allow_pickle=False) as content:
-        row = {str(name): i for i, name in enumerate(content["id"])}
-        rows = [row[name] for name in ids]
-        columns = {name: content[name][rows] for name in ("global_orient", "body_pose", "betas", "gender")}
-    tensors = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items() if name != "gender"}
-    gender = columns["gender"]
-    if gender.dtype.kind in "US":
-        gender = np.array([GENDERS.index(str(name)) for name in gender])
-    return Bodies(
-        axis_angle_to_matrix(tensors["global_orient"]),
-        axis_angle_to_matrix(tensors["body_pose"].reshape(len(ids), 23, 3)),
-        tensors["betas"],
-        torch.tensor(gender.astype(np.int64)),
-    )
 
 
 def mean_pose_bodies(run: Run, count: int) -> Bodies:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ import torch
 from body_models.contracts import GENDERS
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
-from callbacks.evaluator_3dpw import Evaluation, count_excluded
+from callbacks.evaluation import Evaluation, count_excluded
 from callbacks.run_summary import write_summary
 from datamodules.pseudo_gt.native import Columns, LabelTable, read_labels
 from datamodules.sources import open_source
@@ -27,8 +29,9 @@ from experiments.report_figures import PALETTE
 from experiments.results import Comparison, GalleryPerson, PerPerson, RunResult
 from experiments.settings import Settings
 from experiments.stages.prepare import world_folder
-from experiments.stages.regressor import LABEL_PROTOCOL, compare_with_truth, mean_pose_bodies
+from experiments.stages.regressor import mean_pose_bodies
 from experiments.training import METRICS
+from experiments.truth import LABEL_PROTOCOL, compare_with_truth
 from lightning_modules.protocols import Bodies, BodyScorer
 
 _CURVES = {
@@ -64,10 +67,26 @@ def summarise(run: Run) -> None:
             "used_3dpw_train": result.used_3dpw_train,
             "samples_seen": result.samples_seen,
             "seconds": result.seconds,
+            "labels": _labels_used(run),
             "metrics": metrics,
             "versions": {**versions(), "commit": code_commit() or "unknown"},
         },
     )
+
+
+def _labels_used(run: Run) -> dict[str, Any] | None:
+    """What the downstream regressor was trained on: tables, the filters of their view, and who was left out why."""
+    if "downstream" not in run.records:
+        return None
+    filters = {name: limit for name, limit in asdict(run.settings.labels.filter).items() if limit not in (None, False)}
+    return {
+        "folders": run.settings.labels.folders,
+        "filter": filters,
+        "people": {
+            name: {key: row[key] for key in ("trained", "dropped")}
+            for name, row in run.output("downstream", "people").items()
+        },
+    }
 
 
 def run_result(run: Run) -> RunResult:
@@ -202,9 +221,8 @@ def _yardstick(run: Run) -> RunResult | None:
     parts = []
     for name in run.records["evaluate"].outputs["labels"]:  # type: ignore[index]
         ids = list(_labels(run, name, ["id"]).columns["id"])
-        parts.append(
-            compare_with_truth(run, ids, mean_pose_bodies(run, len(ids)), world / "truth" / f"{name}_train.npz")
-        )
+        truth = world / "truth" / f"{name}_train.npz"
+        parts.append(compare_with_truth(run.settings.paths.body_models, ids, mean_pose_bodies(run, len(ids)), truth))
     for key in parts[0].values if parts else ():
         found[f"pseudo_gt/{key}"] = PerPerson(
             np.concatenate([part.ids for part in parts]), np.concatenate([part.values[key] for part in parts])

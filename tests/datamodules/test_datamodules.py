@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -20,6 +21,7 @@ from datamodules.mpi_inf_3dhp import MPIINF3DHPDataModule
 from datamodules.mpii import MPIIDataModule
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
+from datamodules.pseudo_gt.native import LabelError, LabelWriter
 from datamodules.threedpw import ThreeDPWDataModule
 
 
@@ -152,6 +154,26 @@ def test_downstream_trains_on_labels_and_evaluates_on_3dpw(
     val = next(iter(data.val_dataloader()))
     assert val["source"] == ["threedpw"] * 4
     assert set(val["gender"].tolist()) <= {1, 2}
+
+
+def test_filtered_labels_are_left_out_of_training_and_counted(
+    coco_root: Path, common: dict[str, Any], tmp_path: Path, write_labels: Callable
+) -> None:
+    ids = [f"coco/train/{number}" for number in (1000, 1001, 1005, 1006, 1007)]
+    _, values = write_labels(ids)
+    labels = tmp_path / "coco-train"
+    with LabelWriter(labels, joint_set=None, image_root=None, provenance={}) as writer:
+        writer.write({"id": ids, **values, "error_2d": np.float32([0.1, 0.3, np.nan, 0.2, 0.1])})
+    source = {"kind": "coco", "root": str(coco_root), "labels": str(labels)}
+    for limits, expected in (({}, 5), ({"max_error_2d": 0.25}, 3), ({"max_error_2d": 0.15}, 2)):
+        data = DownstreamDataModule({"coco": {**source, "label_filter": limits}}, **common)
+        data.setup("fit")
+        assert len(data.train_table("coco")) == expected
+    assert data.train_table("coco").ids() == [ids[0], ids[4]]
+    (row,) = data.describe()
+    assert row["dropped"]["2D error above 0.15 of the box"] == 2 and row["dropped"]["error_2d not known"] == 1
+    with pytest.raises(LabelError, match=r"nobody of coco-train passes the filters \(0 of 5 labels"):
+        DownstreamDataModule({"coco": {**source, "label_filter": {"max_error_2d": 0.01}}}, **common).setup("fit")
 
 
 def test_every_missing_file_is_named_at_once(coco_root: Path, tmp_path: Path, common: dict[str, Any]) -> None:

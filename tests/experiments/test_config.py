@@ -122,6 +122,16 @@ def test_numbers_as_users_write_them() -> None:
     assert settings.stages == ["annotate", "report"]
 
 
+def test_labels_is_short_for_their_folders() -> None:
+    settings = settings_of("labels=runs/a/coco-train,runs/a/mpii-train", "labels.filter.max_abs_beta=3")
+    assert settings.labels.folders == ["runs/a/coco-train", "runs/a/mpii-train"]
+    assert settings.labels.filter.max_abs_beta == 3.0 and settings.labels.filter.min_joints is None
+    (message,) = errors_of("labels.filter.max_eror_2d=1")
+    assert "the nearest is labels.filter.max_error_2d" in message
+    runs = expand_sweep(*load_settings(["sweep.labels=[[a/coco-train],[b/coco-train]]"]))
+    assert [one.labels.folders for _, one in runs] == [["a/coco-train"], ["b/coco-train"]] * 2
+
+
 def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_DATA", "/somewhere")
     assert settings_of("paths.coco=${oc.env:MY_DATA}/coco").paths.coco == "/somewhere/coco"

@@ -125,6 +125,27 @@ def test_annotator_does_not_change_when_the_true_bodies_are_deleted(tiny_run: Pa
     shutil.rmtree(tiny_run.parent / "blind")
 
 
+def test_a_regressor_is_trained_on_a_view_of_other_labels(
+    tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``labels=`` and ``labels.filter``: fewer people are trained on, who was left out is printed and recorded."""
+    labels = tiny_run / "three" / "labels" / "coco-train"
+    errors = read_labels(labels, ["error_2d"]).columns["error_2d"]
+    limit = float(np.nanmedian(errors))
+    arguments = [*tiny_folders, "recipe=none", "name=view", "stages=world,downstream", f"labels={labels}"]
+    assert main([*arguments, f"labels.filter.max_error_2d={limit:.6f}"]) == 0
+    summary = json.loads((tiny_run.parent / "view" / "none" / "summary.json").read_text())["labels"]
+    (reason,) = (name for name in summary["people"]["coco"]["dropped"] if name.startswith("2D error above"))
+    assert summary["folders"] == [str(labels)] and list(summary["filter"]) == ["max_error_2d"]
+    trained, left_out = summary["people"]["coco"]["trained"], summary["people"]["coco"]["dropped"][reason]
+    assert trained == (errors <= limit + 1e-6).sum() and left_out == (errors > limit + 1e-6).sum()
+    assert f"{left_out} {reason}" in capsys.readouterr().out
+    # The filter is part of what the results depend on.
+    assert main([*arguments, "labels.filter.max_error_2d=9"]) == 1
+    assert "labels.filter.max_error_2d" in capsys.readouterr().err
+    shutil.rmtree(tiny_run.parent / "view")
+
+
 def test_an_interrupted_training_goes_on(
     tiny_run: Path, tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

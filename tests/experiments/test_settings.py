@@ -3,7 +3,8 @@
 import dataclasses
 import json
 
-from experiments.settings import OPTIONS, AnnotateLosses, DownstreamLosses, Settings, get, to_plain
+from datamodules.pseudo_gt.views import FILTERS
+from experiments.settings import OPTIONS, AnnotateLosses, DownstreamLosses, LabelFilter, Settings, get, to_plain
 from lightning_modules.annotator import ANNOTATOR_LOSSES
 from lightning_modules.backbones import BACKBONES
 from lightning_modules.mesh_regressor import REGRESSOR_LOSSES
@@ -17,6 +18,11 @@ def test_loss_weights_are_those_of_the_modules() -> None:
 def test_choices_exist() -> None:
     assert set(OPTIONS["model.backbone"].limits["choices"]) == set(BACKBONES)
     assert set(OPTIONS["downstream.backbone"].limits["choices"]) == set(BACKBONES)
+
+
+def test_every_label_filter_is_offered_and_off() -> None:
+    assert list(dataclasses.asdict(LabelFilter())) == list(FILTERS)
+    assert not any(dataclasses.asdict(LabelFilter()).values())
 
 
 def test_plain_form_is_json_and_complete() -> None:

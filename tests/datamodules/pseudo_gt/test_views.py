@@ -1,14 +1,11 @@
 """Views: what each filter leaves out, why, and in which order; what is unknown is never taken for good."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from datamodules.pseudo_gt import quality_score
 from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels
-from datamodules.pseudo_gt.views import FILTERS, parse_filters, view
-from experiments.settings import LabelFilter
+from datamodules.pseudo_gt.views import parse_filters, view
 
 QUALITY = {
     "error_2d": np.float32([0.01, 0.2, np.nan, 0.3, 0.02, 0.01]),
@@ -69,11 +66,6 @@ def test_filters_from_a_command_line():
         parse_filters(["min_joints=many"])
     with pytest.raises(LabelError, match="'maybe' is not true or false"):
         parse_filters(["refined_only=maybe"])
-
-
-def test_settings_offer_every_filter_and_none_by_default():
-    assert list(dataclasses.asdict(LabelFilter())) == list(FILTERS)
-    assert not any(dataclasses.asdict(LabelFilter()).values())
 
 
 def test_quality_score_is_computed_where_it_is_filtered_by(labels, monkeypatch):
