@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
@@ -198,10 +200,12 @@ class PeopleDataModule(pl.LightningDataModule):
             return []
         return self._plain_loader(self._table(split), self.evaluations[split]["kind"], self._crops(split))
 
-    def _plain_loader(self, table: PeopleTable, source: str, crops: CropCache | None) -> DataLoader:
+    def _plain_loader(
+        self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
+    ) -> DataLoader:
         dataset = PeopleDataset(table, source, self.input_size, crops=crops)
         ranks, rank = self._ranks()
-        return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank))
+        return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

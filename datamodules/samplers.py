@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, DistributedSampler
 
 
@@ -113,14 +114,24 @@ def quota_counts(quotas: Sequence[float], batch: int) -> list[int]:
 
 
 class UnpaddedSampler(DistributedSampler):
-    """Every index once over all ranks: rank r has r, r + W, ...; the ordinary one repeats some to make ranks equal."""
+    """Every index once over all ranks: rank r has r, r + W, ...; the ordinary one repeats some to make ranks equal.
 
-    def __init__(self, dataset: Dataset, num_replicas: int = 1, rank: int = 0) -> None:
+    Args:
+        dataset: to sample from.
+        num_replicas: number of ranks.
+        rank: this rank.
+        done: (N,) mask of indices to leave out. Where each rank finished its first batches, the same batches follow.
+    """
+
+    def __init__(
+        self, dataset: Dataset, num_replicas: int = 1, rank: int = 0, done: NDArray[np.bool_] | None = None
+    ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
-        self._indices = range(rank, len(dataset), num_replicas)  # type: ignore[arg-type]
+        indices = np.arange(rank, len(dataset), num_replicas)  # type: ignore[arg-type]
+        self._indices = indices if done is None else indices[~done[indices]]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._indices)
+        return iter(self._indices.tolist())
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -11,14 +12,16 @@ from typing import Any
 
 import torch
 
-from body_models.model_files import read_model_files
+from body_models.model_files import find_model_files, read_model_files
+from datamodules.columns import open_columns
+from datamodules.people import PeopleTable
 from experiments import sources
 from experiments.pipeline import Run
 from experiments.settings import to_plain
 
 _PACKAGES = (
     "torch", "pytorch-lightning", "torchmetrics", "smplx", "numpy", "scipy", "opencv-python-headless",
-    "albumentations", "omegaconf", "wandb", "roma", "pyarrow",
+    "albumentations", "omegaconf", "wandb", "roma", "pyarrow", "scikit-learn",
 )  # fmt: skip
 
 
@@ -57,16 +60,50 @@ def is_standin(body_models: str) -> bool:
     return read_model_files(body_models, "neutral").is_standin
 
 
-def provenance(run: Run) -> dict[str, Any]:
-    """What is written once into every label table of a run: plain values."""
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def body_model(body_models: str) -> dict[str, Any]:
+    """Which body: whether it is the stand-in, and the files of its neutral model with their hashes."""
+    files = {} if body_models == "standin" else find_model_files(body_models, "neutral")
+    return {
+        "standin": is_standin(body_models),
+        "files": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in files.items()},
+    }
+
+
+def people_provenance(people: PeopleTable) -> dict[str, Any]:
+    """Where people were read from, by which version of the reader, and who was left out."""
+    _, meta = open_columns(people.folder)
+    return {
+        "people": len(people),
+        "dropped": people.dropped,
+        "reader": {"version": meta["version"], "arguments": meta["arguments"]},
+        "files": [{name: source[name] for name in ("path", "sha256")} for source in meta["sources"]],
+    }
+
+
+def provenance(run: Run, checkpoint: Path) -> dict[str, Any]:
+    """What is written once into every label table of a run: plain values.
+
+    Args:
+        run: that writes the labels.
+        checkpoint: of the annotator.
+    """
     settings = run.settings
     return {
         "run": run.label,
         "settings": to_plain(settings),
         "stages": {name: record.hash for name, record in run.records.items()},
+        "checkpoint": {"path": str(checkpoint), "sha256": content_hash(checkpoint)},
         "commit": code_commit(),
         "versions": versions(),
         "standin_body": is_standin(settings.paths.body_models),
+        "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in sources.targets(settings) if sources.is_synthetic(settings, name)],
         "used_3dpw_train": sources.trained_on_threedpw(settings),
     }

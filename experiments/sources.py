@@ -45,11 +45,19 @@ def is_synthetic(settings: Settings, name: str) -> bool:
     return getattr(settings.paths, _SOURCES[name][0]) is None
 
 
+def scores_poses(settings: Settings) -> bool:
+    """Whether labels get a prior score: real people are not judged by the synthetic world's poses."""
+    synthetic = any(is_synthetic(settings, name) for name in targets(settings))
+    return settings.dump.prior_score and (synthetic or settings.paths.amass is not None)
+
+
 def used(settings: Settings) -> list[str]:
     """All sources that the selected stages read."""
     stages = settings.stages
     names: list[str] = []
     if "prior" in stages and settings.recipe.prior == "vposer" and settings.recipe.prior_file is None:
+        names.append("amass")
+    if "mixture" in stages and scores_poses(settings):
         names.append("amass")
     if "pose2d" in stages and settings.recipe.init == "pose2d":
         names += pose2d(settings)

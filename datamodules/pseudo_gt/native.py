@@ -141,7 +141,7 @@ def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table(arrays)
 
 
-def _to_numpy(table: pa.Table) -> Columns:
+def to_numpy(table: pa.Table) -> Columns:
     columns = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()
@@ -346,7 +346,7 @@ def read_labels(folder: str | Path, columns: Sequence[str] | None = None) -> Lab
     with _open_table(folder) as file:
         table = file.read(_check_columns(folder, file, columns))
     meta = {name: content[name] for name in ("provenance", "joint_set", "image_root", "frame")}
-    return LabelTable(Path(folder), _to_numpy(table), **meta)
+    return LabelTable(Path(folder), to_numpy(table), **meta)
 
 
 def iter_labels(
@@ -378,7 +378,7 @@ def iter_labels(
                 table = table.filter(pa.array(keep[start : start + len(batch)]))
             start += len(batch)
             if len(table):
-                yield _to_numpy(table)
+                yield to_numpy(table)
 
 
 def body_parameters(columns: Mapping[str, NDArray]) -> dict[str, torch.Tensor]:

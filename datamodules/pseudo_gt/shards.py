@@ -1,36 +1,197 @@
 """From the processes of a dump to one verified label table (:mod:`datamodules.pseudo_gt.native`).
 
-While it runs, each process streams a *shard* of its own; one process merges them afterwards.
+While a dump runs, each process writes *parts* into the hidden folder ``.shards`` of its table. A part gets its name
+only when it is complete and on disk, so whenever the dump stops, what is there can be used: the next start keeps the
+parts of the same dump, which ``dump.json`` names, and the processes go on with everybody else. One process merges the
+parts at the end. Nothing here holds more of a table than a few parts, beside some bytes a person for the ids.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import (
     BLOCK_ROWS,
     LABELS_FILE,
     PROVENANCE_FILE,
-    VERSION,
+    Columns,
     LabelError,
+    LabelWriter,
+    read_provenance,
     to_arrow,
+    to_numpy,
     write_json,
 )
 
-_SHARDS = ".shards"
+VERSION = 2
+"""Raised when the columns of a part, or their meaning, change: parts of another version are not gone on with."""
+
+_SHARDS, _IDENTITY, _ROW = ".shards", "dump.json", "row"
 _SHOWN = 5
 
 
-class ShardWriter:
-    """Streams the rows of one process to disk; the shard has its final name only once it is complete.
+@dataclass(frozen=True)
+class DumpTable:
+    """A label table to be: where it goes, whose labels it holds, and what is said about their origin.
+
+    Attributes:
+        folder: of the table.
+        people: who must get a label each; the table is in their order.
+        provenance: plain values for labels.json.
+        key: plain values that the labels depend on (checkpoint, settings); parts of an interrupted dump with the same
+            key and people are kept. None keeps none.
+    """
+
+    folder: Path
+    people: PeopleTable
+    provenance: Mapping[str, Any]
+    key: Any = None
+
+    @property
+    def parts(self) -> list[Path]:
+        """The finished parts."""
+        return sorted((self.folder / _SHARDS).glob("shard-*.parquet"))
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of all that makes it the same dump: key, people and their order, version of the columns."""
+        ids = hashlib.sha256(np.ascontiguousarray(self.people.column("id")).tobytes()).hexdigest()
+        content = json.dumps([VERSION, len(self.people), ids, self.key], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def open(self) -> None:
+        """Keep what an interrupted dump of the same identity left, and remove all else; called by one process."""
+        shards = self.folder / _SHARDS
+        same = self.key is not None and self._left_identity() == self.identity
+        if same and self._is_complete():
+            shutil.rmtree(shards, ignore_errors=True)
+            return
+        if same:
+            for path in [*shards.glob("*.tmp"), *(path for path in self.parts if _rows_of_part(path) is None)]:
+                path.unlink()
+            return
+        self.clear()
+        shards.mkdir(parents=True)
+        write_json(shards / _IDENTITY, {"identity": self.identity})
+
+    def clear(self) -> None:
+        """Remove the table and its parts; what says that it is complete goes first."""
+        for name in (PROVENANCE_FILE, LABELS_FILE, LABELS_FILE + ".tmp"):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / _SHARDS, ignore_errors=True)
+
+    def finished(self) -> NDArray[np.bool_]:
+        """(N,) whose labels are on disk, by row of ``people``."""
+        done = np.full(len(self.people), self._is_complete())
+        for path in self.parts:
+            rows = _rows_of_part(path)
+            if rows is not None:
+                done[rows] = True
+        return done
+
+    def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """(B,) rows of ``people`` with these ids.
+
+        Raises:
+            LabelError: an id is of nobody there.
+        """
+        order, known = self._sorted_ids
+        names = np.array([name.encode() for name in ids])
+        places = np.minimum(np.searchsorted(known, names), len(known) - 1)
+        strange = np.flatnonzero(known[places] != names)
+        if len(strange):
+            msg = f"{self.folder}: {len(strange)} not in the data set ({_some([ids[i] for i in strange])})"
+            raise LabelError(msg)
+        return order[places]
+
+    def merge(self) -> None:
+        """Make the table out of its parts, if they hold exactly the expected people, once each.
+
+        Image, size, annotated box and joints come from ``people``, exactly as they were annotated.
+
+        Raises:
+            LabelError: people are missing (the parts stay, so that the next start goes on), doubled or out of order.
+        """
+        if not self.parts and self._is_complete():
+            return
+        parts = [_Part(path) for path in self.parts]
+        self._check(parts)
+        with LabelWriter(
+            self.folder,
+            joint_set=self.people.joint_set.name,
+            image_root=self.people.image_root,
+            provenance={**self.provenance, "dump": self.identity},
+        ) as writer:
+            for start in range(0, len(self.people), BLOCK_ROWS):
+                stop = min(start + BLOCK_ROWS, len(self.people))
+                block = pa.concat_tables([piece for part in parts for piece in part.between(start, stop)])
+                block = block.take(np.argsort(block.column(_ROW).to_numpy()))
+                writer.write({**_as_annotated(self.people, start, stop), **to_numpy(block.drop_columns(_ROW))})
+        shutil.rmtree(self.folder / _SHARDS)
+
+    def _check(self, parts: list[_Part]) -> None:
+        rows = np.concatenate([part.rows for part in parts]) if parts else np.empty(0, np.int64)
+        counts = np.bincount(rows, minlength=len(self.people))
+        problems = {"missing": np.flatnonzero(counts == 0), "more than once": np.flatnonzero(counts > 1)}
+        text = [f"{len(found)} {what} ({self._names(found)})" for what, found in problems.items() if len(found)]
+        if text or not len(self.people):
+            if len(problems["more than once"]):
+                self.clear()  # nobody can say which of the two is right
+            msg = f"{self.folder}: of {len(self.people)} people, {'; '.join(text) or 'nobody'}. Run the dump again"
+            raise LabelError(msg)
+        for part in parts:
+            if (np.diff(part.rows) < 0).any():
+                self.clear()
+                msg = f"{self.folder}: a part of {len(part.rows)} rows is not in the data set's order; do not shuffle"
+                raise LabelError(msg)
+
+    def _names(self, rows: NDArray[np.int64]) -> str:
+        names = self.people.columns["id"][self.people.rows[rows[: _SHOWN + 1]]]
+        return _some([name.decode() for name in names.tolist()])
+
+    @cached_property
+    def _sorted_ids(self) -> tuple[NDArray[np.int64], NDArray[np.bytes_]]:
+        ids = self.people.column("id")
+        order = np.argsort(ids, kind="stable")
+        known = ids[order]
+        doubled = int((known[1:] == known[:-1]).sum())
+        if doubled:
+            msg = f"{self.folder}: the data set names {doubled} of its people twice"
+            raise LabelError(msg)
+        return order, known
+
+    def _left_identity(self) -> str | None:
+        """Identity of the dump whose parts, or whose table, are here."""
+        path = self.folder / _SHARDS / _IDENTITY
+        if path.exists():
+            return json.loads(path.read_bytes())["identity"]
+        return self._merged_identity()
+
+    def _merged_identity(self) -> str | None:
+        if not (self.folder / PROVENANCE_FILE).exists():
+            return None
+        return read_provenance(self.folder)["provenance"].get("dump")
+
+    def _is_complete(self) -> bool:
+        return self.key is not None and self._merged_identity() == self.identity
+
+
+class PartWriter:
+    """Writes the parts of one process, each complete under its name or not there.
 
     Args:
         folder: of the label table.
@@ -38,118 +199,69 @@ class ShardWriter:
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
-        self.path = folder / _SHARDS / f"shard-{rank:05d}.parquet"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self.path.with_suffix(".tmp")
-        self._writer: pq.ParquetWriter | None = None
+        self._folder, self._rank = folder / _SHARDS, rank
+        # Behind those of an interrupted dump.
+        taken = [int(path.stem.rpartition("-")[2]) for path in self._folder.glob(f"shard-{rank:05d}-*.parquet")]
+        self._number = max(taken, default=-1) + 1
 
-    def write(self, columns: Mapping[str, Any]) -> None:
-        """Append rows as one row group; the same columns every time."""
-        table = to_arrow(columns)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, table.schema)
-        self._writer.write_table(table)
+    def write(self, rows: NDArray[np.int64], columns: Mapping[str, Any]) -> None:
+        """Write a part.
 
-    def close(self) -> None:
-        """Finish the file; does nothing if no row was written."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            os.replace(self._temporary, self.path)
-
-
-def clear_labels(folder: Path) -> None:
-    """Remove a table and its leftovers; what says that it is complete goes first."""
-    for name in (PROVENANCE_FILE, LABELS_FILE, LABELS_FILE + ".tmp"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / _SHARDS, ignore_errors=True)
+        Args:
+            rows: (N,) rows of the people, rising.
+            columns: of the label table, (N, ...) each; the same names every time.
+        """
+        table = to_arrow(columns).add_column(0, _ROW, pa.array(rows, pa.int64()))
+        path = self._folder / f"shard-{self._rank:05d}-{self._number:05d}.parquet"
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        self._number += 1
 
 
-def merge_shards(
-    folder: Path, expected_ids: Sequence[str], provenance: Mapping[str, Any], images: Sequence[str] | None = None
-) -> None:
-    """Make the table out of its shards, if they hold exactly the expected people, once each.
+class _Part:
+    """A part, in memory only while its rows are asked for."""
 
-    Shards are read side by side, so memory does not grow with the table. Each must be in the order of
-    ``expected_ids``, as an unshuffled sampler leaves them; the table is in that order too.
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = pq.read_table(path, columns=[_ROW]).column(_ROW).to_numpy()
+        self._table: pa.Table | None = None
 
-    Args:
-        folder: of the label table.
-        expected_ids: of all people, in order.
-        provenance: plain values for labels.json.
-        images: image path of each expected person.
+    def between(self, start: int, stop: int) -> list[pa.Table]:
+        """The rows from start to stop, as a table or none; asked for in rising order."""
+        first, last = np.searchsorted(self.rows, [start, stop])
+        if first == last:
+            return []
+        if self._table is None:
+            self._table = pq.read_table(self.path)
+        piece = self._table.slice(first, last - first)
+        if last == len(self.rows):
+            self._table = None
+        return [piece]
 
-    Raises:
-        LabelError: ids are missing, doubled, unknown or out of order; the shards stay where they are.
-    """
-    shards = [pq.ParquetFile(path) for path in sorted((folder / _SHARDS).glob("shard-*.parquet"))]
-    position = {name: i for i, name in enumerate(expected_ids)}
-    if len(position) < len(expected_ids):
-        msg = f"{folder}: the data set names {len(expected_ids) - len(position)} of its people twice"
-        raise LabelError(msg)
-    found_ids = [shard.read(["id"]).column("id").to_pylist() for shard in shards]
-    _check_ids(folder, [name for ids in found_ids for name in ids], position)
-    order = [np.array([position[name] for name in ids], dtype=np.int64) for ids in found_ids]
-    for path, positions in zip(shards, order, strict=True):
-        if (np.diff(positions) < 0).any():
-            msg = f"{folder}: a shard of {path.metadata.num_rows} rows is not in the data set's order; do not shuffle"
-            raise LabelError(msg)
 
-    temporary = folder / (LABELS_FILE + ".tmp")
-    cursors = [_Cursor(shard) for shard in shards]
-    writer = None
+def _rows_of_part(path: Path) -> NDArray[np.int64] | None:
+    """Rows in a part, None if it is damaged."""
     try:
-        for start in range(0, len(expected_ids), BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, len(expected_ids))
-            parts, places = [], []
-            for cursor, positions in zip(cursors, order, strict=True):
-                first, last = np.searchsorted(positions, [start, stop])
-                if last > first:
-                    parts.append(cursor.take(int(last - first)))
-                    places.append(positions[first:last])
-            rows = pa.concat_tables(parts).take(np.argsort(np.concatenate(places)))
-            if images is not None:
-                rows = rows.add_column(1, "image", pa.array(list(images[start:stop]), pa.string()))
-            writer = writer or pq.ParquetWriter(temporary, rows.schema)
-            writer.write_table(rows)
-    finally:
-        if writer is not None:
-            writer.close()
-        for shard in shards:
-            shard.close()
-    os.replace(temporary, folder / LABELS_FILE)
-    write_json(folder / PROVENANCE_FILE, {"version": VERSION, "rows": len(expected_ids), "provenance": provenance})
-    shutil.rmtree(folder / _SHARDS)
+        return _Part(path).rows
+    except (pa.ArrowException, OSError, KeyError):
+        return None
 
 
-class _Cursor:
-    """Reads a Parquet file from its beginning, any number of rows at a time."""
-
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self._batches = file.iter_batches(batch_size=BLOCK_ROWS)
-        self._rest = file.schema_arrow.empty_table()
-
-    def take(self, rows: int) -> pa.Table:
-        while len(self._rest) < rows:
-            self._rest = pa.concat_tables([self._rest, pa.Table.from_batches([next(self._batches)])])
-        taken, self._rest = self._rest.slice(0, rows), self._rest.slice(rows)
-        return taken
-
-
-def _check_ids(folder: Path, found: Sequence[str], expected: Mapping[str, int]) -> None:
-    counts: dict[str, int] = {}
-    for name in found:
-        counts[name] = counts.get(name, 0) + 1
-    problems = {
-        "missing": [name for name in expected if name not in counts],
-        "more than once": [name for name, count in counts.items() if count > 1],
-        "not in the data set": [name for name in counts if name not in expected],
+def _as_annotated(people: PeopleTable, start: int, stop: int) -> Columns:
+    rows = people.rows[start:stop]
+    column = {name: people.columns[name][rows] for name in ("id", "image", "image_size", "box", "joints_2d")}
+    return {
+        "id": np.array([name.decode() for name in column["id"].tolist()], dtype=object),
+        "image": np.array([name.decode() for name in column["image"].tolist()], dtype=object),
+        "image_size": column["image_size"],
+        "person_box": column["box"],
+        "joints_2d": column["joints_2d"],
     }
-    text = [
-        f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''})"
-        for what, names in problems.items()
-        if names
-    ]
-    if text or not expected:
-        msg = f"{folder}: of {len(expected)} people, {'; '.join(text) or 'nobody'}. Run the dump again"
-        raise LabelError(msg)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

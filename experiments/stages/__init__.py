@@ -24,11 +24,11 @@ from experiments.describe import config_text
 from experiments.pipeline import Run, Stage, console, perform
 from experiments.settings import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
-from experiments.stages.prepare import POSE2D, PRIOR, WORLD
+from experiments.stages.prepare import MIXTURE, POSE2D, PRIOR, WORLD
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE
 from experiments.stages.reporting import compare, summarise
 
-ORDER: tuple[Stage, ...] = (WORLD, PRIOR, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
+ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
 
 def runs_of(settings: Settings, origins: Mapping[str, str]) -> list[Run]:

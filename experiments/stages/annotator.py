@@ -15,13 +15,15 @@ from datamodules.annotation import AnnotationDataModule
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import read_labels, reproject
 from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
+from datamodules.pseudo_gt.shards import DumpTable
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
-from experiments.processes import on_rank_zero
-from experiments.provenance import provenance
+from experiments.processes import on_rank_zero, rank
+from experiments.provenance import people_provenance, provenance
 from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
 from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.pose_mixture import PoseMixture
 
 
 def annotation_data(run: Run) -> AnnotationDataModule:
@@ -105,24 +107,36 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     data = annotation_data(run)
     on_rank_zero(data.prepare_data)
     data.setup("predict")
-    module = AnnotatorModule.load_from_checkpoint(run.path("annotate", "checkpoint"), weights_only=True)
-    tables = [data.target_table(name) for name in data.targets]
-    writer = PseudoGTWriter(
-        folder,
-        [person for table in tables for person in table.ids()],
-        provenance(run),
-        [image.decode() for table in tables for image in table.column("image").tolist()],
-    )
+    checkpoint = run.path("annotate", "checkpoint")
+    module = AnnotatorModule.load_from_checkpoint(checkpoint, weights_only=True)
+    people = {name: data.target_table(name) for name in data.targets}
+    origin = provenance(run, checkpoint)
+    # Whatever the rows depend on: an interrupted dump goes on only where all of it is the same.
+    key = [origin["checkpoint"]["sha256"], origin["stages"], asdict(run.settings.dump)]
+    tables = {
+        name: DumpTable(folder / table.name, table, {**origin, "data": people_provenance(table)}, key)
+        for name, table in people.items()
+    }
+    writer = PseudoGTWriter(list(tables.values()), _mixture(run), run.settings.dump.mirror)
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
-    checks = on_rank_zero(lambda: [_export(run, *pair) for pair in zip(writer.tables, tables, strict=True)])
     return {
-        "reprojection": dict(zip(data.targets, checks, strict=True)),
-        "tables": {name: table.name for name, table in zip(data.targets, writer.tables, strict=True)},
-        "labels": sum(map(len, tables)),
-        "dropped": {name: dict(table.dropped) for name, table in zip(data.targets, tables, strict=True)},
+        "reprojection": on_rank_zero(
+            lambda: {name: _export(run, table.folder, table.people) for name, table in tables.items()}
+        ),
+        "tables": {name: table.folder.name for name, table in tables.items()},
+        "labels": sum(map(len, people.values())),
+        "dropped": {name: dict(table.dropped) for name, table in people.items()},
     }
+
+
+def _mixture(run: Run) -> PoseMixture | None:
+    if sources.scores_poses(run.settings):
+        return PoseMixture.load(run.path("mixture", "file"))
+    if run.settings.dump.prior_score and rank() == 0:
+        console.print("  no pose sequences (paths.amass) for real people: prior_score will be unknown (NaN)")
+    return None
 
 
 def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
@@ -153,7 +167,7 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
 
 DUMP = Stage(
     name="dump",
-    after=("annotate",),
+    after=("annotate", "mixture"),
     key=lambda run: {"dump": asdict(run.settings.dump)},
     make=_dump,
     folder="labels",

@@ -1,4 +1,4 @@
-"""The shared stages: the synthetic world, the pose prior, and the 2D pose network."""
+"""The shared stages: the synthetic world, the pose prior, the pose mixture, and the 2D pose network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from datamodules.crops import Augmentation
 from datamodules.people_module import PeopleDataModule
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
+from datamodules.sources.amass import open_amass
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
@@ -21,6 +22,7 @@ from experiments.pipeline import Run, Stage, console
 from experiments.processes import rank, world_size
 from experiments.training import fit, samples_of, steps_of
 from lightning_modules.pose2d import PoseNet2DModule
+from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.pose_prior import PosePriorModule
 
 _CROP_CACHE_BELOW = 100
@@ -139,6 +141,26 @@ PRIOR = Stage(
     make=_train_prior,
     needed=lambda run: run.settings.recipe.prior == "vposer" and run.settings.recipe.prior_file is None,
     shared="cache",
+)
+
+
+def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
+    root = sources.root_of(run.settings, world_folder(run), "amass")
+    poses, _ = open_amass(root, run.settings.paths.cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    PoseMixture.fit(poses).save(folder / "mixture.npz")
+    return {"file": "mixture.npz"}
+
+
+MIXTURE = Stage(
+    name="mixture",
+    after=(),
+    # The same for all seeds, so that the scores of their labels can be compared.
+    key=lambda run: {"components": COMPONENTS, "data": data_key(run, ["amass"])},
+    make=_fit_mixture,
+    needed=lambda run: sources.scores_poses(run.settings),
+    shared="cache",
+    single_process=True,
 )
 
 

@@ -6,8 +6,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from body_models.contracts import Prediction
-from body_models.joint_sets import NUM_BODY_JOINTS
+from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
 from body_models.rotations import axis_angle_to_matrix
+from datamodules.columns import build_or_open
+from datamodules.people import PeopleBuilder, PeopleTable
 
 SIZE = 48
 
@@ -41,6 +43,17 @@ class People(Dataset):
             "has_pose": 1.0,
             "has_betas": 1.0,
         }
+
+
+def people_table(folder, people):
+    """The table that such people would have been read from."""
+    dataset, split, _ = people.ids[0].split("/", 2)
+    builder = PeopleBuilder(dataset, split, COCO17, folder)
+    for i, name in enumerate(people.ids):
+        joints = np.full((17, 3), i, dtype=np.float32)
+        key = name.removeprefix(f"{dataset}/{split}/")
+        builder.add(key, image=f"{i}.jpg", image_size=(640, 480), box=(10, 20, 50 + i, 60), joints_2d=joints)
+    return PeopleTable(build_or_open(folder, f"{dataset}-{split}", [], {"ids": people.ids}, 1, builder.finish))
 
 
 class Oracle(pl.LightningModule):

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from people_stub import Oracle, People, loader, trainer
+from people_stub import Oracle, People, loader, people_table, trainer
 
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import read_labels
+from datamodules.pseudo_gt.shards import DumpTable
 
 
 def test_two_processes_equal_one(tmp_path):
@@ -24,12 +25,15 @@ def test_two_processes_equal_one(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
 
     people = People(11)
-    writer = PseudoGTWriter(tmp_path / "one", people.ids, {})
+    table = people_table(tmp_path / "cache", people)
+    writer = PseudoGTWriter([DumpTable(tmp_path / "one", table, {})], mirror=False)
     trainer(writer).predict(Oracle(0.1), loader(people), return_predictions=False)
-    one, two = (read_labels(tmp_path / name / "coco-train").columns for name in ("one", "labels"))
-    assert one["id"].tolist() == two["id"].tolist()
-    for name in ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "error_2d"):
-        np.testing.assert_allclose(one[name], two[name], atol=1e-6)
+    one = read_labels(tmp_path / "one").columns
+    for name in ("labels", "resumed"):
+        two = read_labels(tmp_path / name).columns
+        assert one["id"].tolist() == two["id"].tolist()
+        for column in ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "error_2d"):
+            np.testing.assert_allclose(one[column], two[column], atol=1e-6)
 
     evaluator = ThreeDPWEvaluator(protocols=("lsp14",))
     expected = trainer(evaluator).test(Oracle(0.1), loader(people), verbose=False)[0]

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.shards import ShardWriter, merge_shards
+from datamodules.pseudo_gt.native import LabelWriter
 
 WIDTH, HEIGHT = 320, 240
 
@@ -190,10 +190,8 @@ def write_labels(tmp_path: Path) -> Callable[[list[str]], tuple[Path, dict[str, 
         rng, folder = np.random.default_rng(5), tmp_path / "labels"
         sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3, "focal": 2, "princpt": 2}
         values = {name: rng.normal(size=(len(ids), size)).astype(np.float32) for name, size in sizes.items()}
-        shard = ShardWriter(folder, 0)
-        shard.write({"id": ids, **values})
-        shard.close()
-        merge_shards(folder, ids, {})
+        with LabelWriter(folder, joint_set=None, image_root=None, provenance={}) as writer:
+            writer.write({"id": ids, **values})
         return folder, values
 
     return write

@@ -8,9 +8,8 @@ import torch
 
 from body_models.camera import project
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import LabelError, body_parameters, read_labels, reproject
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels, reproject
 from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
-from datamodules.pseudo_gt.shards import ShardWriter, merge_shards
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +28,8 @@ def make_table(folder, ids):
         "focal": rng.uniform(3000, 9000, (n, 2)),
         "princpt": rng.uniform(100, 500, (n, 2)),
     }
-    writer = ShardWriter(folder, 0)
-    writer.write({"id": ids, **{name: value.astype(np.float32) for name, value in columns.items()}})
-    writer.close()
-    merge_shards(folder, ids, {})
+    with LabelWriter(folder, joint_set=None, image_root=None, provenance={}) as writer:
+        writer.write({"id": ids, **columns})
     return read_labels(folder).columns
 
 

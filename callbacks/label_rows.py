@@ -1,0 +1,95 @@
+"""What the dump writes about each person: the body and camera that the network says, and how good they look."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from body_models.camera import crop_camera_to_image
+from body_models.contracts import Batch, Prediction
+from body_models.joint_limits import degrees_outside
+from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
+from body_models.rotations import matrix_to_axis_angle
+from lightning_modules.pose_mixture import PoseMixture
+
+_MIRROR = torch.from_numpy(mirror_permutation(SMPL_JOINTS))
+_LIMIT_TOLERANCE_DEG = 0.1
+
+
+def label_rows(
+    batch: Batch, prediction: Prediction, mixture: PoseMixture | None = None, mirrored: Prediction | None = None
+) -> dict[str, NDArray]:
+    """Columns of the native label table (:mod:`datamodules.pseudo_gt.native`) for a batch without augmentation.
+
+    Args:
+        batch: of people.
+        prediction: of their crops.
+        mixture: what poses are scored by; None leaves ``prior_score`` NaN.
+        mirrored: prediction of the mirrored crops; None leaves ``mirror_disagreement`` NaN.
+    """
+    size = batch["image"].shape[-1]
+    focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], size)
+    rotations = torch.cat((prediction.global_orient.unsqueeze(1), prediction.body_pose), dim=1).float()
+    pose = matrix_to_axis_angle(rotations).flatten(1)
+    error_2d, count = _error_2d(batch, prediction, size)
+    unknown = torch.full_like(error_2d, torch.nan)
+    columns = {
+        "box": batch["box"],
+        "global_orient": pose[:, :3],
+        "body_pose": pose[:, 3:],
+        "betas": prediction.betas,
+        "transl": prediction.transl,
+        "focal": focal,
+        "princpt": princpt,
+        "error_2d": error_2d,
+        "visible_joints": count,
+        **pose_quality(rotations[:, 1:], prediction.betas),
+        "prior_score": unknown if mixture is None else mixture.neg_log_density(pose[:, 3:]),
+        "mirror_disagreement": unknown if mirrored is None else mirror_disagreement(prediction, mirrored),
+    }
+    if prediction.latent is not None:
+        columns["latent"] = prediction.latent
+    rows = _to_host(columns)
+    for name in ("visible_joints", "limit_violations"):
+        rows[name] = rows[name].astype(np.int32)
+    people = len(batch["id"])
+    return {"gender": np.full(people, "neutral"), **rows, "refinement": np.full(people, "none")}
+
+
+def pose_quality(body_pose: Tensor, betas: Tensor) -> dict[str, Tensor]:
+    """limit_violations, limit_excess_deg and max_abs_beta (B,) of body_pose (B, 23, 3, 3) and betas (B, 10)."""
+    outside = degrees_outside(body_pose)
+    return {
+        "limit_violations": (outside > _LIMIT_TOLERANCE_DEG).sum(dim=1),
+        "limit_excess_deg": outside.sum(dim=1),
+        "max_abs_beta": betas.abs().amax(dim=1),
+    }
+
+
+def mirror_disagreement(prediction: Prediction, mirrored: Prediction) -> Tensor:
+    """(B,) mm: mean root-relative distance of the 24 joints to those of the mirrored crop, mirrored back."""
+    joints, other = (
+        each.joints_3d[:, : len(SMPL_JOINTS)] - each.joints_3d[:, :1].float() for each in (prediction, mirrored)
+    )
+    other = other[:, _MIRROR.to(other.device)] * other.new_tensor([-1.0, 1.0, 1.0])
+    return 1000 * torch.linalg.vector_norm(joints - other, dim=-1)[:, 1:].mean(dim=1)
+
+
+def _error_2d(batch: Batch, prediction: Prediction, size: int) -> tuple[Tensor, Tensor]:
+    visible = batch["joints_2d_conf"] > 0
+    distance = torch.linalg.vector_norm(prediction.joints_2d - batch["joints_2d"], dim=-1) / size
+    count = visible.sum(dim=1)
+    # 0 / 0 = NaN is what a person without any annotated joint shall have.
+    return (distance * visible).sum(dim=1) / count, count
+
+
+def _to_host(columns: dict[str, Tensor]) -> dict[str, NDArray]:
+    """All columns as fp32 arrays, by one copy from the device."""
+    flat = [value.detach().float().reshape(len(value), -1) for value in columns.values()]
+    together = torch.cat(flat, dim=1).cpu().numpy()
+    parts = np.split(together, np.cumsum([value.shape[1] for value in flat])[:-1], axis=1)
+    return {
+        name: part if value.ndim > 1 else part[:, 0] for (name, value), part in zip(columns.items(), parts, strict=True)
+    }

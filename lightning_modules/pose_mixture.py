@@ -1,0 +1,133 @@
+"""A Gaussian mixture over body poses [1]: how plausible a pose is, and a pose prior by its gradient.
+
+[1] Bogo et al., Keep it SMPL: Automatic Estimation of 3D Human Pose and Shape from a Single Image, ECCV 2016.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.mixture import GaussianMixture
+from torch import Tensor, nn
+
+from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.safe_pickle import ModelFileError, load_pickle
+
+COMPONENTS = 8
+POSE_SIZE = 63
+"""21 body joints, axis-angle; AMASS says nothing about SMPL's two hand joints."""
+
+_POSES = 20_000
+_REGULARISATION = 1e-3
+_ITERATIONS = 50
+# Our own file and SMPLify's gmm_08.pkl have the same content.
+_NAMES = ("means", "covars", "weights")
+
+
+class PoseMixture(nn.Module):
+    """Mixture of K Gaussians with full covariances over D axis-angle values of the body joints, the root left out.
+
+    Args:
+        means: (K, D) radians.
+        covars: (K, D, D) radians squared.
+        weights: (K,), which sum to 1.
+
+    Raises:
+        ModelFileError: shapes that do not fit, or a covariance that is none.
+    """
+
+    def __init__(self, means: ArrayLike, covars: ArrayLike, weights: ArrayLike) -> None:
+        super().__init__()
+        mean, covariance, weight = (torch.as_tensor(np.asarray(part, np.float64)) for part in (means, covars, weights))
+        components, size = mean.shape if mean.ndim == 2 else (0, 0)
+        if covariance.shape != (components, size, size) or weight.shape != (components,) or not components:
+            shapes = ", ".join(str(tuple(part.shape)) for part in (mean, covariance, weight))
+            msg = f"means, covars and weights have shapes {shapes}; a pose mixture has (K, D), (K, D, D) and (K,)"
+            raise ModelFileError(msg)
+        factor, wrong = torch.linalg.cholesky_ex(covariance)
+        if wrong.any() or not (weight > 0).all():
+            msg = (
+                "a covariance of the pose mixture is not positive definite, or a weight not above 0; get the file again"
+            )
+            raise ModelFileError(msg)
+        whiten = torch.linalg.solve_triangular(factor, torch.eye(size, dtype=torch.float64), upper=False)
+        log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + size / 2 * math.log(2 * math.pi)
+
+        def constant(name: str, value: Tensor, persistent: bool) -> None:
+            self.register_buffer(name, value.float(), persistent)
+
+        for name, value in zip(_NAMES, (mean, covariance, weight / weight.sum()), strict=True):
+            constant(name, value, True)
+        # x -> whiten (x - mean) of all components as one product.
+        constant("_linear", whiten.flatten(0, 1), False)
+        constant("_offset", torch.einsum("kde,ke->kd", whiten, mean).flatten(), False)
+        constant("_log_scale", (weight / weight.sum()).log() - log_volume, False)
+
+    means: Tensor
+    covars: Tensor
+    weights: Tensor
+    _linear: Tensor
+    _offset: Tensor
+    _log_scale: Tensor
+
+    @property
+    def size(self) -> int:
+        """D, number of axis-angle values."""
+        return self.means.shape[1]
+
+    def neg_log_density(self, pose: Tensor) -> Tensor:
+        """-log density of poses (N, D or more) in radians, (N,); values beyond the mixture's D are not looked at."""
+        if pose.shape[-1] < self.size:
+            msg = f"the pose mixture is over {self.size} values, the poses have {pose.shape[-1]}"
+            raise ValueError(msg)
+        with torch.autocast(device_type=pose.device.type, enabled=False):
+            linear = self._linear
+            white = torch.nn.functional.linear(pose[..., : self.size].to(linear.dtype), linear) - self._offset
+            distance = white.unflatten(-1, (-1, self.size)).square().sum(-1)
+            return -torch.logsumexp(self._log_scale - distance / 2, dim=-1)
+
+    @classmethod
+    def fit(cls, poses: NDArray, components: int = COMPONENTS, seed: int = 0) -> PoseMixture:
+        """Fit by expectation maximisation.
+
+        Args:
+            poses: (N, 21, 3) or (N, D) axis-angle, radians; of more than 20,000, so many are drawn.
+            components: K.
+            seed: of the draw and of the start.
+        """
+        rng = np.random.default_rng(seed)
+        drawn = poses if len(poses) <= _POSES else poses[np.sort(rng.choice(len(poses), _POSES, replace=False))]
+        # Recordings also hold turns beyond pi; what is scored later does not.
+        turns = torch.as_tensor(np.array(drawn, dtype=np.float64)).reshape(len(drawn), -1, 3)
+        values = matrix_to_axis_angle(axis_angle_to_matrix(turns)).flatten(1).numpy()
+        model = GaussianMixture(
+            components, covariance_type="full", reg_covar=_REGULARISATION, max_iter=_ITERATIONS, tol=1e-2,
+            random_state=seed,
+        ).fit(values)  # fmt: skip
+        return cls(model.means_, model.covariances_, model.weights_)
+
+    def save(self, path: Path) -> None:
+        """Write a .npz that :meth:`load` reads."""
+        np.savez(path, **{name: getattr(self, name).numpy(force=True) for name in _NAMES})
+
+    @classmethod
+    def load(cls, path: str | Path) -> PoseMixture:
+        """Read a mixture: a .npz of :meth:`save`, or SMPLify's gmm_08.pkl (69 values).
+
+        Raises:
+            ModelFileError: the file is missing, damaged or something else.
+        """
+        path = Path(path)
+        try:
+            content = np.load(path, allow_pickle=False) if path.suffix == ".npz" else load_pickle(path)
+            return cls(*(content[name] for name in _NAMES))
+        except (OSError, KeyError, TypeError, IndexError, ValueError, zipfile.BadZipFile) as error:
+            if isinstance(error, ModelFileError) and str(path) in str(error):
+                raise
+            msg = f"{path}: is no pose mixture with {', '.join(_NAMES)} ({error}); get it again"
+            raise ModelFileError(msg) from error
