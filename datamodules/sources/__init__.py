@@ -12,6 +12,9 @@ from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.views import Filters
 from datamodules.sources.amass import open_amass
 from datamodules.sources.coco import open_coco
+from datamodules.sources.crowdpose import open_crowdpose
+from datamodules.sources.human36m import open_human36m
+from datamodules.sources.lspet import open_lspet
 from datamodules.sources.mpi_inf_3dhp import open_mpi_inf_3dhp
 from datamodules.sources.mpii import open_mpii
 from datamodules.sources.pseudo_gt import attach_labels, open_pseudo_gt
@@ -22,6 +25,9 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
     "mpii": open_mpii,
     "mpi_inf_3dhp": open_mpi_inf_3dhp,
     "threedpw": open_threedpw,
+    "human36m": open_human36m,
+    "lspet": open_lspet,
+    "crowdpose": open_crowdpose,
     "pseudo_gt": open_pseudo_gt,
 }
 """Kind of a source -> function of (root, split, cache_dir, and options of its own)."""

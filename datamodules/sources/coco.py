@@ -85,10 +85,9 @@ def find_annotations(root: Path, split: str) -> Path:
     raise MissingFilesError([f"COCO {split}: looked for {root}/annotations/{named}.{several} {_REMEDY}"])
 
 
-def find_images(folder: Path, split: str, names: Iterable[str]) -> Path:
-    """The first place that holds one of the images; the official one if none does."""
+def find_images(places: Sequence[Path], names: Iterable[str]) -> Path:
+    """The first of some folders that holds one of the images; else the first but for the last that is there."""
     probes = list(itertools.islice(names, _PROBES))
-    places = _image_places(folder, split)
     # os.path.isfile, unlike Path.is_file, has an answer for every name that a file may hold.
     holding = (place for place in places if any(os.path.isfile(place / name) for name in probes))
     return next(holding, next((place for place in places[:-1] if place.is_dir()), places[0]))
@@ -201,7 +200,7 @@ def _read(path: Path, folder: Path, split: str) -> tuple[Arrays, dict[str, Any]]
     joint_set, keys = (
         (COCO_WHOLEBODY23, ("keypoints", "foot_kpts", "foot_valid")) if has_feet else (COCO17, ("keypoints",))
     )
-    root = find_images(folder, split, (image["file_name"] for image in images.values()))
+    root = find_images(_image_places(folder, split), (image["file_name"] for image in images.values()))
     people = PeopleBuilder("coco", split, joint_set, root)
     for annotation in show_progress(annotations, f"reading {path.name}"):
         require_person(path, annotation, keys)

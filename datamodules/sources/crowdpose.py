@@ -1,0 +1,71 @@
+"""CrowdPose: json/crowdpose_{train,val,trainval,test}.json, COCO style with 14 joints, and images/.
+
+The joints are left then right shoulder, elbow, wrist, hip, knee, ankle, then top of the head and neck. Boxes are
+x, y, w, h as in COCO. The annotations say nothing of where pixels are counted from; they are taken as they are, as in
+COCO. trainval is train and val together, under the same annotation ids.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from body_models.joint_sets import CROWDPOSE14
+from datamodules.columns import Arrays, build_or_open
+from datamodules.files import AnnotationError, first_file
+from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.progress import show_progress
+from datamodules.sources.coco import find_images, read_keypoints, read_people, require_person
+
+VERSION = 1
+SPLITS = ("train", "val", "trainval", "test")
+_REMEDY = "Get images.zip and the annotations from https://github.com/Jeff-sjtu/CrowdPose"
+
+
+def open_crowdpose(root: str, split: str = "train", cache_dir: str = "cache") -> PeopleTable:
+    """Table of CrowdPose.
+
+    Args:
+        root: folder with ``images/`` and, in it or in ``json/`` or ``annotations/``, ``crowdpose_{split}.json`` (also
+            with mmpose's prefix ``mmpose_``); or the json itself, with images/ beside it or one above.
+        split: train, val, trainval or test.
+        cache_dir: folder for caches.
+    """
+    if split not in SPLITS:
+        msg = f"CrowdPose has no split {split!r}: use one of {', '.join(SPLITS)}"
+        raise AnnotationError(msg)
+    folder = Path(root)
+    if folder.is_file():
+        path, folder = folder, folder.parent
+        folder = folder if (folder / "images").is_dir() else folder.parent
+    else:
+        places = [folder / place for place in ("json", "annotations", ".")]
+        names = [f"{prefix}crowdpose_{split}.json" for prefix in ("", "mmpose_")]
+        path = first_file([place / name for name in names for place in places], f"CrowdPose {split}", _REMEDY)
+    arguments = {"split": split, "root": str(folder.absolute()), "images": (folder / "images").is_dir()}
+    return PeopleTable(
+        build_or_open(cache_dir, f"crowdpose-{split}", [path], arguments, VERSION, lambda: _read(path, folder, split))
+    )
+
+
+def _read(path: Path, folder: Path, split: str) -> tuple[Arrays, dict[str, Any]]:
+    images, annotations = read_people(path)
+    root = find_images([folder / "images", folder], (image["file_name"] for image in images.values()))
+    people = PeopleBuilder("crowdpose", split, CROWDPOSE14, root)
+    for annotation in show_progress(annotations, f"reading {path.name}"):
+        require_person(path, annotation)
+        if annotation.get("iscrowd", 0):
+            people.drop("crowd, not one person")
+            continue
+        image = images.get(annotation["image_id"])
+        if image is None:
+            people.drop("image is not listed in the file")
+            continue
+        people.add(
+            annotation["id"],
+            image=image["file_name"],
+            image_size=(image["width"], image["height"]),
+            box=annotation["bbox"],
+            joints_2d=read_keypoints(path, annotation, len(CROWDPOSE14.names)),
+        )
+    return people.finish()
