@@ -6,7 +6,8 @@ from people_stub import Oracle, People, loader, trainer
 from torch.utils.data import Subset
 
 from body_models.smpl import BodyModel
-from callbacks.evaluator_3dpw import Evaluation, EvaluationError, ThreeDPWEvaluator
+from callbacks.evaluation import Evaluation, EvaluationError
+from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 
 
 def run(evaluator, people, error=0.0, **options):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callbacks.evaluator_3dpw import Evaluation
+from callbacks.evaluation import Evaluation
 from datamodules.pseudo_gt.native import read_labels
 from experiments.run import main
 
