@@ -31,6 +31,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments import sources
 from experiments.settings import CUSTOM, OPTIONS, SECTIONS, SIZES, STAGES, Option, Settings, get
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -383,6 +384,11 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         problems.append(("annotate.targets", "no data set to annotate; the nearest is {coco: 1}"))
     if settings.recipe.init == "file" and settings.recipe.init_file is None:
         problems.append(("recipe.init", "recipe.init=file needs recipe.init_file=PATH"))
+    for name in sources.without_path(settings):
+        key = next(
+            key for key in ("annotate.targets", "recipe.auxiliary", "pose2d.sources") if name in get(settings, key)
+        )
+        problems.append((key, f"the synthetic world has no {name}; paths.{name}=FOLDER says where it is"))
     return problems
 
 

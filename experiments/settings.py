@@ -16,8 +16,10 @@ from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
-TARGETS = ("coco", "mpii")
-AUXILIARY = ("threedpw_train", "mpi_inf_3dhp")
+TARGETS = ("coco", "mpii", "lspet", "crowdpose")
+AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
+WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
+"""Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
 
@@ -51,11 +53,14 @@ class Paths:
     runs: str = option("runs", "Folder of the run folders.")
     cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
     body_models: str = option("standin", "Folder with the official SMPL files, or standin for the embedded body.")
-    coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, as for all data sets.")
+    coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, if it has the data set.")
     mpii: str | None = option(None, "Root of MPII.")
     mpi_inf_3dhp: str | None = option(None, "Root of MPI-INF-3DHP.")
     threedpw: str | None = option(None, "Root of 3DPW.")
     amass: str | None = option(None, "Root of AMASS.")
+    human36m: str | None = option(None, "Root of Human3.6M, parsed to json; not in the synthetic world.")
+    lspet: str | None = option(None, "Root of LSPET or HR-LSPET; not in the synthetic world.")
+    crowdpose: str | None = option(None, "Root of CrowdPose; not in the synthetic world.")
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.settings import Settings
+from experiments.settings import WITHOUT_WORLD, Settings
 
 # Name in the settings -> (paths key and folder in the synthetic world, kind of source, split).
 _SOURCES = {
@@ -16,6 +16,9 @@ _SOURCES = {
     "threedpw_validation": ("threedpw", "threedpw", "validation"),
     "threedpw_test": ("threedpw", "threedpw", "test"),
     "amass": ("amass", "amass", "train"),
+    "human36m": ("human36m", "human36m", "train"),
+    "lspet": ("lspet", "lspet", "train"),
+    "crowdpose": ("crowdpose", "crowdpose", "train"),
 }
 _WORLD_FOLDERS = {"threedpw": "3dpw"}
 
@@ -42,7 +45,12 @@ def trained_on_threedpw(settings: Settings) -> bool:
 
 def is_synthetic(settings: Settings, name: str) -> bool:
     """Whether a source comes from the synthetic world."""
-    return getattr(settings.paths, _SOURCES[name][0]) is None
+    return name not in WITHOUT_WORLD and getattr(settings.paths, _SOURCES[name][0]) is None
+
+
+def without_path(settings: Settings) -> list[str]:
+    """Sources of the selected stages that the synthetic world does not have, and that no path is given for."""
+    return [name for name in used(settings) if name in WITHOUT_WORLD and getattr(settings.paths, name) is None]
 
 
 def scores_poses(settings: Settings) -> bool:

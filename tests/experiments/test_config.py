@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import sources
 from experiments.config import COMMAND_LINE, CONFIGS, DEFAULT, ConfigError, descriptions, expand_sweep, load_settings
 from experiments.describe import config_text, help_text
 from experiments.settings import CUSTOM, OPTIONS, SIZES, Settings, get, to_plain
@@ -212,6 +213,21 @@ def test_undecodable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_all_errors_are_reported_at_once() -> None:
     assert len(errors_of("annotate.smaples=3", "size=larg", "prior.steps=x", "sweep.sed=[1]")) == 4
+
+
+def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) -> None:
+    argv = ["annotate.targets={lspet: 1, crowdpose: 1}", "recipe.auxiliary.human36m=1"]
+    messages = errors_of(*argv)
+    assert len(messages) == 3
+    for message, name in zip(messages, ("lspet", "crowdpose", "human36m"), strict=True):
+        assert f"paths.{name}=FOLDER" in message
+    settings = settings_of(*argv, *(f"paths.{name}={tmp_path / name}" for name in ("lspet", "crowdpose", "human36m")))
+    assert not any(sources.is_synthetic(settings, name) for name in ("lspet", "crowdpose", "human36m"))
+    assert sources.source(settings, None, "lspet") == {
+        "kind": "lspet",
+        "root": str(tmp_path / "lspet"),
+        "split": "train",
+    }
 
 
 def test_default_experiment_compares_two_recipes() -> None:
