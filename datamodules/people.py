@@ -23,8 +23,18 @@ person             int          number of the person within the sequence
 camera             int          number of the camera, where several film the same
 ================== ============ =====================================================================
 
-The first five are in every table; a source has the others or not, for all its people. A source may add columns of
-its own, which its named filters read.
+The first five are in every table; a source has the others or not, for all its people: :meth:`PeopleTable.has` says
+which. Within a column, a joint that is not known has confidence 0. A batch tells these apart for each person:
+
+============== ===========================================================================================
+has_pose       the table has ``global_orient`` (then also ``body_pose`` and ``transl``)
+has_betas      the table has ``betas``
+has_camera     the table has ``focal`` (then also ``princpt``)
+joints_3d_conf ``joints_3d``'s confidence, all 0 where the table has no such column; 2D alike
+============== ===========================================================================================
+
+A source may add columns of its own, which its named filters read. Texts are bytes, as file systems have them: a file
+name that is not UTF-8 is a str with surrogate escapes in Python, and its own bytes here and on the disk.
 """
 
 from __future__ import annotations
@@ -59,6 +69,8 @@ _TYPES: dict[str, tuple[tuple[int, ...], type]] = {
     "person": ((), np.int32),
     "camera": ((), np.int32),
 }
+# Rows of a column that are allocated at a time while a table is built.
+_BLOCK = 4096
 
 
 class PeopleTable:
@@ -139,6 +151,25 @@ class PeopleTable:
         return missing[inverse], [Path(self.image_root, images[i].decode()) for i in np.flatnonzero(missing)]
 
 
+class _Column:
+    """Values of one shape and type, kept in blocks: a few bytes more than the array, whatever the number."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: type) -> None:
+        self._shape, self._dtype, self._blocks, self._free = shape, dtype, list[NDArray](), 0
+
+    def append(self, value: NDArray) -> None:
+        if not self._free:
+            self._blocks.append(np.empty((_BLOCK, *self._shape), self._dtype))
+            self._free = _BLOCK
+        self._blocks[-1][-self._free] = value
+        self._free -= 1
+
+    def array(self) -> NDArray:
+        """(N, ...) all values."""
+        self._blocks[-1] = self._blocks[-1][: _BLOCK - self._free]
+        return np.concatenate(self._blocks)
+
+
 class PeopleBuilder:
     """Collects the rows of a table, checks each, and counts what is left out.
 
@@ -152,8 +183,14 @@ class PeopleBuilder:
     def __init__(self, dataset: str, split: str, joint_set: JointSet, image_root: Path) -> None:
         self.dataset, self.split, self.joint_set, self.image_root = dataset, split, joint_set, image_root
         self.dropped: Counter[str] = Counter()
-        self._rows: dict[str, list[Any]] = {"id": []}
+        self._checked: dict[str, _Column] = {}
+        # Texts and the source's own columns, as they come.
+        self._others: dict[str, list[Any]] = {"id": []}
         self._seen: set[str] = set()
+        self._shapes = {
+            name: tuple(len(joint_set.names) if size == -1 else size for size in shape)
+            for name, (shape, _) in _TYPES.items()
+        }
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count people that are left out."""
@@ -180,7 +217,7 @@ class PeopleBuilder:
         for name, value in values.items():
             if name not in _TYPES:
                 continue
-            shape = tuple(len(self.joint_set.names) if size == -1 else size for size in _TYPES[name][0])
+            shape = self._shapes[name]
             try:
                 values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
             except (TypeError, ValueError, OverflowError) as error:
@@ -196,9 +233,14 @@ class PeopleBuilder:
         except BoxError:
             return self.drop("box has no area inside the image")
         self._seen.add(person)
-        self._rows["id"].append(person)
+        self._others["id"].append(person)
         for name, value in {"image": image, **values}.items():
-            self._rows.setdefault(name, []).append(value)
+            if name not in _TYPES:
+                self._others.setdefault(name, []).append(value)
+                continue
+            if name not in self._checked:
+                self._checked[name] = _Column(self._shapes[name], _TYPES[name][1])
+            self._checked[name].append(value)
 
     def finish(self) -> tuple[Arrays, dict[str, Any]]:
         """The columns, and what is stored with them; the arguments of ``build_or_open``'s ``build``.
@@ -209,12 +251,11 @@ class PeopleBuilder:
         if not self._seen:
             msg = f"{self.dataset}/{self.split}: no person left; dropped: {dict(self.dropped) or 'none'}"
             raise AnnotationError(msg)
-        arrays = {}
-        for name, values in self._rows.items():
+        arrays = {name: column.array() for name, column in self._checked.items()}
+        for name, values in self._others.items():
             if isinstance(values[0], str):
-                arrays[name] = np.array([value.encode("utf-8", "surrogateescape") for value in values])
-            else:
-                arrays[name] = np.array(values, dtype=_TYPES[name][1] if name in _TYPES else None)
+                values = [value.encode("utf-8", "surrogateescape") for value in values]
+            arrays[name] = np.array(values)
         meta = {
             "name": f"{self.dataset}-{self.split}",
             "joint_set": self.joint_set.name,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from body_models.joint_sets import COCO17
 from datamodules.columns import build_or_open, open_columns
-from datamodules.files import AnnotationError, MissingFilesError
-from datamodules.people import PeopleTable
+from datamodules.dataset import PeopleDataset
+from datamodules.files import AnnotationError, ImageError, MissingFilesError
+from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.sources.coco import open_coco
 from datamodules.sources.pseudo_gt import attach_labels
 
@@ -103,3 +108,102 @@ def test_labels_of_other_people_or_none_are_refused(coco: PeopleTable, tmp_path:
     pq.write_table(pa.table({"id": ["coco/train/1002"]}), folder / "labels-00000.parquet")
     with pytest.raises(AnnotationError, match="columns id, global_orient"):
         attach_labels(coco, str(folder), cache)
+
+
+def _builder(root: Path) -> PeopleBuilder:
+    return PeopleBuilder("coco", "train", COCO17, root)
+
+
+def test_a_built_table_is_what_was_added_over_many_blocks(tmp_path: Path) -> None:
+    people, rng = _builder(tmp_path), np.random.default_rng(0)
+    added = []
+    for number in range(2 * 4096 + 7):
+        row = {
+            "image": f"{number % 9:x}.jpg",
+            "image_size": (640, 480 + number % 5),
+            "box": (*rng.uniform(0, 200, 2), 60, 70),
+            "joints_2d": rng.uniform(0, 400, (17, 3)),
+            "frame": number,
+            "sequence": f"s{number % 3}",
+            "valid": number % 2 == 0,
+        }
+        people.add(number, **row)
+        added.append(row)
+    people.add(5, **added[5])
+    people.add(-1, **{**added[5], "box": (0, 0, np.nan, 1)})
+    people.add(-2, **{**added[5], "box": (700, 0, 10, 10)})
+    arrays, meta = people.finish()
+    assert meta["dropped"] == {
+        "id occurs twice": 1, "box is not finite": 1, "box has no area inside the image": 1
+    }  # fmt: skip
+    assert arrays["id"].tolist() == [f"coco/train/{number}".encode() for number in range(len(added))]
+    for name in added[0]:
+        expected = np.array([row[name] for row in added])
+        if expected.dtype.kind == "U":
+            expected = np.char.encode(expected)
+        np.testing.assert_array_equal(arrays[name], expected.astype(arrays[name].dtype), err_msg=name)
+    assert {name: array.dtype.str for name, array in arrays.items() if name in ("box", "image_size", "frame")} == {
+        "box": "<f4", "image_size": "<i4", "frame": "<i4"
+    }  # fmt: skip
+    assert arrays["valid"].dtype == bool
+
+
+def test_a_wrong_shape_names_person_and_column(tmp_path: Path) -> None:
+    person: dict[str, Any] = {"image": "a.jpg", "image_size": (9, 9), "box": (0, 0, 5, 5)}
+    with pytest.raises(
+        AnnotationError, match=r"person coco/train/7: joints_2d has shape \(16, 3\), expected \(17, 3\)"
+    ):
+        _builder(tmp_path).add(7, **person, joints_2d=np.zeros((16, 3)))
+    with pytest.raises(AnnotationError, match="no person left; dropped: none"):
+        _builder(tmp_path).finish()
+
+
+def test_file_names_that_are_not_utf8_are_read(coco_root: Path, tmp_path: Path) -> None:
+    """From the json through the cache to the pixels, in a folder whose own name is no UTF-8 either."""
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(coco_root, root)
+    path = root / "annotations/person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    name = os.fsdecode(b"stra\xdfe \xff.jpg")
+    old = content["images"][0]["file_name"]
+    (root / "train2017" / old).rename(root / "train2017" / name)
+    content["images"][0]["file_name"] = name
+    path.write_text(json.dumps(content))
+    table = open_coco(str(root), "train", str(tmp_path / "cache"))
+    row = table.column("image").tolist().index(b"stra\xdfe \xff.jpg")
+    assert not table.missing_images()[0].any()
+    renamed = PeopleDataset(pickle.loads(pickle.dumps(table)), "coco", 64)[row]
+    plain = PeopleDataset(open_coco(str(coco_root), "train", str(tmp_path / "cache")), "coco", 64)[row]
+    np.testing.assert_array_equal(renamed["image"], plain["image"])
+    (root / "train2017" / name).unlink()
+    with pytest.raises(ImageError, match="cannot be read"):
+        PeopleDataset(table, "coco", 64)[row]
+
+
+def test_a_worker_adds_little_memory_of_its_own(tmp_path: Path) -> None:
+    """A process that looks at every row of a table maps it: its private memory does not grow by the table's size."""
+    rows = 60_000
+    columns = {
+        "id": np.char.add(b"coco/train/", np.arange(rows).astype("S")),
+        "image": np.full(rows, b"a.jpg"),
+        "image_size": np.full((rows, 2), 500, np.int32),
+        "box": np.tile(np.float32([1, 2, 300, 200]), (rows, 1)),
+        "joints_2d": np.ones((rows, 17, 3), np.float32),
+    }
+    meta = {"name": "coco-train", "joint_set": "coco17", "image_root": "x", "dropped": {}}
+    folder = build_or_open(tmp_path, "coco", [], {}, 1, lambda: (columns, meta))
+    assert sum(column.nbytes for column in columns.values()) > 14e6
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        before = pool.apply(_private_bytes)
+        pool.apply(_look_at_all, (PeopleTable(folder),))
+        assert pool.apply(_private_bytes) - before < 5e6
+
+
+def _private_bytes() -> int:
+    # Clean pages of mapped files are the cache of the system, which all workers share.
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
+
+
+def _look_at_all(table: PeopleTable) -> float:
+    return sum(float(table.columns["joints_2d"][row].sum()) for row in table.rows)
