@@ -36,12 +36,12 @@ class _Refused(pickle.UnpicklingError):
 
 
 class _DtypeShell:
-    """Stands for numpy.dtype: plain numbers and booleans only, so that no array holds objects."""
+    """Stands for numpy.dtype: numbers, booleans, strings, and objects, which are read as the list that they are."""
 
     def __init__(self, code: str = "", align: object = False, copy: object = True) -> None:
         if isinstance(code, bytes):
             code = code.decode("latin1")
-        if not isinstance(code, str) or code.lstrip("<>|=")[:1] not in tuple("biuf"):
+        if not isinstance(code, str) or code.lstrip("<>|=")[:1] not in tuple("biufUSO"):
             msg = f"array type {code!r}"
             raise _Refused(msg)
         self.code, self.order = code.lstrip("<>|="), "="
@@ -57,16 +57,24 @@ class _ArrayShell:
     """Stands for numpy.ndarray and NumPy scalars."""
 
     array: NDArray
+    items: list | None = None  # of an array of objects
+    shape: tuple = ()
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, raw = state
         self.fill(shape, dtype, "F" if fortran else "C", raw)
 
     def fill(self, shape: tuple, dtype: object, order: Literal["C", "F"], raw: object) -> None:
+        if isinstance(dtype, _DtypeShell) and dtype.code == "O8" and isinstance(raw, list):
+            self.items, self.shape = raw, tuple(int(n) for n in shape)
+            return
         if isinstance(raw, str):
             raw = raw.encode("latin1")
         if not isinstance(dtype, _DtypeShell) or not isinstance(raw, bytes | bytearray):
             msg = "array of objects"
+            raise _Refused(msg)
+        if dtype.code.startswith("O"):
+            msg = "bytes as objects"
             raise _Refused(msg)
         # A copy, so that the array is writable and does not hold on to the file.
         flat = np.frombuffer(raw, dtype.dtype())
@@ -232,6 +240,11 @@ class _Plain:
             return {self(k, depth): self(v, depth) for k, v in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return type(value)(self(item, depth) for item in value)
+        if isinstance(value, _ArrayShell) and value.items is not None:
+            objects = np.empty(len(value.items), dtype=object)
+            for i, item in enumerate(value.items):
+                objects[i] = self(item, depth)
+            return objects.reshape(value.shape) if value.shape else objects[0]
         if isinstance(value, _ArrayShell):
             return value.array if value.array.ndim else value.array[()]
         if isinstance(value, _ObjectShell):
@@ -282,14 +295,19 @@ def load_pickle(path: Path | str) -> Any:
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error})"
         raise ModelFileError(msg) from error
+    return parse_pickle(data, str(path))
+
+
+def parse_pickle(data: bytes, name: str) -> Any:
+    """Read a pickle that is in memory; arguments and errors as in :func:`load_pickle`, ``name`` for messages."""
     try:
         return _Plain()(_Reader(data).load())
     except _Refused as error:
-        msg = f"{path}: refused, because this pickle asks for {error}; get the file from its official source"
+        msg = f"{name}: refused, because this pickle asks for {error}; get the file from its official source"
         raise UnsafePickleError(msg) from error
     except (
         pickle.UnpicklingError, EOFError, struct.error, AttributeError, KeyError, IndexError, TypeError, ValueError,
         ArithmeticError, AssertionError, MemoryError, RecursionError,
     ) as error:  # fmt: skip
-        msg = f"{path}: no readable pickle, truncated or damaged ({type(error).__name__}: {error}); fetch it again"
+        msg = f"{name}: no readable pickle, truncated or damaged ({type(error).__name__}: {error}); fetch it again"
         raise ModelFileError(msg) from error

@@ -1,0 +1,103 @@
+"""BEDLAM's training npz, also read by CameraHMR: a full-image camera for each person.
+
+========= ============ ======= ==========================================================================
+key       shape        dtype   content
+========= ============ ======= ==========================================================================
+imgname   (N,)         unicode path below the image folder
+center    (N, 2)       float64 centre of the box, pixels
+scale     (N,)         float64 side of the square box / 200
+pose_cam  (N, 72)      float32 axis-angle, root first, camera frame
+shape     (N, 10)      float32 betas
+betas     (N, 10)      float32 the same: BEDLAM reads ``shape`` only if a key ``betas`` exists
+trans_cam (N, 3)       float32 metres, camera frame
+cam_int   (N, 3, 3)    float32 intrinsics of the full image, pixels
+cam_ext   (N, 4, 4)    float32 identity; the readers add its last column to ``trans_cam``
+gtkps     (N, 44, 3)   float32 x, y in pixels and confidence: OpenPose's 25 and the first 19 of SPIN's 24 joints
+part      (N, 24, 3)   float32 as in :mod:`datamodules.pseudo_gt.spin`, read by BEDLAM's SMPL data set
+openpose  (N, 25, 3)   float32 the same
+gender    (N,)         unicode m, f or neutral
+========= ============ ======= ==========================================================================
+
+As pixelite1201/BEDLAM ``train/dataset/dataset_smpl.py`` and pixelite1201/CameraHMR ``core/datasets/dataset_train.py``
+read them. The principal point is free, so joints come back to 0.1 px. BEDLAM's own files hold projections of the true
+body in ``gtkps``; here these are the annotated joints, with confidence 0 where nothing is annotated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.pseudo_gt.exchange import (
+    BODY_COLUMNS,
+    CAMERA_COLUMNS,
+    LabelBlocks,
+    Published,
+    pose_of,
+    split_pose,
+)
+from datamodules.pseudo_gt.native import JOINTS, LabelError
+from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
+from datamodules.pseudo_gt.spin import GENDER_LETTERS, image_columns, read_boxes, read_gender
+
+_GTKPS = 44
+
+
+def write_bedlam(labels: LabelBlocks, path: Path) -> int:
+    """Write the npz; returns the number of people."""
+    with NpzWriter(path) as file:
+        for block in labels.blocks("bedlam", ("image", "box", *BODY_COLUMNS, *CAMERA_COLUMNS), (JOINTS, "gender")):
+            rows = len(block["betas"])
+            images = image_columns(labels, block)
+            intrinsics = np.zeros((rows, 3, 3), dtype=np.float32)
+            intrinsics[:, [0, 1], [0, 1]] = block["focal"]
+            intrinsics[:, :2, 2] = block["princpt"]
+            intrinsics[:, 2, 2] = 1
+            file.append(
+                {
+                    **images,
+                    "pose_cam": pose_of(block),
+                    "shape": block["betas"],
+                    "betas": block["betas"],
+                    "trans_cam": block["transl"],
+                    "cam_int": intrinsics,
+                    "cam_ext": np.tile(np.eye(4, dtype=np.float32), (rows, 1, 1)),
+                    "gtkps": np.concatenate([images["openpose"], images["part"]], axis=1)[:, :_GTKPS],
+                    "gender": np.array([GENDER_LETTERS[gender] for gender in block["gender"]], dtype=object),
+                }
+            )
+    return labels.rows
+
+
+def read_bedlam(path: str | Path, dataset: str, split: str) -> Published:
+    """Read the npz: image, box, body, transl, focal, princpt, joints_2d (spin49), gender.
+
+    Raises:
+        LabelError: the file is not in this layout, or its bodies are SMPL-X; the key and the person are named.
+    """
+    with NpzReader(path, "BEDLAM's npz") as file:
+        columns = read_boxes(file)
+        pose = file.check("pose_cam", file.value("pose_cam"), -1)
+        if pose.shape[1] != 72:
+            msg = f"{path}: pose_cam has {pose.shape[1]} numbers a person, SMPL has 72: the file is of SMPL-X"
+            raise LabelError(msg)
+        shape = file.check("shape", file.value("shape"), -1)
+        if shape.shape[1] < 10:
+            msg = f"{path}: shape has {shape.shape[1]} numbers a person, SMPL's body has 10"
+            raise LabelError(msg)
+        intrinsics = file.numbers("cam_int", 3, 3)
+        columns |= {
+            **split_pose(pose),
+            "betas": shape[:, :10],
+            "transl": file.numbers("trans_cam", 3) + file.numbers("cam_ext", 4, 4)[:, :3, 3],
+            "focal": intrinsics[:, [0, 1], [0, 1]],
+            "princpt": intrinsics[:, :2, 2],
+            **read_gender(file),
+        }
+        if "part" not in file and "openpose" not in file and "gtkps" in file:
+            joints = file.check("gtkps", file.value("gtkps"), -1, 3)
+            # Other files of this family have other joints there.
+            if joints.shape[1] == _GTKPS:
+                columns[JOINTS][:, :_GTKPS] = joints
+    return Published(columns, "spin49")

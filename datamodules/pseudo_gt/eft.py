@@ -1,0 +1,169 @@
+"""EFT's json: bodies as rotation matrices, and a weak-perspective camera of the crop.
+
+``{"ver": 0.1, "data": [person, ...]}`` with, for each person:
+
+======================== ========== ========================================================================
+key                      shape      content
+======================== ========== ========================================================================
+parm_pose                24, 3, 3   rotation matrices, root first, camera frame
+parm_shape               10         betas
+parm_cam                 3          s, tx, ty: crop coordinates in -1..1 are s * (X, Y) + (tx, ty)
+bbox_center              2          pixels
+bbox_scale               number     side of the square box / 200
+gt_keypoint_2d           49, 3      x, y in pixels and confidence of SPIN's 49 joints
+joint_validity_openpose18 18        whether each of OpenPose's 18 joints is annotated
+smpltype                 string     smpl
+annotId                  integer    COCO's annotation id; a running number for other data sets
+imageName                string     file name without folders
+======================== ========== ========================================================================
+
+As facebookresearch/eft ``docs/README_dataformat.md``, ``demo/visEFTFit.py`` (which reads all of these but the
+keypoints) and open-mmlab/mmhuman3d ``data_converters/eft.py`` have it. The camera is fitted to the projected joints
+by least squares, the pose stays; known residuals are 0.07 to 0.22 px mean. EFT's own viewer rounds the crop's corners
+to whole pixels on top of that.
+
+On the way in the weak-perspective camera becomes a pinhole of a focal length so long (body at 5 km) that the
+perspective is below 0.1 px; ``transl`` is then no estimate of where the person stands.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from body_models.joint_sets import SPIN49
+from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from datamodules.pseudo_gt.exchange import (
+    BODY_COLUMNS,
+    CAMERA_COLUMNS,
+    PIXELS_PER_SCALE,
+    LabelBlocks,
+    Published,
+    centre_and_size,
+    keys_of,
+    make_ids,
+    numeric_keys,
+    pose_of,
+    project_points,
+    split_pose,
+    square_box,
+)
+from datamodules.pseudo_gt.json_stream import iter_json, writing
+from datamodules.pseudo_gt.native import JOINTS, LabelError
+
+_OPENPOSE18 = [*range(8), *range(9, 19)]  # of OpenPose's 25
+_FAR = 5000.0  # metres
+_BLOCK = 4096
+_SHAPES = {"parm_pose": (24, 3, 3), "parm_shape": (10,), "parm_cam": (3,), "bbox_center": (2,), "bbox_scale": ()}
+
+
+def write_eft(labels: LabelBlocks, path: Path) -> int:
+    """Write EFT's json; returns the number of people."""
+    needed = ("id", "image", "box", *BODY_COLUMNS, *CAMERA_COLUMNS)
+    count = 0
+    with writing(path) as file:
+        file.write('{"ver": 0.1, "data": [')
+        for block in labels.blocks("eft", needed, (JOINTS, "gender")):
+            bodies = labels.body_joints(block)
+            centre, size = centre_and_size(block["box"])
+            seen = project_points(bodies + block["transl"][:, None], block["focal"], block["princpt"])
+            cameras = fit_weak_perspective(bodies, (seen - centre[:, None]) / (size / 2)[:, None, None])
+            pose = axis_angle_to_matrix(torch.tensor(pose_of(block)).double().unflatten(1, (24, 3))).numpy()
+            joints = labels.spin_joints(block, len(centre))
+            numbers = numeric_keys(keys_of(block["id"]))
+            for i, image in enumerate(block["image"]):
+                person = {
+                    "parm_pose": np.round(pose[i], 9).tolist(),
+                    "parm_shape": block["betas"][i].tolist(),
+                    "parm_cam": np.round(cameras[i], 9).tolist(),
+                    "bbox_scale": float(size[i] / PIXELS_PER_SCALE),
+                    "bbox_center": centre[i].tolist(),
+                    "gt_keypoint_2d": np.round(joints[i].astype(np.float64), 4).tolist(),
+                    "joint_validity_openpose18": (joints[i, _OPENPOSE18, 2] > 0).tolist(),
+                    "smpltype": "smpl",
+                    "annotId": count if numbers is None else int(numbers[i]),
+                    "imageName": Path(image).name,
+                }
+                file.write(("," if count else "") + "\n" + json.dumps(person, separators=(",", ":")))
+                count += 1
+        file.write("\n]}\n")
+    return count
+
+
+def fit_weak_perspective(joints: NDArray, seen: NDArray) -> NDArray[np.float64]:
+    """(N, 3) s, tx, ty that bring s * (X, Y) + t closest to the points seen.
+
+    Args:
+        joints: (N, J, 3) metres, without translation.
+        seen: (N, J, 2) any unit.
+    """
+    flat = joints[..., :2].astype(np.float64)
+    middle, seen_middle = flat.mean(axis=1), seen.mean(axis=1)
+    flat, moved = flat - middle[:, None], seen - seen_middle[:, None]
+    scale = (flat * moved).sum(axis=(1, 2)) / np.maximum((flat**2).sum(axis=(1, 2)), 1e-12)
+    return np.concatenate([scale[:, None], seen_middle - scale[:, None] * middle], axis=1)
+
+
+def read_eft(path: str | Path, dataset: str, split: str) -> Published:
+    """Read EFT's json: image, box, body, transl, focal, princpt, joints_2d (spin49), and id where the set is COCO.
+
+    Raises:
+        LabelError: the file is not in this layout; the person and the field are named.
+    """
+    fields: dict[str, list[NDArray]] = {name: [] for name in _SHAPES}
+    images, keys, joints, poses = [], [], [], []
+    for _, person in (entry for entry in iter_json(path, lists=("data",)) if entry[0] == "data"):
+        row = len(images)
+        for name, shape in _SHAPES.items():
+            fields[name].append(_numbers(path, row, person, name, shape))
+        if len(fields["parm_pose"]) == _BLOCK:
+            poses.append(_axis_angle(fields["parm_pose"]))
+        if "gt_keypoint_2d" in person:
+            joints.append(_numbers(path, row, person, "gt_keypoint_2d", (len(SPIN49.names), 3)))
+        images.append(str(person.get("imageName", "")))
+        keys.append(person.get("annotId"))
+    if not images:
+        msg = f'{path} has no people under "data", so it is not EFT\'s json'
+        raise LabelError(msg)
+    poses.append(_axis_angle(fields.pop("parm_pose")))
+    arrays = {name: np.array(values) for name, values in fields.items()}
+    size = arrays["bbox_scale"].astype(np.float64) * PIXELS_PER_SCALE
+    centre = arrays["bbox_center"].astype(np.float64)
+    scale, shift = arrays["parm_cam"][:, :1].astype(np.float64), arrays["parm_cam"][:, 1:]
+    columns = {
+        "image": np.array(images, dtype=object),
+        "box": square_box(centre, size),
+        **split_pose(np.concatenate(poses)),
+        "betas": arrays["parm_shape"].astype(np.float32),
+        "transl": np.concatenate([shift / scale, np.full_like(scale, _FAR)], axis=1).astype(np.float32),
+        "focal": np.repeat(scale * size[:, None] / 2 * _FAR, 2, axis=1).astype(np.float32),
+        "princpt": centre.astype(np.float32),
+    }
+    if len(joints) == len(images):
+        columns[JOINTS] = np.array(joints, dtype=np.float32)
+    if dataset == "coco" and all(isinstance(key, int) for key in keys):
+        columns["id"] = make_ids(dataset, split, keys)
+    return Published(columns, "spin49")
+
+
+def _axis_angle(matrices: list[NDArray]) -> NDArray[np.float32]:
+    """(N, 72) of N matrices (24, 3, 3), which are removed from the list."""
+    stacked = torch.tensor(np.array(matrices).reshape(-1, 24, 3, 3))
+    matrices.clear()
+    return matrix_to_axis_angle(stacked).flatten(1).float().numpy()
+
+
+def _numbers(path: str | Path, row: int, person: object, name: str, shape: tuple[int, ...]) -> NDArray:
+    try:
+        values = np.asarray(person[name], dtype=np.float64).reshape(shape)  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{path}: person {row} has no {name} of shape {shape or 'one number'}"
+        raise LabelError(msg) from error
+    if not np.isfinite(values).all():
+        msg = f"{path}: person {row}: {name} is not finite"
+        raise LabelError(msg)
+    return values.astype(np.float32) if name == "gt_keypoint_2d" else values

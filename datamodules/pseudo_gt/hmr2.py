@@ -1,0 +1,270 @@
+"""4D-Humans (HMR2.0): the npz of its ``ImageDataset``, and the tars that it is trained on.
+
+The npz:
+
+================== ========== ======= ====================================================================
+key                shape      dtype   content
+================== ========== ======= ====================================================================
+imgname            (N,)       unicode path below the image folder
+center             (N, 2)     float64 centre of the box, pixels
+scale              (N, 2)     float64 width and height of the box in **pixels**: the reader divides by 200
+body_keypoints_2d  (N, 25, 3) float32 x, y in pixels and confidence, OpenPose's 25 joints
+extra_keypoints_2d (N, 19, 3) float32 the first 19 of SPIN's 24 ground-truth joints
+body_keypoints_3d  (N, 25, 4) float32 metres, camera axes, MPII's pelvis at the origin; confidence 1
+extra_keypoints_3d (N, 19, 4) float32 the same for the 19
+body_pose          (N, 72)    float32 axis-angle, root first, camera frame
+has_body_pose      (N,)       float32 1; without this key the reader silently zeroes the pose
+betas              (N, 10)    float32
+has_betas          (N,)       float32 1; without this key the reader silently zeroes the shape
+================== ========== ======= ====================================================================
+
+The tars (WebDataset shards of at most 1,000 images, ``000000.tar`` ...; the path is their folder): for each image
+``<image>.jpg`` and ``<image>.data.pyd``, a pickled list with one dict a person: center (2), **scale (2) / 200**,
+keypoints_2d (44, 3), keypoints_3d (44, 4), body_pose (72), betas (10), has_body_pose, has_betas, extra_info. JPEGs
+are copied as they are, other images are encoded at quality 95.
+
+As shubham-goel/4D-Humans ``hmr2/datasets/image_dataset.py`` reads them. It zeroes the confidence of the 3D OpenPose
+joints 1 to 14, drops a shape with any |beta| above 3, and takes neither with a camera: pose, shape, box and joints
+come back to 1e-6 and nothing can be projected. The pickles hold plain NumPy arrays; here they are read through the
+project's restricted unpickler only.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from body_models.safe_pickle import ModelFileError, parse_pickle
+from datamodules.progress import show_progress
+from datamodules.pseudo_gt.exchange import (
+    BODY_COLUMNS,
+    PIXELS_PER_SCALE,
+    LabelBlocks,
+    Published,
+    centre_and_size,
+    keys_of,
+    make_ids,
+    pose_of,
+    spin_parts_3d,
+    split_pose,
+    square_box,
+)
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
+from datamodules.pseudo_gt.npz import NpzReader, NpzWriter, dump_portable
+
+_OPENPOSE, _EXTRA, _ALL = slice(0, 25), slice(25, 44), slice(0, 44)
+_JPEG_QUALITY = 95
+IMAGES_PER_TAR = 1000
+_PERSON = {"center": (2,), "scale": (2,), "keypoints_2d": (44, 3), "body_pose": (72,), "betas": (10,)}
+
+
+def write_hmr2(labels: LabelBlocks, path: Path) -> int:
+    """Write the npz; returns the number of people."""
+    with NpzWriter(path) as file:
+        for block in labels.blocks("hmr2", ("image", "box", *BODY_COLUMNS), (JOINTS, "gender")):
+            centre, size = centre_and_size(block["box"])
+            joints = labels.spin_joints(block, len(centre))
+            posed = spin_parts_3d(labels.body_joints(block), _ALL)
+            ones = np.ones(len(centre), dtype=np.float32)
+            file.append(
+                {
+                    "imgname": block["image"],
+                    "center": centre,
+                    "scale": np.stack([size, size], axis=1),
+                    "body_keypoints_2d": joints[:, _OPENPOSE],
+                    "extra_keypoints_2d": joints[:, _EXTRA],
+                    "body_keypoints_3d": posed[:, _OPENPOSE],
+                    "extra_keypoints_3d": posed[:, _EXTRA],
+                    "body_pose": pose_of(block),
+                    "has_body_pose": ones,
+                    "betas": block["betas"],
+                    "has_betas": ones,
+                }
+            )
+    return labels.rows
+
+
+def read_hmr2(path: str | Path, dataset: str, split: str) -> Published:
+    """Read the npz: image, box, body, joints_2d (spin49; its last 5 joints are not in the file).
+
+    People without a pose or a shape are left out.
+
+    Raises:
+        LabelError: the file is not in this layout; the key and the person are named.
+    """
+    with NpzReader(path, "4D-Humans' npz") as file:
+        images = file.texts("imgname")
+        scale = file.check("scale", file.value("scale"), -1, dtype=np.float64).max(axis=1)
+        joints = np.zeros((len(images), 49, 3), dtype=np.float32)
+        for name, place, count in (("body_keypoints_2d", _OPENPOSE, 25), ("extra_keypoints_2d", _EXTRA, 19)):
+            if name in file:
+                joints[:, place] = file.numbers(name, count, 3)
+        columns = {
+            "image": images,
+            "box": square_box(file.numbers("center", 2, dtype=np.float64), scale),
+            JOINTS: joints,
+            **split_pose(file.numbers("body_pose", 72)),
+            "betas": file.numbers("betas", 10),
+        }
+        has = (file.numbers("has_body_pose") > 0) & (file.numbers("has_betas") > 0)
+    return Published({name: values[has] for name, values in columns.items()}, "spin49")
+
+
+def write_hmr2_tar(labels: LabelBlocks, path: Path) -> int:
+    """Write the tars into a new folder; returns the number of people.
+
+    Raises:
+        LabelError: the folder is there already, the table does not say where its images are, or one is missing.
+    """
+    if path.exists():
+        msg = f"{path} is there already; 4D-Humans' tars are a folder of their own: remove it, or name another"
+        raise LabelError(msg)
+    if labels.image_root is None:
+        msg = f"{labels.folder} does not say where its images are (image_root), which the tars contain"
+        raise LabelError(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        people = _people_by_image(labels)
+        images = list(people)
+        for number, start in enumerate(range(0, len(images), IMAGES_PER_TAR)):
+            with tarfile.open(folder / f"{number:06d}.tar", "w") as tar:
+                for name in show_progress(images[start : start + IMAGES_PER_TAR], f"Writing {number:06d}.tar"):
+                    key = str(Path(name).with_suffix("")).replace(".", "_")
+                    _add(tar, f"{key}.jpg", _jpeg(Path(labels.image_root, name)))
+                    _add(tar, f"{key}.data.pyd", dump_portable(people[name]))
+        folder.chmod(0o755)
+        os.rename(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return labels.rows
+
+
+def _people_by_image(labels: LabelBlocks) -> dict[str, list[dict[str, object]]]:
+    people: dict[str, list[dict[str, object]]] = {}
+    for block in labels.blocks("hmr2_tar", ("id", "image", "box", *BODY_COLUMNS), (JOINTS, "gender")):
+        centre, size = centre_and_size(block["box"])
+        joints = labels.spin_joints(block, len(centre))
+        posed, pose = spin_parts_3d(labels.body_joints(block), _ALL), pose_of(block)
+        for i, (image, key) in enumerate(zip(block["image"], keys_of(block["id"]), strict=True)):
+            person = {
+                "center": centre[i],
+                "scale": np.repeat(size[i] / PIXELS_PER_SCALE, 2),
+                "keypoints_2d": joints[i, _ALL].copy(),
+                "keypoints_3d": posed[i],
+                "body_pose": pose[i],
+                "betas": block["betas"][i],
+                "has_body_pose": np.array(1.0),
+                "has_betas": np.array(1.0),
+                "extra_info": {"annot_id": key},
+            }
+            people.setdefault(image, []).append(person)
+    return people
+
+
+def _jpeg(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"image {path} cannot be read ({error.strerror or error}); the tars contain the images"
+        raise LabelError(msg) from error
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        return data
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        msg = f"image {path} cannot be decoded; get it again"
+        raise LabelError(msg)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
+    """Read a folder of tars, or one: image (without suffix), box, body, joints_2d (spin49), id where they have one.
+
+    People without a pose or a shape are left out.
+
+    Raises:
+        LabelError: a file is not in this layout; the image, the person and the field are named.
+    """
+    path = Path(path)
+    files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if not files:
+        msg = f"{path} holds no .tar file"
+        raise LabelError(msg)
+    fields: dict[str, list[NDArray]] = {name: [] for name in _PERSON}
+    images, keys = [], []
+    for image, person in itertools.chain.from_iterable(map(_iter_tar, files)):
+        where = f"{path}: image {image}, person {len(images)}"
+        values = {name: _numbers(where, person, name, shape) for name, shape in _PERSON.items()}
+        if not (person.get("has_body_pose", 0) > 0 and person.get("has_betas", 0) > 0):
+            continue
+        for name, value in values.items():
+            fields[name].append(value)
+        images.append(f"{image}.jpg")
+        keys.append((person.get("extra_info") or {}).get("annot_id"))
+    if not images:
+        msg = f"{path} holds nobody with a pose and a shape"
+        raise LabelError(msg)
+    arrays = {name: np.array(values) for name, values in fields.items()}
+    joints = np.zeros((len(images), 49, 3), dtype=np.float32)
+    joints[:, _ALL] = arrays["keypoints_2d"]
+    columns: Columns = {
+        "image": np.array(images, dtype=object),
+        "box": square_box(arrays["center"], arrays["scale"].max(axis=1) * PIXELS_PER_SCALE),
+        JOINTS: joints,
+        **split_pose(arrays["body_pose"].astype(np.float32)),
+        "betas": arrays["betas"].astype(np.float32),
+    }
+    if all(isinstance(key, str) for key in keys):
+        columns["id"] = make_ids(dataset, split, keys)
+    return Published(columns, "spin49")
+
+
+def _iter_tar(path: Path) -> Iterator[tuple[str, dict]]:
+    suffix = ".data.pyd"
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if not member.isfile() or not member.name.endswith(suffix):
+                    continue
+                file = tar.extractfile(member)
+                assert file is not None
+                people = parse_pickle(file.read(), f"{path}, {member.name}")
+                image = member.name.removesuffix(suffix)
+                if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+                    msg = f"{path}, {member.name} does not hold a list of people"
+                    raise LabelError(msg)
+                for person in people:
+                    yield image, person
+    except (tarfile.TarError, OSError, EOFError) as error:
+        msg = f"{path} is not a readable tar file ({error}); get it again"
+        raise LabelError(msg) from error
+    except ModelFileError as error:
+        raise LabelError(str(error)) from error
+
+
+def _numbers(where: str, person: dict, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(person[name], dtype=np.float64).reshape(shape)
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{where} has no {name} of shape {shape}"
+        raise LabelError(msg) from error
+    if not np.isfinite(values).all():
+        msg = f"{where}: {name} is not finite"
+        raise LabelError(msg)
+    return values

@@ -1,0 +1,143 @@
+"""MMHuman3D's HumanData npz.
+
+========================= ============ ======= =================================================================
+key                       shape        dtype   content
+========================= ============ ======= =================================================================
+image_path                (N,)         unicode path below the data set's image folder
+bbox_xywh                 (N, 5)       float32 x, y, w, h of the box in pixels, and 1
+keypoints2d               (N, 190, 3)  float32 x, y in pixels and confidence, joints of the convention human_data
+keypoints2d_mask          (190,)       uint8   which of the 190 this file can have
+keypoints2d_convention    ()           unicode human_data
+smpl                      dict         object  global_orient (N, 3), body_pose (N, 23, 3), betas (N, 10), transl (N, 3)
+meta                      dict         object  gender (list), focal_length (N, 2), principal_point (N, 2), height, width
+config                    ()           unicode name of the data set
+__data_len__              ()           int64   N
+__key_strict__            ()           bool    False
+__keypoints_compressed__  ()           bool    False: absent joints are there, as zeros
+========================= ============ ======= =================================================================
+
+As open-mmlab/mmhuman3d ``data/data_structures/human_data.py`` loads it (numpy.load with allow_pickle). ``smpl`` and
+``meta`` are dicts, so they are stored as pickled objects of NumPy arrays: HumanData knows no other way. Here they are
+read through the project's restricted unpickler. Joints are placed as its own converters place SPIN's 24 (smpl_24 to
+human_data), so COCO's hips are hip_extra and not SMPL's hips; toes and heels are SMPL's vertices.
+
+The format has no camera of its own; ``meta`` carries one, under the names of mmhuman3d's NeuralAnnot converters, from
+which joints come back to 0.1 px. Compressed files (only the joints of the mask) are read as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from body_models.contracts import GENDERS
+from body_models.joint_sets import SPIN49
+from datamodules.pseudo_gt.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
+from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
+
+NUM_JOINTS = 190
+# Rows of the convention human_data for SPIN's 24 joints, and for OpenPose's six foot joints.
+_PARTS = [8, 5, 144, 145, 4, 7, 21, 19, 17, 16, 18, 20, 146, 147, 148, 149, 150, 151, 152, 55, 57, 56, 59, 58]
+_FEET = [60, 61, 62, 63, 64, 65]
+_FOOT_SLOTS = slice(19, 25)
+_OPENPOSE = list(range(153, 178))
+_META = {"focal": "focal_length", "princpt": "principal_point"}
+
+
+def write_humandata(labels: LabelBlocks, path: Path) -> int:
+    """Write the npz; returns the number of people."""
+    needed = ("id", "image", "box", *BODY_COLUMNS, *CAMERA_COLUMNS)
+    parts: dict[str, list[NDArray]] = {name: [] for name in (*needed[3:], "image_size", "gender")}
+    mask = np.zeros(NUM_JOINTS, dtype=np.uint8)
+    config = ""
+    with NpzWriter(path, compressed=("keypoints2d",)) as file:
+        for block in labels.blocks("humandata", needed, (JOINTS, "gender", "image_size")):
+            for name, values in parts.items():
+                if name in block:
+                    values.append(block[name])
+            config = "-".join(block["id"][0].split("/")[:2])
+            joints = labels.spin_joints(block, len(block["id"]))
+            keypoints = np.zeros((len(joints), NUM_JOINTS, 3), dtype=np.float32)
+            keypoints[:, _PARTS], keypoints[:, _FEET] = joints[:, PARTS], joints[:, _FOOT_SLOTS]
+            mask |= (keypoints[..., 2] > 0).any(axis=0)
+            box = np.concatenate([block["box"], np.ones((len(joints), 1), dtype=np.float32)], axis=1)
+            file.append({"image_path": block["image"], "bbox_xywh": box, "keypoints2d": keypoints})
+        body = {name: np.concatenate(values) for name, values in parts.items() if values}
+        smpl = {name: body[name] for name in ("global_orient", "betas", "transl")}
+        file.put("smpl", {**smpl, "body_pose": body["body_pose"].reshape(-1, 23, 3)})
+        meta: dict[str, Any] = {key: body[name] for name, key in _META.items()}
+        meta["gender"] = body["gender"].tolist()
+        if "image_size" in body:
+            meta["width"], meta["height"] = body["image_size"].T.copy()
+        file.put("meta", meta)
+        file.put("keypoints2d_mask", mask)
+        file.put("keypoints2d_convention", "human_data")
+        file.put("config", config)
+        file.put("__data_len__", labels.rows)
+        file.put("__key_strict__", False)
+        file.put("__keypoints_compressed__", False)
+    return labels.rows
+
+
+def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
+    """Read the npz: image, box, body, joints_2d (spin49); transl, focal, princpt, gender where it has them.
+
+    Raises:
+        LabelError: the file is not in this layout; the key and the person are named.
+    """
+    with NpzReader(path, "a HumanData npz") as file:
+        columns: Columns = {
+            "image": file.texts("image_path"),
+            "box": file.check("bbox_xywh", file.value("bbox_xywh"), -1)[:, :4].copy(),
+        }
+        smpl = _dict(file, "smpl")
+        for name, length in (("global_orient", 3), ("body_pose", 69), ("betas", 10)):
+            if name not in smpl:
+                msg = f"{path}: smpl has no {name}, so it is no file with SMPL bodies"
+                raise LabelError(msg)
+            columns[name] = file.check(f"smpl.{name}", smpl[name], length)
+        meta = _dict(file, "meta") if "meta" in file else {}
+        if "transl" in smpl:
+            columns["transl"] = file.check("smpl.transl", smpl["transl"], 3)
+            for name, key in _META.items():
+                if key in meta:
+                    columns[name] = file.check(f"meta.{key}", meta[key], 2)
+        if len(meta.get("gender", ())) == file.rows:
+            known = {name[0]: name for name in GENDERS}
+            columns["gender"] = np.array([known.get(str(name)[:1], "neutral") for name in meta["gender"]], object)
+        if "keypoints2d" in file:
+            columns[JOINTS] = _joints(file)
+    return Published(columns, "spin49")
+
+
+def _dict(file: NpzReader, name: str) -> dict[str, Any]:
+    value = file.value(name)
+    if not isinstance(value, dict):
+        msg = f"{file.path}: {name} holds a {type(value).__name__}, not a dict; it is no HumanData npz"
+        raise LabelError(msg)
+    return value
+
+
+def _joints(file: NpzReader) -> NDArray[np.float32]:
+    keypoints = file.check("keypoints2d", file.value("keypoints2d"), -1, 3)
+    if "__keypoints_compressed__" in file and bool(file.value("__keypoints_compressed__")):
+        mask = np.asarray(file.value("keypoints2d_mask")).astype(bool)
+        if mask.shape != (NUM_JOINTS,) or mask.sum() != keypoints.shape[1]:
+            msg = f"{file.path}: keypoints2d has {keypoints.shape[1]} joints, its mask names {int(mask.sum())}"
+            raise LabelError(msg)
+        full = np.zeros((len(keypoints), NUM_JOINTS, 3), dtype=np.float32)
+        full[:, mask] = keypoints
+        keypoints = full
+    if keypoints.shape[1] != NUM_JOINTS:
+        msg = f"{file.path}: keypoints2d has {keypoints.shape[1]} joints, HumanData has {NUM_JOINTS}"
+        raise LabelError(msg)
+    joints = np.zeros((len(keypoints), len(SPIN49.names), 3), dtype=np.float32)
+    joints[:, : PARTS.start] = keypoints[:, _OPENPOSE]
+    feet = keypoints[:, _FEET]
+    joints[:, _FOOT_SLOTS] = np.where(feet[..., 2:] > 0, feet, joints[:, _FOOT_SLOTS])
+    joints[:, PARTS] = keypoints[:, _PARTS]
+    return joints

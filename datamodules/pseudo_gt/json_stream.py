@@ -1,0 +1,121 @@
+"""Large JSON files in little memory: written piece by piece, and read one record at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from datamodules.pseudo_gt.native import LabelError
+
+_CHUNK = 1 << 20
+_SPACE = " \t\r\n"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears under its name when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Key and value of each entry of a file that holds one JSON object.
+
+    Args:
+        path: of the file.
+        lists: keys whose value is a list of records; its records are given one by one, each with the key.
+
+    Raises:
+        LabelError: the file is no JSON object, or ends early.
+    """
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            text = _Text(file)
+            text.expect("{")
+            if text.peek() == "}":
+                return
+            while True:
+                key = text.value()
+                text.expect(":")
+                if key in lists and text.peek() == "[":
+                    for item in text.items():
+                        yield key, item
+                else:
+                    yield key, text.value()
+                if text.peek() == "}":
+                    return
+                text.expect(",")
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror or error})"
+        raise LabelError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{path} is not valid JSON with an object at its top ({error}); it may be truncated: get it again"
+        raise LabelError(msg) from error
+
+
+class _Text:
+    """The unread rest of a file, of which only a window is in memory."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._window, self._at, self._ended = file, "", 0, False
+        self._decoder = json.JSONDecoder()
+
+    def _more(self) -> bool:
+        # Twice as much each time, so that a value longer than the window costs no quadratic time.
+        new = "" if self._ended else self._file.read(max(_CHUNK, len(self._window) - self._at))
+        self._ended = not new
+        self._window, self._at = self._window[self._at :] + new, 0
+        return not self._ended
+
+    def peek(self) -> str:
+        while True:
+            while self._at < len(self._window) and self._window[self._at] in _SPACE:
+                self._at += 1
+            if self._at < len(self._window):
+                return self._window[self._at]
+            if not self._more():
+                msg = "the file ends early"
+                raise ValueError(msg)
+
+    def expect(self, character: str) -> None:
+        if self.peek() != character:
+            msg = f"{character!r} expected, {self.peek()!r} found"
+            raise ValueError(msg)
+        self._at += 1
+
+    def value(self) -> Any:
+        self.peek()
+        while True:
+            try:
+                found, end = self._decoder.raw_decode(self._window, self._at)
+            except ValueError:
+                if not self._more():
+                    raise
+                continue
+            # A number at the end of the window may go on behind it.
+            if end == len(self._window) and self._more():
+                continue
+            self._at = end
+            return found
+
+    def items(self) -> Iterator[Any]:
+        self.expect("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        while True:
+            yield self.value()
+            if self.peek() == "]":
+                self._at += 1
+                return
+            self.expect(",")

@@ -1,0 +1,209 @@
+"""NumPy archives of any length in little memory: written column by column as rows come, read column by column.
+
+numpy.savez wants all arrays at once. Here each column grows in a temporary file of its own, and the archive is put
+together from these files at the end, so that one pass over the labels is enough and only one block of rows is in
+memory. Strings, which are small, wait in memory, because their common width is known only at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from body_models.safe_pickle import ModelFileError, parse_pickle
+from datamodules.pseudo_gt.native import LabelError
+
+_COPY_BYTES = 1 << 20
+# What zipfile and numpy were seen to raise on damaged archives.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError)
+
+
+class NpzWriter:
+    """Streams columns into a .npz file; a context manager. The file appears when the block ends without an error.
+
+    Args:
+        path: of the archive.
+        compressed: columns that are mostly zeros and are to be compressed.
+    """
+
+    def __init__(self, path: Path, compressed: tuple[str, ...] = ()) -> None:
+        self._path, self._compressed = path, compressed
+        self._temporary = path.with_name(path.name + ".tmp")
+        self._files: dict[str, IO[bytes]] = {}
+        self._kinds: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        self._rows: dict[str, int] = {}
+        self._strings: dict[str, list[str]] = {}
+        self._whole: dict[str, Any] = {}
+
+    def __enter__(self) -> NpzWriter:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the result: a system's folder for temporary files is often small.
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}-", dir=self._path.parent))
+        return self
+
+    def append(self, columns: Mapping[str, NDArray]) -> None:
+        """Add rows to columns; a column has the same dtype and row shape every time."""
+        for name, values in columns.items():
+            if values.dtype.kind in "OU":
+                self._strings.setdefault(name, []).extend(map(str, values))
+                continue
+            kind = (values.dtype, values.shape[1:])
+            if self._kinds.setdefault(name, kind) != kind:
+                msg = f"column {name} came as {self._kinds[name]} and as {kind}"
+                raise ValueError(msg)
+            if name not in self._files:
+                self._files[name] = (self._folder / name).open("wb")
+            self._files[name].write(np.ascontiguousarray(values).data)
+            self._rows[name] = self._rows.get(name, 0) + len(values)
+
+    def put(self, name: str, value: Any) -> None:
+        """Store one value as it is, as numpy.savez would: an array, a number or a string; a dict is pickled."""
+        self._whole[name] = value
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            for file in self._files.values():
+                file.close()
+            if kind is None:
+                self._put_together()
+                os.replace(self._temporary, self._path)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._temporary.unlink(missing_ok=True)
+
+    def _put_together(self) -> None:
+        with zipfile.ZipFile(self._temporary, "w", allowZip64=True) as archive:
+            for name, (dtype, shape) in self._kinds.items():
+                header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False}
+                with self._member(archive, name) as member, (self._folder / name).open("rb") as file:
+                    npy.write_array_header_1_0(member, {**header, "shape": (self._rows[name], *shape)})
+                    shutil.copyfileobj(file, member, _COPY_BYTES)
+            for name, texts in self._strings.items():
+                with self._member(archive, name) as member:
+                    npy.write_array(member, np.array(texts, dtype=str), allow_pickle=False)
+            for name, value in self._whole.items():
+                with self._member(archive, name) as member:
+                    npy.write_array(member, np.asanyarray(value), allow_pickle=isinstance(value, dict))
+
+    def _member(self, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+        info = zipfile.ZipInfo(name + ".npy")
+        info.external_attr = 0o644 << 16
+        if name in self._compressed:
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info._compresslevel = 1  # type: ignore[attr-defined]
+        return archive.open(info, "w", force_zip64=True)
+
+
+class NpzReader:
+    """Columns of a .npz file, one at a time; nothing that stands in it is run. A context manager.
+
+    Args:
+        path: of the archive.
+        what: the layout that it should have, for messages.
+
+    Raises:
+        LabelError: it is no archive, or a column is damaged; the message names both.
+    """
+
+    def __init__(self, path: str | Path, what: str) -> None:
+        self.path, self._what = Path(path), what
+        if not self.path.is_file():
+            msg = f"{path}: there is no such file; {what} is read from a .npz file"
+            raise LabelError(msg)
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except _DAMAGED as error:
+            msg = f"{path} is not a readable .npz file ({error}); it may be truncated: get it again"
+            raise LabelError(msg) from error
+        self.names = [name.removesuffix(".npy") for name in self._archive.namelist()]
+        self.rows: int | None = None
+
+    def __enter__(self) -> NpzReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def value(self, name: str) -> Any:
+        """Content of a member: an array, or what a pickled one holds as plain data."""
+        if name not in self.names:
+            msg = f"{self.path} has no key {name}, so it is not {self._what}; it has {', '.join(self.names)}"
+            raise LabelError(msg)
+        try:
+            with self._archive.open(name + ".npy") as member:
+                version = npy.read_magic(member)
+                read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                _, _, dtype = read_header(member)
+                if dtype.hasobject:
+                    return parse_pickle(member.read(), f"{self.path}, key {name}")
+            with self._archive.open(name + ".npy") as member:
+                return npy.read_array(member, allow_pickle=False)
+        except ModelFileError as error:
+            raise LabelError(str(error)) from error
+        except _DAMAGED as error:
+            msg = f"{self.path}: key {name} cannot be read ({error}); get the file again"
+            raise LabelError(msg) from error
+
+    def numbers(self, name: str, *shape: int, dtype: type = np.float32) -> NDArray:
+        """A column of finite numbers, reshaped to (N, \\*shape); N is the same for all columns of a file."""
+        return self.check(name, self.value(name), *shape, dtype=dtype)
+
+    def check(self, name: str, values: Any, *shape: int, dtype: type = np.float32) -> NDArray:
+        """Values of a key, or of a part of one, as :meth:`numbers` gives them.
+
+        Raises:
+            LabelError: they are not such a column; the key, and the row where it is one row's fault, are named.
+        """
+        rows = self.rows
+        try:
+            array = np.asarray(values, dtype=np.float64 if dtype != np.float64 else dtype)
+            count = len(array)
+            array = array.reshape(count, *shape)
+        except (TypeError, ValueError) as error:
+            found = getattr(values, "shape", type(values).__name__)
+            msg = f"{self.path}: {name} is not numbers of shape {('N', *shape)} but {found}"
+            raise LabelError(msg) from error
+        if rows is not None and count != rows:
+            msg = f"{self.path}: {name} has {count} rows, the others have {rows}"
+            raise LabelError(msg)
+        self.rows = count
+        bad = ~np.isfinite(array.reshape(count, -1)).all(axis=1)
+        if bad.any():
+            msg = f"{self.path}: person {int(np.flatnonzero(bad)[0])}: {name} is not finite ({int(bad.sum())} such)"
+            raise LabelError(msg)
+        return array.astype(dtype)
+
+    def texts(self, name: str) -> NDArray:
+        """(N,) object array of str; bytes are decoded."""
+        values = np.asarray(self.value(name)).reshape(-1)
+        self.rows = len(values) if self.rows is None else self.rows
+        if len(values) != self.rows:
+            msg = f"{self.path}: {name} has {len(values)} rows, the others have {self.rows}"
+            raise LabelError(msg)
+        items = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+        return np.array(items, dtype=object)
+
+
+def dump_portable(value: Any) -> bytes:
+    """A pickle that NumPy 1 and 2 both read: NumPy 2 names a module that old installations do not have.
+
+    Protocol 3 names modules in plain lines, without lengths that would have to follow.
+    """
+    return pickle.dumps(value, protocol=3).replace(b"cnumpy._core.", b"cnumpy.core.")
