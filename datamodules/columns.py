@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.files import AnnotationError
+
 Arrays = dict[str, NDArray]
 META_FILE = "table.json"
 
@@ -46,7 +48,10 @@ def build_or_open(
     folder = Path(cache_root) / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if folder.is_dir():
         return folder
-    arrays, meta = build()
+    try:
+        arrays, meta = build()
+    except AnnotationError as error:
+        raise _naming(source_files, error) from error
     for stamp in sources:
         stamp["sha256"] = _content_hash(Path(stamp["path"]))
     meta = {**meta, "sources": sources, "arguments": dict(arguments), "version": version}
@@ -88,6 +93,14 @@ def _write_columns(folder: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     text = json.dumps({**meta, "columns": sorted(arrays)}, indent=1)
     (folder / META_FILE).write_text(text, encoding="utf-8")
+
+
+def _naming(files: Sequence[Path], error: AnnotationError) -> AnnotationError:
+    """The error with the files that were read, unless it names one: what is found in rows does not know its file."""
+    if any(str(path) in str(error) for path in files):
+        return error
+    more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+    return AnnotationError(f"{files[0]}{more}: {error}")
 
 
 def _stamp(path: Path) -> dict[str, Any]:

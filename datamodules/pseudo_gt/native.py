@@ -48,6 +48,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -93,6 +95,18 @@ _NUMBERS: dict[str, tuple[int, pa.DataType]] = {
     "views": (0, _INT),
     "view_disagreement": (0, _FLOAT),
 }
+
+# Types in labels.json.
+_META: dict[str, tuple[type, ...]] = {
+    "version": (int,),
+    "rows": (int,),
+    "joint_set": (str, type(None)),
+    "image_root": (str, type(None)),
+    "frame": (str,),
+    "provenance": (dict,),
+}
+# What Arrow was seen to raise on damaged files.
+_PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError)
 
 Columns = dict[str, NDArray]
 """Column name -> (N,) or (N, n) array, joints_2d (N, K, 3); strings are (N,) object arrays of str."""
@@ -288,15 +302,19 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
         msg = f"{folder} holds no complete labels ({PROVENANCE_FILE} is missing): run the dump stage (again)"
         raise LabelError(msg)
     try:
-        content = json.loads(path.read_bytes())
-        version = int(content["version"])
-    except (ValueError, KeyError, TypeError) as error:
+        content = {"joint_set": None, "image_root": None, "frame": "camera", **json.loads(path.read_bytes())}
+        wrong = [name for name, kinds in _META.items() if type(content.get(name)) not in kinds]
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         msg = f"{path} is not the labels.json of a label table ({error!r}): run the dump stage again"
         raise LabelError(msg) from error
-    if version > VERSION:
-        msg = f"{path} has version {version}, this code reads up to {VERSION}: update the code"
+    if type(content["version"]) is int and content["version"] > VERSION:
+        msg = f"{path} has version {content['version']}, this code reads up to {VERSION}: update the code"
         raise LabelError(msg)
-    return {"joint_set": None, "image_root": None, "frame": "camera", **content}
+    if wrong or content["frame"] not in ("camera", "world"):
+        shown = ", ".join(f"{name} {content.get(name)!r:.60}" for name in wrong or ["frame"])
+        msg = f"{path} is not the labels.json of a label table ({shown}): run the dump stage again"
+        raise LabelError(msg)
+    return content
 
 
 def column_names(folder: str | Path) -> list[str]:
@@ -311,17 +329,52 @@ def column_names(folder: str | Path) -> list[str]:
 
 def _open_table(folder: str | Path) -> pq.ParquetFile:
     rows, path = read_provenance(folder)["rows"], Path(folder) / LABELS_FILE
-    try:
+    with _readable(path):
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        msg = f"{path} cannot be read ({error}): run the dump stage again"
-        raise LabelError(msg) from error
     if file.metadata.num_rows != rows:
         found = file.metadata.num_rows
         file.close()
         msg = f"{folder}: {PROVENANCE_FILE} promises {rows} rows, {LABELS_FILE} has {found}"
         raise LabelError(msg)
+    wrong = [field for field in file.schema_arrow if not _is_native(field)]
+    if wrong:
+        file.close()
+        msg = f"{path}: column {wrong[0].name} is of type {wrong[0].type}, which is not a label table's"
+        raise LabelError(msg)
     return file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what Arrow says about a damaged file into a LabelError that names it."""
+    try:
+        yield
+    except LabelError:
+        raise
+    except _PARQUET_ERRORS as error:
+        msg = f"{path} cannot be read ({error}): run the dump stage again"
+        raise LabelError(msg) from error
+
+
+def _complete(table: pa.Table) -> Columns:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values = [pc.list_flatten(column)] if pa.types.is_fixed_size_list(column.type) else []
+        if any(part.null_count for part in (column, *values)):
+            msg = f"column {name} has values missing"
+            raise ValueError(msg)
+    return to_numpy(table)
+
+
+def _is_native(field: pa.Field) -> bool:
+    """Whether a column has the type that its name stands for; columns of other names are strings or plain numbers."""
+    kind, (length, value) = field.type, _NUMBERS.get(field.name, (0, None))
+    if pa.types.is_fixed_size_list(kind):
+        fits = kind.list_size % 3 == 0 if field.name == JOINTS else kind.list_size == length
+        kind = kind.value_type
+        return fits and kind.equals(_FLOAT if field.name == JOINTS else value)
+    if value is not None or field.name == JOINTS:
+        return not length and field.name != JOINTS and kind.equals(value)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _check_columns(folder: str | Path, file: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
@@ -344,9 +397,11 @@ def read_labels(folder: str | Path, columns: Sequence[str] | None = None) -> Lab
     """
     content = read_provenance(folder)
     with _open_table(folder) as file:
-        table = file.read(_check_columns(folder, file, columns))
+        names = _check_columns(folder, file, columns)
+        with _readable(Path(folder) / LABELS_FILE):
+            found = _complete(file.read(names))
     meta = {name: content[name] for name in ("provenance", "joint_set", "image_root", "frame")}
-    return LabelTable(Path(folder), to_numpy(table), **meta)
+    return LabelTable(Path(folder), found, **meta)
 
 
 def iter_labels(
@@ -372,13 +427,19 @@ def iter_labels(
         if keep is not None and keep.shape != (file.metadata.num_rows,):
             msg = f"{folder} has {file.metadata.num_rows} rows, the mask of rows to keep has shape {keep.shape}"
             raise LabelError(msg)
-        for batch in file.iter_batches(batch_size=rows, columns=names):
-            table = pa.Table.from_batches([batch])
-            if keep is not None:
-                table = table.filter(pa.array(keep[start : start + len(batch)]))
-            start += len(batch)
+        batches = file.iter_batches(batch_size=rows, columns=names)
+        while True:
+            with _readable(Path(folder) / LABELS_FILE):
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                table = pa.Table.from_batches([batch])
+                if keep is not None:
+                    table = table.filter(pa.array(keep[start : start + len(batch)]))
+                start += len(batch)
+                block = _complete(table)
             if len(table):
-                yield to_numpy(table)
+                yield block
 
 
 def body_parameters(columns: Mapping[str, NDArray]) -> dict[str, torch.Tensor]:
