@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,14 @@ def require_person(path: Path, annotation: Any, keys: tuple[str, ...] = ("keypoi
 
 
 def are_numbers(values: Any, count: int) -> bool:
-    """Whether this is a list of so many numbers, which may be NaN."""
-    return isinstance(values, list) and len(values) == count and set(map(type, values)) <= _NUMBERS
+    """Whether this is a list of so many numbers, which may be NaN, but not whole numbers beyond all floats."""
+    if not isinstance(values, list) or len(values) != count or not set(map(type, values)) <= _NUMBERS:
+        return False
+    try:
+        array("d", values)
+    except OverflowError:
+        return False
+    return True
 
 
 def read_keypoints(path: Path, annotation: dict, count: int, key: str = "keypoints") -> list[list[float]]:

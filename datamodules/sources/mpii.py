@@ -182,7 +182,7 @@ def _coco_style_people(path: Path, drop: Callable[[str], None]) -> Iterator[tupl
         if image is None:
             drop("image is not listed in the file")
             continue
-        joints = _to_array(path, f"annotation {annotation['id']}", read_keypoints(path, annotation, _NUM_JOINTS))
+        joints = np.array(read_keypoints(path, annotation, _NUM_JOINTS), dtype=np.float64)
         name = image["file_name"]
         person = _Person(name if "/" in name else f"images/{name}", joints, annotation["id"], annotation["bbox"])
         yield person, (image["width"], image["height"])
@@ -229,15 +229,7 @@ def _hrnet_people(path: Path, content: list[Any]) -> Iterator[_Person]:
             msg = f"{path}: record {index} ({name}) has no joints of {_NUM_JOINTS} x 2 and as many joints_vis"
             raise AnnotationError(msg)
         rows = [[x, y, 1.0] if seen > 0 else [0.0, 0.0, 0.0] for (x, y), seen in zip(joints, visible, strict=True)]
-        yield _Person(f"images/{name}", _to_array(path, f"record {index}", rows))
-
-
-def _to_array(path: Path, record: str, rows: list[list[float]]) -> NDArray[np.float64]:
-    try:
-        return np.array(rows, dtype=np.float64)
-    except OverflowError as error:
-        msg = f"{path}: {record} has a coordinate beyond all images ({error})"
-        raise AnnotationError(msg) from error
+        yield _Person(f"images/{name}", np.array(rows, dtype=np.float64))
 
 
 def _numbered_hrnet_people(path: Path, beside: list[Path], drop: Callable[[str], None]) -> Iterator[_Person]:
