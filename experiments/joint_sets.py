@@ -99,7 +99,7 @@ common name is not enough, as the distances below show.
 
 ![Every joint set on the stand-in body]({PICTURE})
 
-Blue: the person's left, orange: right, dark: the middle. The numbers are those of the tables. Joints that are left
+Orange: the person's left, blue: right, dark: the middle. The numbers are those of the tables. Joints that are left
 out have no place on the body, and are listed under each picture.
 """
 
@@ -166,7 +166,7 @@ def joint_sets_picture() -> NDArray[np.uint8]:
 _PANEL, _HEIGHT = (400, 540), 640
 _COLUMNS = 4
 _TITLE, _FOOT = 30, 66
-_COLOURS = {"left": (20, 90, 200), "right": (215, 95, 0), "": (60, 60, 60)}
+_COLOURS = {"left": (215, 95, 0), "right": (20, 90, 200), "": (60, 60, 60)}
 _LABEL_SIZE = 0.42
 
 
