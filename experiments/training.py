@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from callbacks.batchnorm import BatchNormAverage
+from callbacks.leakage import LeakageGuard
 from callbacks.progress import progress_bar
 from experiments import sources
 from experiments.pipeline import Run
@@ -94,7 +95,7 @@ def make_trainer(
 ) -> pl.Trainer:
     """A Trainer for a stage of a run; arguments as in :func:`fit`, and the steps between validations, if any."""
     settings = run.settings.trainer
-    _quiet()
+    silence_tips()
     nodes = world_size() // local_world()
     return pl.Trainer(
         accelerator=settings.accelerator,
@@ -105,7 +106,7 @@ def make_trainer(
         max_steps=steps,
         max_epochs=-1,
         logger=_loggers(run, stage, folder) if logs else False,
-        callbacks=[BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
+        callbacks=[LeakageGuard(), BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
         limit_val_batches=0 if validate_every is None else 1.0,
         val_check_interval=validate_every,
         check_val_every_n_epoch=None,
@@ -176,7 +177,7 @@ def _config(run: Run) -> dict[str, Any]:
     return {**to_plain(run.settings), "label": run.label}
 
 
-def _quiet() -> None:
+def silence_tips() -> None:
     """Lightning's tips about hardware and workers; its warnings about faults stay."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
