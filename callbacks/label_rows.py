@@ -45,8 +45,7 @@ def label_rows(
         "princpt": princpt,
         "error_2d": error_2d,
         "visible_joints": count,
-        **pose_quality(rotations[:, 1:], prediction.betas),
-        "prior_score": unknown if mixture is None else mixture.neg_log_density(pose[:, 3:]),
+        **body_quality(rotations[:, 1:], pose[:, 3:], prediction.betas, mixture),
         "mirror_disagreement": unknown if mirrored is None else mirror_disagreement(prediction, mirrored),
     }
     if prediction.latent is not None:
@@ -58,10 +57,21 @@ def label_rows(
     return {"gender": np.full(people, "neutral"), **rows, "refinement": np.full(people, "none")}
 
 
-def pose_quality(body_pose: Tensor, betas: Tensor) -> dict[str, Tensor]:
-    """limit_violations, limit_excess_deg and max_abs_beta (B,) of body_pose (B, 23, 3, 3) and betas (B, 10)."""
+def body_quality(
+    body_pose: Tensor, axis_angle: Tensor, betas: Tensor, mixture: PoseMixture | None = None
+) -> dict[str, Tensor]:
+    """Quality columns that the body alone decides, (B,) each.
+
+    Args:
+        body_pose: (B, 23, 3, 3).
+        axis_angle: (B, 69) the same, radians.
+        betas: (B, 10).
+        mixture: what poses are scored by; None leaves ``prior_score`` NaN.
+    """
     outside = degrees_outside(body_pose)
+    scored = torch.full_like(axis_angle[:, 0], torch.nan) if mixture is None else mixture.neg_log_density(axis_angle)
     return {
+        "prior_score": scored,
         "limit_violations": (outside > _LIMIT_TOLERANCE_DEG).sum(dim=1),
         "limit_excess_deg": outside.sum(dim=1),
         "max_abs_beta": betas.abs().amax(dim=1),

@@ -16,10 +16,14 @@ from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
-TARGETS = ("coco", "mpii", "lspet", "crowdpose")
+TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
+LABEL_FORMATS = (
+    "neuralannot", "neuralannot_mocap", "spin", "spin_fits", "cliff", "eft", "hmr2", "hmr2_tar", "bedlam", "humandata",
+    "coco_smpl",
+)  # fmt: skip
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
 
@@ -57,7 +61,7 @@ class Paths:
     mpii: str | None = option(None, "Root of MPII.")
     mpi_inf_3dhp: str | None = option(None, "Root of MPI-INF-3DHP.")
     threedpw: str | None = option(None, "Root of 3DPW.")
-    amass: str | None = option(None, "Root of AMASS.")
+    amass: str | None = option(None, "Root of AMASS, or of ASF/AMC clips such as CMU's, for the pose prior.")
     human36m: str | None = option(None, "Root of Human3.6M, parsed to json; not in the synthetic world.")
     lspet: str | None = option(None, "Root of LSPET or HR-LSPET; not in the synthetic world.")
     crowdpose: str | None = option(None, "Root of CrowdPose; not in the synthetic world.")
@@ -190,8 +194,11 @@ class Dump:
     min_joints: int = option(0, "People with fewer annotated 2D joints get no label.", at_least=0)
     mirror: bool = option(True, "Look at each crop's mirror image too, for mirror_disagreement; doubles the time.")
     prior_score: bool = option(True, "Score each pose under the pose mixture, where pose sequences are there.")
+    keep_single_views: bool = option(
+        False, "MoCap: keep what the network says about each view alone, beside the labels fused over the cameras."
+    )
     formats: list[str] = option(
-        ["neuralannot"], "Layouts to write beside the native label table.", choices=("neuralannot",)
+        ["neuralannot"], "Layouts to write beside the native label table.", choices=LABEL_FORMATS
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytorch_lightning as pl
 
 from body_models.smpl import BodyModel
+from callbacks.label_rows import body_quality
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.annotation import AnnotationDataModule
 from datamodules.people import PeopleTable
-from datamodules.pseudo_gt.native import read_labels, reproject
-from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
+from datamodules.pseudo_gt.formats import FORMATS, export_labels
+from datamodules.pseudo_gt.mocap import fuse_views, is_mocap
+from datamodules.pseudo_gt.native import iter_labels, reproject
 from datamodules.pseudo_gt.shards import DumpTable
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
@@ -24,6 +27,8 @@ from experiments.stages.prepare import data_key, network_key, people_settings, r
 from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.pose_mixture import PoseMixture
+
+_SINGLE_VIEWS = "-single-views"
 
 
 def annotation_data(run: Run) -> AnnotationDataModule:
@@ -47,11 +52,12 @@ def quotas(run: Run) -> dict[str, float]:
     groups = [(sources.targets(settings), settings.annotate.targets, settings.annotate.target_quota)]
     if helpers := sources.auxiliary(settings):
         groups.append((helpers, settings.recipe.auxiliary, 1 - settings.annotate.target_quota))
-    return {
-        name: part * weights[name] / sum(weights[other] for other in names)
-        for names, weights, part in groups
-        for name in names
-    }
+    shares: dict[str, float] = {}
+    for names, weights, part in groups:
+        for name in names:
+            # A MoCap set may be annotated and help with its 3D joints at once.
+            shares[name] = shares.get(name, 0.0) + part * weights[name] / sum(weights[other] for other in names)
+    return shares
 
 
 def build_annotator(run: Run) -> AnnotatorModule:
@@ -114,21 +120,52 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     # Whatever the rows depend on: an interrupted dump goes on only where all of it is the same.
     key = [origin["checkpoint"]["sha256"], origin["stages"], asdict(run.settings.dump)]
     tables = {
-        name: DumpTable(folder / table.name, table, {**origin, "data": people_provenance(table)}, key)
+        name: DumpTable(
+            folder / (table.name + (_SINGLE_VIEWS if is_mocap(table) else "")),
+            table,
+            {**origin, "data": people_provenance(table)},
+            key,
+        )
         for name, table in people.items()
     }
-    writer = PseudoGTWriter(list(tables.values()), _mixture(run), run.settings.dump.mirror)
+    mixture = _mixture(run)
+    writer = PseudoGTWriter(list(tables.values()), mixture, run.settings.dump.mirror)
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
+    fused = on_rank_zero(
+        lambda: {name: _fuse(run, table, mixture) for name, table in tables.items() if is_mocap(table.people)}
+    )
+    checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
+    if not run.settings.dump.keep_single_views:
+        on_rank_zero(lambda: [tables[name].clear() for name in fused])
     return {
-        "reprojection": on_rank_zero(
-            lambda: {name: _export(run, table.folder, table.people) for name, table in tables.items()}
-        ),
-        "tables": {name: table.folder.name for name, table in tables.items()},
+        "reprojection": checks,
+        "tables": {name: table.name for name, table in people.items()},
+        "mocap": fused,
         "labels": sum(map(len, people.values())),
         "dropped": {name: dict(table.dropped) for name, table in people.items()},
     }
+
+
+def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, float]:
+    """Labels of a MoCap set in the world, and in each view through its extrinsics."""
+    name, folder = table.people.name, table.folder.parent
+    if mixture is not None:
+        mixture.cpu()
+    found = fuse_views(
+        table.folder,
+        folder / name,
+        folder / f"{name}-world",
+        table.people,
+        BodyModel(run.settings.paths.body_models),
+        partial(body_quality, mixture=mixture),
+    )
+    console.print(
+        f"  {name}: {found['frames']:,} frames in the world, {found['views']:.1f} views each, which lie "
+        f"{found['view_disagreement_mm']:.0f} mm from their mean"
+    )
+    return found
 
 
 def _mixture(run: Run) -> PoseMixture | None:
@@ -140,21 +177,25 @@ def _mixture(run: Run) -> PoseMixture | None:
 
 
 def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
-    """Write the other layouts of a label table, and measure what was written: from the file, on the full image.
+    """Write the other layouts of a label table, each read back and compared; measure the labels on the full image.
 
     Returns:
         Median and 90th percentile of the labelled joints' distance to the re-projected body, in shares of the box.
     """
-    columns = read_labels(folder).columns
-    if "neuralannot" in run.settings.dump.formats:
-        dataset, split = people.name.split("-", 1)
-        write_neuralannot(folder, folder / "neuralannot.json")
-        columns = {**columns, **read_neuralannot(folder / "neuralannot.json", dataset, split)}
+    body_models = run.settings.paths.body_models
+    for name in run.settings.dump.formats:
+        of_world = FORMATS[name].camera == "world"
+        labels = folder / (f"{people.name}-world" if of_world else people.name)
+        if not of_world or is_mocap(people):
+            export_labels(labels, name, labels / FORMATS[name].name, body_models)
     mapped = np.flatnonzero(people.joint_set.body_index >= 0)
-    points = reproject(columns, BodyModel(run.settings.paths.body_models))[:, people.joint_set.body_index[mapped]]
-    joints = people.column("joints_2d")[:, mapped]
-    errors = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
-    known = errors[joints[..., 2] > 0]
+    body, errors = BodyModel(body_models), []
+    for columns in iter_labels(folder / people.name):
+        points = reproject(columns, body)[:, people.joint_set.body_index[mapped]]
+        joints = columns["joints_2d"][:, mapped]
+        distances = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
+        errors.append(distances[joints[..., 2] > 0])
+    known = np.concatenate(errors)
     if len(known) == 0:
         return {}
     median, high = np.quantile(known, [0.5, 0.9]).tolist()

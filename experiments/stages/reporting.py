@@ -257,8 +257,9 @@ def _gallery(runs: Sequence[Run], results: Sequence[RunResult]) -> list[GalleryP
     bodies: dict[str, Columns] = {run.label: _labels(run, target).columns for run in shown}
     ids = choose_people(bodies[first.label], first.settings.report.people)
     world = world_folder(first)
-    if world is not None and sources.is_synthetic(first.settings, target):
-        with np.load(world / "truth" / f"{target}_train.npz", allow_pickle=False) as content:
+    truth = None if world is None else world / "truth" / f"{target}_train.npz"
+    if truth is not None and truth.is_file() and sources.is_synthetic(first.settings, target):
+        with np.load(truth, allow_pickle=False) as content:
             bodies[_TRUE_BODY] = {name: content[name] for name in content.files}
     colors = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(bodies)}
     errors = {}
