@@ -307,7 +307,7 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         msg = f"{path} is not the labels.json of a label table ({error!r}): run the dump stage again"
         raise LabelError(msg) from error
-    if type(content["version"]) is int and content["version"] > VERSION:
+    if type(content.get("version")) is int and content["version"] > VERSION:
         msg = f"{path} has version {content['version']}, this code reads up to {VERSION}: update the code"
         raise LabelError(msg)
     if wrong or content["frame"] not in ("camera", "world"):
