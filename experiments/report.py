@@ -35,9 +35,9 @@ def build_comparison(comparison: Comparison, folder: str | Path, console: Consol
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "table.md", markdown_table(comparison))
-    _write(folder / "table.csv", csv_table(comparison))
-    path = _write(folder / REPORT_FILE, report_html(comparison))
+    write_text(folder / "table.md", markdown_table(comparison))
+    write_text(folder / "table.csv", csv_table(comparison))
+    path = write_text(folder / REPORT_FILE, report_html(comparison))
     if console is not None:
         console.print(rich_table(comparison))
     return path
@@ -45,20 +45,13 @@ def build_comparison(comparison: Comparison, folder: str | Path, console: Consol
 
 def report_html(comparison: Comparison) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("experiments"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, interval=interval_text, picture=_picture)
     # The run with the most stages says their order.
     runs = sorted(comparison.runs, key=lambda run: -len(run.seconds))
     stages = list(dict.fromkeys(stage for run in runs for stage in run.seconds))
     shown = {column.key for column in comparison.columns}
     details = sorted({key for run in comparison.rows for key in run.metrics} - shown)
-    return environment.get_template("comparison.html.j2").render(
+    return render_page(
+        "comparison.html.j2",
         comparison=comparison,
         columns=comparison.columns,
         column_groups=_groups(comparison),
@@ -75,6 +68,19 @@ def report_html(comparison: Comparison) -> str:
         shows_errors=any(person.errors for person in comparison.people),
         people=[_person(comparison, person) for person in comparison.people],
     )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page of the templates folder as text."""
+    environment = Environment(
+        loader=PackageLoader("experiments"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, interval=interval_text, picture=_picture)
+    return environment.get_template(template).render(**values)
 
 
 def _groups(comparison: Comparison) -> list[tuple[str, int]]:
@@ -108,7 +114,8 @@ def _picture(rgb: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Write a file so that no reader ever sees half of it; returns its path."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from experiments.results import HEADLINES, Column, Comparison
+from experiments.results import HEADLINES, Column, Comparison, RunResult
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours, told apart by colour-blind readers, on light and dark alike; one for each run."""
@@ -87,35 +89,55 @@ def _draw_metric(axes: Axes, comparison: Comparison, column: Column) -> None:
     axes.set_xlabel(f"{column.header}, {column.unit} (smaller is better)", fontsize=9)
 
 
+class Shares(NamedTuple):
+    """One line of :func:`share_figure`: the label, colour and (N,) values of its people."""
+
+    label: str
+    color: str
+    values: NDArray
+    dashed: bool = False
+
+
 def distribution_figure(comparison: Comparison) -> str:
     """Share of the people whose error is below a value."""
-    columns = [
-        c for c in comparison.columns if c.key in HEADLINES and any(c.key in r.per_person for r in comparison.runs)
-    ]
-    if not columns:
+    panels = []
+    for column in comparison.columns:
+        lines = [
+            Shares(run.label, color_of(comparison, run.label), people.values, run is comparison.yardstick)
+            for run in comparison.rows
+            if (people := run.per_person.get(column.key)) is not None
+        ]
+        if column.key in HEADLINES and any(line.label != _label(comparison.yardstick) for line in lines):
+            panels.append((column.group, f"{column.header}, {column.unit}", lines))
+    return share_figure(panels)
+
+
+def _label(run: RunResult | None) -> str | None:
+    return None if run is None else run.label
+
+
+def share_figure(panels: Sequence[tuple[str, str, Sequence[Shares]]]) -> str:
+    """Share of people below each value, one panel for each (title, name and unit of the values, lines)."""
+    if not panels:
         return ""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(8.4, 2.9), layout="constrained")
-        for axes, column in zip(np.atleast_1d(figure.subplots(1, len(columns), sharey=True)), columns, strict=True):
+        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True):
+            title, quantity, lines = panel
             limit = 0.0
-            for run in comparison.rows:
-                people = run.per_person.get(column.key)
-                if people is None:
-                    continue
-                values = np.sort(people.values[np.isfinite(people.values)])
+            for line in lines:
+                values = np.sort(line.values[np.isfinite(line.values)])
                 if len(values) == 0:
                     continue
                 # 200 points draw the curve; thousands would only make the page large.
                 share = np.linspace(0, 100, 200)
                 errors = np.percentile(values, share)
-                yardstick = run is comparison.yardstick
-                color = color_of(comparison, run.label)
-                axes.plot(errors, share, color=color, linestyle="--" if yardstick else "-", label=run.label)
+                axes.plot(errors, share, color=line.color, linestyle="--" if line.dashed else "-", label=line.label)
                 limit = max(limit, float(errors[-3]))
             axes.set_xlim(0, limit or None)
             axes.set_ylim(0, 100)
-            axes.set_title(column.group, fontsize=9.5, loc="left")
-            axes.set_xlabel(f"{column.header}, {column.unit}", fontsize=9)
+            axes.set_title(title, fontsize=9.5, loc="left")
+            axes.set_xlabel(quantity, fontsize=9)
             axes.set_ylabel("% of people below", fontsize=9)
             axes.legend(fontsize=8.5, loc="lower right")
             axes.label_outer()
