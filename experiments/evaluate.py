@@ -79,6 +79,7 @@ def _evaluate(arguments: argparse.Namespace) -> list:
         split=arguments.split,
         protocols=[name for part in arguments.protocols or () for name in part.split(",") if name],
         cache_dir=arguments.cache,
+        frame_step=arguments.frame_step,
     )
     if arguments.labels:
         return evaluation.score_labels(
@@ -99,7 +100,7 @@ def _parser() -> CommandParser:
     parser = CommandParser("evaluate", __doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--pairs", type=Path, metavar="FILE.npz", help="pred_joints and gt_joints (N, J, 3) in metres; "
-        "optionally pred_vertices and gt_vertices, pred_rotmats and gt_rotmats ((N, 24, 3, 3) or (N, 9, 3, 3), global)")  # fmt: skip
+        "also pred_vertices and gt_vertices, pred_rotmats and gt_rotmats ((N, 24 or 9, 3, 3), global)")  # fmt: skip
     what.add_argument("--labels", type=Path, metavar="FOLDER", help="a label table, evaluated as predictions")
     what.add_argument("--checkpoint", type=Path, metavar="FILE", help="of a mesh regressor or an annotator")
     what.add_argument("--list-protocols", action="store_true", help="print the definitions of all protocols, and stop")
@@ -120,6 +121,8 @@ def _parser() -> CommandParser:
     data.add_argument("--split", default="test", choices=SPLITS, help="of that data set; all pools 3DPW's three")
     data.add_argument("--protocols", nargs="+", metavar="NAME", help="e.g. 3dpw/lsp14, h36m; default all of 3DPW (or "
         "of the labels' data set); see --list-protocols")  # fmt: skip
+    data.add_argument("--frame-step", type=_positive, metavar="N", help="use one frame in N (MPI-INF-3DHP: 1, "
+        "Human3.6M: 64)")  # fmt: skip
     data.add_argument("--truth", type=Path, metavar="FILE.npz", help="true bodies of a label table's people, as the "
         "synthetic world writes them; default: found beside the world that the labels are of")  # fmt: skip
     data.add_argument("--body-models", metavar="DIR", help="folder with SMPL, both genders, or standin; default: what "

@@ -54,12 +54,14 @@ class Target:
         split: test, validation, train, or all of them.
         protocols: names; empty for all of the data set.
         cache_dir: folder for indexes.
+        frame_step: use one frame in so many, of data sets of videos; None for what their readers take.
     """
 
     root: str | None
-    split: str
-    protocols: Sequence[str]
-    cache_dir: str
+    split: str = "test"
+    protocols: Sequence[str] = ()
+    cache_dir: str = "cache"
+    frame_step: int | None = None
 
     def chosen(self, dataset: str) -> list[Protocol]:
         """The protocols, all of one data set.
@@ -75,6 +77,9 @@ class Target:
         if len(datasets) > 1:
             msg = f"protocols of several data sets ({', '.join(sorted(datasets))}): evaluate one data set at a time"
             raise EvaluationError(msg)
+        if self.frame_step is not None and datasets == {"threedpw"}:
+            msg = "3DPW is evaluated on every frame: leave out --frame-step"
+            raise EvaluationError(msg)
         return found
 
     def splits(self, dataset: str) -> list[str]:
@@ -89,26 +94,27 @@ class _Truth:
 
     def __init__(self, target: Target, protocols: Sequence[Protocol], split: str) -> None:
         # Variants of the annotation differ in the joints only: the first stands for the people and their images.
-        self._protocols = protocols
-        self._tables: dict[str | None, PeopleTable] = {}
+        self._tables: list[tuple[Protocol, PeopleTable]] = []
+        opened: dict[str, PeopleTable] = {}
         self.spec: dict[str, Any] = {}
         for protocol in protocols:
-            if protocol.variant in self._tables:
-                continue
-            spec = {"kind": protocol.dataset, "root": target.root, "split": split}
-            spec |= {} if protocol.variant is None else {"variant": protocol.variant}
-            self._tables[protocol.variant] = open_source(cache_dir=target.cache_dir, **spec)
+            spec = {"kind": protocol.dataset, "root": target.root, "split": split, **protocol.options}
+            if target.frame_step is not None:
+                spec["frame_step"] = target.frame_step
+            key = repr(spec)
+            if key not in opened:
+                opened[key] = open_source(cache_dir=target.cache_dir, **spec)
+            self._tables.append((protocol, opened[key]))
             self.spec = self.spec or spec
 
     @property
     def table(self) -> PeopleTable:
-        return next(iter(self._tables.values()))
+        return self._tables[0][1]
 
     def excluded(self) -> dict[str, list[str]]:
         """People that a protocol does not count, by its key."""
         left_out = {}
-        for protocol in self._protocols:
-            table = self._tables[protocol.variant]
+        for protocol, table in self._tables:
             keep = np.ones(len(table), dtype=bool)
             for column, value in protocol.rows.items():
                 if not table.has(column):
@@ -120,8 +126,9 @@ class _Truth:
 
     def joints(self) -> dict[str, TrueJoints]:
         """True joints for each protocol that compares joints."""
-        tables = {one: self._tables[one.variant] for one in self._protocols if one.needs_joints}
-        return {one.key: TrueJoints(table.ids(), _joints(table, one)) for one, table in tables.items()}
+        return {
+            one.key: TrueJoints(table.ids(), _joints(table, one)) for one, table in self._tables if one.needs_joints
+        }
 
     def groups(self) -> dict[str, str]:
         """Sequence of each person; the image where people are of no sequence."""
@@ -335,7 +342,7 @@ def _labels_on_split(
         pred = bodies_of({name: values[here] for name, values in columns.items()})
         scores = scorer.score(pred, true, {key: value[rows] for key, value in joints.items()})
         for name, value in [*scores.values.items(), *scores.per_joint.items()]:
-            value[[person in left_out[name.split("_")[0]] for person in names]] = torch.nan
+            value[torch.tensor([person in left_out[name.split("_")[0]] for person in names])] = torch.nan
         evaluation = _evaluation(names, scores)
         evaluation.groups = np.array([groups[name] for name in names])
         yield evaluation

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -157,7 +157,8 @@ def human36m(pred: Posed, true: Tensor) -> dict[str, Tensor]:
 
     Joints of the predicted mesh through J_regressor_h36m, whose 17 joints are the data set's own; the 14 are those of
     lsp14. Protocol 1 takes all cameras, and its number is the MPJPE after alignment of the pelvis; protocol 2 takes
-    the frontal camera (the fourth, 60457274), and its number is the PA-MPJPE. Both numbers are given for both.
+    the frontal camera (the fourth, 60457274), and its number is the PA-MPJPE. Both numbers are given for both. One
+    frame in 64 counts, as in the public code of the json layout; --frame-step takes others.
     """
     rows = [0, *LSP14_FROM_H36M]
     pred_joints = align_root(pred.joints[:, _H36M17][:, rows], 0)[:, 1:]
@@ -184,7 +185,7 @@ class Protocol:
         rows: columns of the source's table, each with the value of the people that count.
         truth_names: names of true joints (N, K, 3) in the order that ``score`` takes; empty: it takes true bodies.
         truth_body: the body joint of each.
-        variant: of the source's annotations.
+        options: of the source's reader: the variant of the annotations, the cameras.
     """
 
     name: str
@@ -196,7 +197,7 @@ class Protocol:
     rows: Mapping[str, int] = field(default_factory=dict)
     truth_names: tuple[str, ...] = ()
     truth_body: tuple[int, ...] = ()
-    variant: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def needs_joints(self) -> bool:
@@ -224,6 +225,8 @@ _HUMAN36M = {
     "joint_names": _LSP14_NAMES,
     "truth_names": HUMAN36M17.names,
     "truth_body": tuple(_H36M17),
+    # protocol=2: the reader's name for the division with subjects 9 and 11 in the test set.
+    "options": {"protocol": 2, "cameras": (1, 2, 3, 4)},
 }
 FRONTAL_CAMERA = 4
 _ALL = (
@@ -231,8 +234,8 @@ _ALL = (
     Protocol(
         "3dpw/smpl24", "smpl24", "threedpw", smpl24, SMPL_JOINTS, "pa_mpjpe", {"campose_valid": 1, "has_poses2d": 1}
     ),
-    Protocol("mpi_inf_3dhp/univ", "univ", variant="univ_annot3", **_3DHP),  # type: ignore[arg-type]
-    Protocol("mpi_inf_3dhp/annot3", "annot3", variant="annot3", **_3DHP),  # type: ignore[arg-type]
+    Protocol("mpi_inf_3dhp/univ", "univ", options={"variant": "univ_annot3"}, **_3DHP),  # type: ignore[arg-type]
+    Protocol("mpi_inf_3dhp/annot3", "annot3", options={"variant": "annot3"}, **_3DHP),  # type: ignore[arg-type]
     Protocol("h36m/p1", "p1", headline="mpjpe", **_HUMAN36M),  # type: ignore[arg-type]
     Protocol("h36m/p2", "p2", headline="pa_mpjpe", rows={"camera": FRONTAL_CAMERA}, **_HUMAN36M),  # type: ignore[arg-type]
 )
@@ -278,7 +281,7 @@ def definitions() -> str:
         lines += ["", "## " + ", ".join(f"{one.name} (`{one.key}`)" for one in some), "", inspect.getdoc(score) or ""]
         for one in some:
             facts = [f"known by its {one.headline}"]
-            facts += [f"annotations {one.variant}"] if one.variant else []
+            facts += [f"annotations {one.options['variant']}"] if "variant" in one.options else []
             facts += [f"only people with {column} = {value}" for column, value in one.rows.items()]
             lines += ["", f"* `{one.name}`: {'; '.join(facts)}."]
         lines += ["", "Joints: " + ", ".join(some[0].joint_names) + "."]
