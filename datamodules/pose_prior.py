@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampl
 
 from datamodules.files import AnnotationError
 from datamodules.people_module import make_loader
-from datamodules.sources.amass import open_amass
+from datamodules.sources.poses import open_poses
 
 
 class PoseDataset(Dataset):
@@ -42,10 +42,10 @@ def _as_fetched(batch: Tensor) -> Tensor:
 
 
 class PosePriorDataModule(pl.LightningDataModule):
-    """Batches of poses (B, 21, 3), axis-angle of the body joints 1 to 21, from AMASS; whole sequences are held out.
+    """Batches of poses (B, 21, 3), axis-angle of the body joints 1 to 21; whole sequences are held out.
 
     Args:
-        root: folder of AMASS.
+        root: folder of AMASS, or of ASF/AMC clips.
         batch_size: poses per step and process.
         samples_per_epoch: poses seen in an epoch by each process, drawn with repetition; each pose once if None.
         val_share: share of the sequences that are validated on.
@@ -77,15 +77,15 @@ class PosePriorDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read the sequences into the cache."""
-        open_amass(self.root, self.cache_dir, self.fps)
+        open_poses(self.root, self.cache_dir, self.fps)
 
     def setup(self, stage: str | None = None) -> None:
         """Split the sequences."""
-        poses, sequence = open_amass(self.root, self.cache_dir, self.fps)
+        poses, sequence = open_poses(self.root, self.cache_dir, self.fps)
         names = np.unique(sequence)
         count = max(1, round(self.val_share * len(names)))
         if count >= len(names):
-            msg = f"{self.root} has {len(names)} AMASS sequences: too few to hold out {self.val_share:.0%}"
+            msg = f"{self.root} has {len(names)} pose sequences: too few to hold out {self.val_share:.0%}"
             raise AnnotationError(msg)
         held_out = np.isin(sequence, np.random.default_rng(self.seed).permutation(names)[:count])
         self.train_data = PoseDataset(poses, np.flatnonzero(~held_out))

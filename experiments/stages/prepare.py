@@ -13,7 +13,7 @@ from datamodules.crops import Augmentation
 from datamodules.people_module import PeopleDataModule
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
-from datamodules.sources.amass import open_amass
+from datamodules.sources.poses import open_poses
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
@@ -146,7 +146,7 @@ PRIOR = Stage(
 
 def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
     root = sources.root_of(run.settings, world_folder(run), "amass")
-    poses, _ = open_amass(root, run.settings.paths.cache)
+    poses, _ = open_poses(root, run.settings.paths.cache)
     folder.mkdir(parents=True, exist_ok=True)
     PoseMixture.fit(poses).save(folder / "mixture.npz")
     return {"file": "mixture.npz"}

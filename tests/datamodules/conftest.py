@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 from collections.abc import Callable
@@ -19,6 +20,12 @@ from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.native import LabelWriter
 
 WIDTH, HEIGHT = 320, 240
+
+
+@functools.cache
+def standin_body(gender: str) -> BodyModel:
+    """The embedded body, made once."""
+    return BodyModel("standin", gender)
 
 
 def write_image(path: Path, points: np.ndarray | None = None, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
@@ -145,7 +152,7 @@ def threedpw_root(tmp_path: Path) -> Path:
         joints, genders = np.empty((2, 5, 24, 3)), ["m", "f"]
         for p, gender in enumerate(("male", "female")):
             matrices = torch.from_numpy(Rotation.from_rotvec(poses[p].reshape(-1, 3)).as_matrix()).view(5, 24, 3, 3)
-            body = BodyModel("standin", gender)
+            body = standin_body(gender)
             shape = torch.from_numpy(np.tile(betas[p], (5, 1)))
             joints[p] = body.joints(matrices[:, 0], matrices[:, 1:], shape, torch.from_numpy(trans[p]))[:, :24].numpy()
         cam_poses = np.tile(np.eye(4), (5, 1, 1))
@@ -178,7 +185,8 @@ def amass_root(tmp_path: Path) -> Path:
         width, suffix, rate = (165, "stageii", {"mocap_frame_rate": 60.0}) if i == 4 else (156, "poses", {})
         rate = rate or {"mocap_framerate": np.array(120.0)}
         poses = rng.normal(0, 0.3, (240, width))
-        np.savez(folder / f"walk_{suffix}.npz", poses=poses, betas=np.zeros(16), trans=np.zeros((240, 3)), **rate)
+        body = {"betas": rng.normal(size=16), "trans": rng.normal(size=(240, 3)), "gender": np.array("female")}
+        np.savez(folder / f"walk_{suffix}.npz", poses=poses, **body, **rate)
     return root
 
 
