@@ -83,5 +83,5 @@ def read_cliff(path: str | Path, dataset: str, split: str) -> Published:
         columns["transl"] = file.numbers("global_t", 3)[has]
         columns["focal"] = np.repeat(file.numbers("focal_l", 1), 2, axis=1)[has]
         if "annot_id" in file:
-            columns["id"] = make_ids(dataset, split, file.value("annot_id")[has])
+            columns["id"] = make_ids(dataset, split, file.texts("annot_id")[has])
     return Published(columns, "spin49")

@@ -141,19 +141,20 @@ def read_coco_smpl(path: str | Path, dataset: str, split: str) -> Published:
     boxes, joints, names = [], [], None
     for key, entry in iter_json(path, lists=("images", "annotations")):
         if key == "images":
-            images[_field(path, "an image", entry, "id")] = entry
+            images[_key(path, "an image", entry, "id")] = entry
         elif key == "categories" and isinstance(entry, list) and entry and isinstance(entry[0], dict):
             names = entry[0].get("keypoints")
         elif key == "annotations":
-            person = f"person {_field(path, 'an annotation', entry, 'id')}"
+            person = f"person {_key(path, 'an annotation', entry, 'id')}"
+            image = _key(path, person, entry, "image_id")
             for part, lengths in _LENGTHS.items():
                 for name, length in lengths.items():
                     values = entry.get(part)
                     if values is None and part == "cam_param":
-                        values = images.get(entry.get("image_id"), {}).get(part)
+                        values = images.get(image, {}).get(part)
                     fields[name].append(_numbers(path, person, values, part, name, length))
             boxes.append(_numbers(path, person, entry, "annotation", "bbox", 4))
-            joints.append(np.asarray(entry.get("keypoints", []), dtype=np.float32))
+            joints.append(_numbers(path, person, {"keypoints": [], **entry}, "annotation", "keypoints", None))
             people.append({name: entry.get(name) for name in ("id", "key", "image_id")} | _gender(entry))
     if not people:
         msg = f'{path} has nobody under "annotations"'
@@ -168,7 +169,7 @@ def read_coco_smpl(path: str | Path, dataset: str, split: str) -> Published:
     columns: Columns = {
         "id": make_ids(dataset, split, [person["id"] if person["key"] is None else person["key"] for person in people]),
         "image": np.array([str(record.get("file_name", "")) for record in records], dtype=object),
-        "image_size": np.array([[record.get(side, 0) for side in ("width", "height")] for record in records], np.int32),
+        "image_size": np.array([_image_size(path, record) for record in records], dtype=np.int32),
         "person_box": np.array(boxes, dtype=np.float32) - [offset, offset, 0, 0],
         **split_pose(arrays["pose"]),
         "betas": arrays["shape"],
@@ -192,20 +193,30 @@ def _gender(annotation: dict[str, Any]) -> dict[str, str]:
     return {"gender": gender if gender in GENDERS else "neutral"}
 
 
-def _field(path: str | Path, what: str, record: Any, name: str) -> Any:
-    if not isinstance(record, dict) or name not in record:
-        msg = f"{path}: {what} has no {name}, so this is not COCO's layout"
+def _key(path: str | Path, what: str, record: Any, name: str) -> int | str:
+    if not isinstance(record, dict) or type(record.get(name)) not in (int, str):
+        msg = f"{path}: {what} has no {name} that is a number or text, so this is not COCO's layout"
         raise LabelError(msg)
     return record[name]
 
 
-def _numbers(path: str | Path, person: str, record: Any, part: str, name: str, length: int) -> NDArray[np.float32]:
+def _image_size(path: str | Path, image: dict[str, Any]) -> list[int]:
+    sides = [image.get(name, 0) for name in ("width", "height")]
+    if not all(type(side) in (int, float) and 0 <= side < 2**31 for side in sides):
+        msg = f"{path}: image {image['id']} has width and height {sides!r:.80}, which are no numbers of pixels"
+        raise LabelError(msg)
+    return [int(side) for side in sides]
+
+
+def _numbers(
+    path: str | Path, person: str, record: Any, part: str, name: str, length: int | None
+) -> NDArray[np.float32]:
     try:
         values = np.asarray(record[name], dtype=np.float64).reshape(-1)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         msg = f"{path}: {person} has no numbers at {part}.{name}"
         raise LabelError(msg) from error
-    if len(values) != length or not np.isfinite(values).all():
-        msg = f"{path}: {person}: {part}.{name} must be {length} finite numbers, got {values.tolist()}"
+    if length not in (None, len(values)) or not np.isfinite(values).all():
+        msg = f"{path}: {person}: {part}.{name} must be {length or ''} finite numbers, got {values.tolist()!r:.80}"
         raise LabelError(msg)
     return values.astype(np.float32)

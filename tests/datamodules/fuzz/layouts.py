@@ -21,8 +21,9 @@ from torch import nn
 from body_models.safe_pickle import load_pickle
 from datamodules.crops import read_image
 from datamodules.files import check_image, image_size
+from datamodules.pseudo_gt.exchange import LabelBlocks
+from datamodules.pseudo_gt.formats import FORMATS
 from datamodules.pseudo_gt.native import LabelWriter, read_labels, write_json
-from datamodules.pseudo_gt.neuralannot import read_neuralannot
 from datamodules.sources.amass import open_amass
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
@@ -63,7 +64,8 @@ def make_reader(name: str, request: pytest.FixtureRequest, root: Path) -> Reader
         assert layout.write is not None
         root.mkdir()
         layout.write(root)
-    files = [path for pattern in layout.patterns for path in sorted(root.glob(pattern))]
+    found = [path for pattern in layout.patterns for path in sorted(root.glob(pattern))]
+    files = [file for path in found for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     assert files, f"{name}: the layout has no file to damage"
     return Reader(name, files, lambda cache: layout.open(root, cache))
 
@@ -183,23 +185,48 @@ def _write_mpi_inf_3dhp_test(root: Path) -> None:
         file["valid_frame"], file["activity_annotation"] = np.ones((3, 1)), np.full((3, 1), 2.0)
 
 
-def _write_labels(root: Path) -> None:
+def _labels(root: Path) -> dict[str, Any]:
     names = [f"coco/train/{i}" for i in range(4)]
-    columns = {
+    _image(root / "0.jpg")
+    return {
         "id": names, "image": ["0.jpg"] * 4, "image_size": np.tile(SIZE, (4, 1)),
         "person_box": np.tile([10, 20, 150, 160], (4, 1)), "box": np.tile([10, 20, 150, 150], (4, 1)),
         "joints_2d": _RNG.uniform(10, 200, (4, 17, 3)), "global_orient": np.zeros((4, 3)),
         "body_pose": _RNG.normal(0, 0.3, (4, 69)), "betas": np.zeros((4, 10)), "transl": np.tile([0, 0, 4.0], (4, 1)),
         "gender": ["neutral"] * 4, "focal": np.full((4, 2), 300.0), "princpt": np.full((4, 2), 120.0),
     }  # fmt: skip
+
+
+def _write_labels(root: Path) -> None:
     with LabelWriter(root, joint_set="coco17", image_root=str(root), provenance={"run": "x"}) as writer:
-        writer.write(columns)
+        writer.write(_labels(root))
 
 
-def _write_neuralannot(root: Path) -> None:
-    smpl = {"pose": [0.1] * 72, "shape": [0.0] * 10, "trans": [0.0, 0.0, 4.0]}
-    camera = {"focal": [300.0, 300.0], "princpt": [160.0, 120.0]}
-    write_json(root / "train.json", {str(i): {"smpl_param": smpl, "cam_param": camera} for i in range(3)})
+def _write_published(name: str) -> Callable[[Path], None]:
+    """Writes a file of a published layout, from a small label table."""
+
+    def write(root: Path) -> None:
+        world = FORMATS[name].camera == "world"
+        columns = _world_labels() if world else _labels(root)
+        with LabelWriter(
+            root / "labels",
+            joint_set=None if world else "coco17",
+            image_root=str(root),
+            provenance={},
+            frame="world" if world else "camera",
+        ) as writer:
+            writer.write(columns)
+        FORMATS[name].write(LabelBlocks(root / "labels"), root / FORMATS[name].name)
+
+    return write
+
+
+def _world_labels() -> dict[str, Any]:
+    return {
+        "id": [f"human36m/train/S1/act_02_subact_01/{i}" for i in range(3)], "global_orient": np.zeros((3, 3)),
+        "body_pose": np.zeros((3, 69)), "betas": np.zeros((3, 10)), "transl": np.zeros((3, 3)),
+        "gender": ["neutral"] * 3, "sequence": ["act_02_subact_01"] * 3, "frame": np.arange(3), "views": np.ones(3),
+    }  # fmt: skip
 
 
 def _write_pictures(root: Path) -> None:
@@ -283,13 +310,19 @@ LAYOUTS: dict[str, Layout] = {
     "pseudo_gt": Layout(
         lambda root, cache: open_pseudo_gt(str(root), None, cache), ("*.parquet", "*.json"), write=_write_labels
     ),
-    "neuralannot": Layout(
-        lambda root, cache: read_neuralannot(root / "train.json", "coco", "train"),
-        COCO_STYLE, write=_write_neuralannot,
-    ),
     "pictures": Layout(_read_pictures, ("*.jpg", "*.png"), write=_write_pictures),
     "checkpoint": Layout(
         lambda root, cache: load_weights(_network(), root / "last.ckpt"), ("*.ckpt",), write=_write_checkpoint
     ),
     "pickle": Layout(lambda root, cache: load_pickle(root / "model.pkl"), ("*.pkl",), write=_write_pickle),
 }  # fmt: skip
+LAYOUTS.update(
+    {
+        f"published_{name}": Layout(
+            lambda root, cache, name=name: FORMATS[name].read(root / FORMATS[name].name, "coco", "train"),
+            (f"{FORMATS[name].name}*",),
+            write=_write_published(name),
+        )
+        for name in FORMATS
+    }
+)

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import pickle
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,23 @@ def _parquet(data: bytes, rng: Rng, canary: Path) -> tuple[str, bytes]:
     return what, buffer.getvalue()
 
 
+def _tar(data: bytes, rng: Rng, canary: Path) -> tuple[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as file:
+        members = [(member.name, found.read()) for member in file if (found := file.extractfile(member))]
+    place = int(rng.integers(len(members)))
+    name, content = members[place]
+    pickled = name.endswith(".pyd") and rng.random() < 0.8
+    what, damaged = _pickle(content, rng, canary) if pickled else mutate_bytes(content, rng)
+    members[place] = name, damaged
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return f"{name}: {what}", buffer.getvalue()
+
+
 def _array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value
@@ -275,6 +293,7 @@ _STRUCTURE: dict[str, Callable[[bytes, Rng, Path], tuple[str, bytes]]] = {
     ".mat": _mat,
     ".h5": _hdf5,
     ".parquet": _parquet,
+    ".tar": _tar,
 }
 _LINES = (".calibration", ".asf", ".amc", ".calib")
 # What writers of these formats say to data that they cannot hold.
