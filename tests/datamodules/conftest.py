@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,12 +20,6 @@ from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.native import LabelWriter
 
 WIDTH, HEIGHT = 320, 240
-
-
-@functools.cache
-def standin_body(gender: str) -> BodyModel:
-    """The embedded body, made once."""
-    return BodyModel("standin", gender)
 
 
 def write_image(path: Path, points: np.ndarray | None = None, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
@@ -141,9 +135,15 @@ def mpi_inf_3dhp_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def threedpw_root(tmp_path: Path) -> Path:
+def threedpw_root(threedpw_tree: Path, tmp_path: Path) -> Path:
+    """A copy of the tree, to be changed at will."""
+    return shutil.copytree(threedpw_tree, tmp_path / "3dpw")
+
+
+@pytest.fixture(scope="session")
+def threedpw_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people, a man and a woman, 5 frames, in each split; frame 4 has no valid camera, frame 1 no poses2d."""
-    rng, root = np.random.default_rng(3), tmp_path / "3dpw"
+    rng, root = np.random.default_rng(3), tmp_path_factory.mktemp("threedpw") / "3dpw"
     for split in ("train", "validation", "test"):
         sequence = f"walk_{split}_00"
         world_to_camera = Rotation.from_euler("xyz", [[170 + f, 2 * f, 5] for f in range(5)], degrees=True)
@@ -152,7 +152,7 @@ def threedpw_root(tmp_path: Path) -> Path:
         joints, genders = np.empty((2, 5, 24, 3)), ["m", "f"]
         for p, gender in enumerate(("male", "female")):
             matrices = torch.from_numpy(Rotation.from_rotvec(poses[p].reshape(-1, 3)).as_matrix()).view(5, 24, 3, 3)
-            body = standin_body(gender)
+            body = BodyModel("standin", gender)
             shape = torch.from_numpy(np.tile(betas[p], (5, 1)))
             joints[p] = body.joints(matrices[:, 0], matrices[:, 1:], shape, torch.from_numpy(trans[p]))[:, :24].numpy()
         cam_poses = np.tile(np.eye(4), (5, 1, 1))

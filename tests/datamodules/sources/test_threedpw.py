@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pickle
@@ -33,11 +34,16 @@ def pkl(root: Path) -> Path:
     return root / "sequenceFiles/test" / f"{SEQUENCE}.pkl"
 
 
+@functools.cache
+def _body(gender: str) -> BodyModel:
+    return BodyModel("standin", gender)
+
+
 def vertices(gender: str, orient: np.ndarray, pose: np.ndarray, betas: np.ndarray, transl: np.ndarray) -> np.ndarray:
     rotations = Rotation.from_rotvec(np.concatenate((orient, pose)).reshape(24, 3)).as_matrix()
     matrices = torch.from_numpy(rotations)[None]
     shape, place = torch.tensor(betas)[None], torch.tensor(transl)[None]
-    return BodyModel("standin", gender)(matrices[:, 0], matrices[:, 1:], shape, place).vertices[0].numpy()
+    return _body(gender)(matrices[:, 0], matrices[:, 1:], shape, place).vertices[0].numpy()
 
 
 def parsed(root: Path) -> dict[str, Any]:
