@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from body_models.safe_pickle import NUMPY_ERRORS
 from datamodules.columns import Arrays, build_or_open, open_columns
 from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.progress import show_progress
@@ -36,10 +37,7 @@ _GENDERS = ("neutral", "male", "female")
 # Ten hours at 120 Hz in float64; more is no recording but a file made to fill the memory.
 _MAX_BYTES = 6 << 30
 _REMEDY = "Get the SMPL+H G archives from https://amass.is.tue.mpg.de and unpack them below this folder"
-_ERRORS = (
-    KeyError, ValueError, TypeError, IndexError, OSError, EOFError, NotImplementedError, OverflowError, MemoryError,
-    RuntimeError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error,
-)  # fmt: skip
+_ERRORS = (*NUMPY_ERRORS, IndexError)
 
 
 class AmassSequence(NamedTuple):

@@ -236,8 +236,8 @@ def read_amc(path: Path, skeleton: Skeleton, step: int = 1) -> dict[str, NDArray
         raise AnnotationError(msg)
     if degrees:
         is_angle = np.array([value in _ANGLES for value in skeleton.root_order])
-        for name, values in motion.items():
-            motion[name] = np.where(is_angle if name == _ROOT else True, np.deg2rad(values), values)
+        for name, array in motion.items():
+            motion[name] = np.where(is_angle if name == _ROOT else True, np.deg2rad(array), array)
     return motion
 
 
@@ -250,10 +250,10 @@ def bone_rotations(skeleton: Skeleton, motion: Mapping[str, NDArray]) -> dict[st
     for name, bone in skeleton.bones.items():
         result[name] = result[bone.parent]
         if bone.angles:
-            values = motion[name]
+            turns = motion[name]
             if name == _UNMIRRORED[0] and len(bone.angles) > _UNMIRRORED[1]:
-                values = values * np.where(np.arange(len(bone.angles)) == _UNMIRRORED[1], -1, 1)
-            result[name] = result[name] @ bone.axes @ _from_angles(bone.angles, values) @ bone.axes.T
+                turns = turns * np.where(np.arange(len(bone.angles)) == _UNMIRRORED[1], -1, 1)
+            result[name] = result[name] @ bone.axes @ _from_angles(bone.angles, turns) @ bone.axes.T
     return result
 
 
@@ -374,7 +374,8 @@ def _sections(lines: list[str]) -> dict[str, list[str]]:
 
 def _blocks(lines: list[str]) -> list[list[str]]:
     """Lines between each begin and end."""
-    blocks, inside = [], False
+    blocks: list[list[str]] = []
+    inside = False
     for line in lines:
         if line == "begin":
             blocks.append([])
