@@ -1,0 +1,160 @@
+"""Writing labels beside nothing but the network's forward pass, and a data set of 262,000 people through a stub."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from body_models.contracts import Batch, Prediction
+from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
+from callbacks.pseudo_gt_writer import PseudoGTWriter
+from datamodules.columns import META_FILE, write_folder
+from datamodules.people import PeopleTable
+from datamodules.pseudo_gt.shards import DumpTable
+from experiments.benches.rows import Row
+from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.pose_mixture import POSE_SIZE, PoseMixture
+
+_BATCH, _BATCHES, _REPEATS = 64, 80, 3
+_MANY = 262_000
+_MEMORY_LIMIT_MIB = 2048
+
+
+class _Crowd(Dataset):
+    """Batches of people who differ in their ids alone, so that loading costs next to nothing."""
+
+    def __init__(self, people: PeopleTable, size: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self._ids = people.columns["id"]
+        self._batch = {
+            "image": torch.randint(0, 255, (_BATCH, 3, size, size), dtype=torch.uint8, generator=generator),
+            "box": torch.rand(_BATCH, 4, generator=generator) * 100 + 10,
+            "joints_2d": torch.rand(_BATCH, NUM_BODY_JOINTS, 2, generator=generator) * size,
+            "joints_2d_conf": torch.ones(_BATCH, NUM_BODY_JOINTS),
+        }
+
+    def __len__(self) -> int:
+        return -(-len(self._ids) // _BATCH)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        names = [name.decode() for name in self._ids[index * _BATCH : (index + 1) * _BATCH].tolist()]
+        return {"id": names, **{key: value[: len(names)] for key, value in self._batch.items()}}
+
+
+class _Stub(pl.LightningModule):
+    """Says the same of everybody, at once."""
+
+    def __init__(self, network: AnnotatorModule) -> None:
+        super().__init__()
+        crowd = torch.zeros(_BATCH, 3, network.input_size, network.input_size, dtype=torch.uint8)
+        with torch.inference_mode():
+            self.said = network.eval()({"image": crowd})  # type: ignore[typeddict-item]
+
+    def forward(self, batch: Batch) -> Prediction:
+        count = len(batch["id"])
+        return Prediction(**{k: v[:count] if isinstance(v, Tensor) else v for k, v in vars(self.said).items()})
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        return {"id": batch["id"], "prediction": self(batch)}
+
+
+def bench_dump(folder: Path) -> list[Row]:
+    """People a second through the whole dump, and through bare forward passes: as many, on the same batches."""
+    settings = [("slim", 48)] + ([("resnet50", 256)] if torch.cuda.is_available() else [])
+    rows = []
+    for backbone, size in settings:
+        module = AnnotatorModule(backbone, size)
+        people = _people(folder, _BATCH * _BATCHES)
+        for mirror in (False, True):
+            # In turn, so that what else the machine does falls on both.
+            bare, dump = [], []
+            for _ in range(_REPEATS):
+                bare.append(_seconds(module, people, size, None) * (1 + mirror))
+                dump.append(_seconds(module, people, size, mirror))
+            passes = "two forward passes" if mirror else "one forward pass"
+            rate = len(people) / min(dump)
+            name = f"dump, {backbone} {size} px, {'with' if mirror else 'without'} the mirror image"
+            rows.append(Row(name, rate, "people/s", f"time of {passes}", min(dump) / min(bare)))
+    return rows
+
+
+def bench_dump_many(folder: Path) -> list[Row]:
+    """262,000 people, the network replaced by a stub: time of the dump itself, and the most memory it took."""
+    people = _people(folder, _MANY)
+    module = _Stub(AnnotatorModule("slim", 48))
+    seconds = _seconds(module, people, 48, True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [
+        Row("rows without a network", _MANY / seconds, "people/s"),
+        Row(
+            "largest memory of the process", peak, "MiB", f"limit of {_MEMORY_LIMIT_MIB} MiB", peak / _MEMORY_LIMIT_MIB
+        ),
+    ]
+
+
+def _seconds(module: pl.LightningModule, people: PeopleTable, size: int, mirror: bool | None) -> float:
+    """Time from the first batch to the merged table; with ``mirror=None`` that of the predictions alone."""
+    folder = Path(tempfile.mkdtemp(prefix="dump-", dir=people.folder.parent))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    random = np.random.default_rng(0)
+    mixture = PoseMixture.fit(random.normal(0, 0.3, (1000, POSE_SIZE // 3, 3)))
+    stop = _Clock()
+    callbacks: list[pl.Callback] = [stop]
+    if mirror is not None:
+        callbacks.append(PseudoGTWriter([DumpTable(folder / people.name, people, {})], mixture, mirror))
+    trainer = pl.Trainer(
+        accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, callbacks=callbacks, default_root_dir=folder,
+    )  # fmt: skip
+    try:
+        loader = DataLoader(_Crowd(people, size), batch_size=None)
+        trainer.predict(module, loader, return_predictions=False)
+        return _now() - stop.started
+    finally:
+        shutil.rmtree(folder)
+
+
+def _now() -> float:
+    """Seconds: of this process where it computes itself, as other processes take time from it; else of the clock."""
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
+class _Clock(pl.Callback):
+    """Notes when the first batch begins; before it stands Lightning's start, which does not grow with the data."""
+
+    started = 0.0
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = _now()
+
+
+def _people(folder: Path, count: int) -> PeopleTable:
+    """A table of ``count`` people with 17 joints each, kept for the next time."""
+
+    def write(place: Path) -> None:
+        columns = {
+            "id": np.array([f"coco/train/{900_100_000_000 + i}".encode() for i in range(count)]),
+            "image": np.array([f"train2017/{i // 2:012d}.jpg".encode() for i in range(count)]),
+            "image_size": np.full((count, 2), 640, np.int32),
+            "box": np.tile(np.array([100, 100, 200, 300], np.float32), (count, 1)),
+            "joints_2d": np.full((count, 17, 3), 200, np.float32),
+        }
+        for name, values in columns.items():
+            np.save(place / f"{name}.npy", values)
+        meta = {"name": "coco-train", "joint_set": COCO17.name, "image_root": str(folder), "dropped": {}}
+        (place / META_FILE).write_text(json.dumps({**meta, "columns": sorted(columns)}), encoding="utf-8")
+
+    place = folder / f"crowd-{count}"
+    return PeopleTable(place if place.is_dir() else write_folder(place, write))
