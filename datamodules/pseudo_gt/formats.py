@@ -11,6 +11,8 @@ How exactly a file says where the body is on the image depends on the camera tha
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,7 +281,51 @@ def _joint_difference(labels: LabelBlocks, written: Columns, found: Columns, for
     return float(np.abs(found[JOINTS] - expected).max())
 
 
-def document(format: str) -> str:
-    """The module docstring of a format: keys, shapes, types, units, camera, and which reader it was taken from."""
-    module = inspect.getmodule(FORMATS[format].write)
-    return inspect.getdoc(module) or ""
+def list_formats() -> str:
+    """A table of the formats: name, kind of file, camera, who reads it."""
+    rows = [("format", "file", "camera", "read by")]
+    rows += [(name, one.file, one.camera, one.description) for name, one in FORMATS.items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        "  ".join([*(text.ljust(n) for text, n in zip(row, widths, strict=False)), row[3]]) for row in rows
+    )
+
+
+def schemas() -> str:
+    """docs/formats.md: the table above, and what each module says about its layout."""
+    lines = [
+        "# Formats of pseudo-GTs",
+        "",
+        "Written by `python -m experiments.export LABELS --format F --out PATH`, read by",
+        "`python -m experiments.import_labels FILE --format F --out LABELS`. This page is what",
+        "`python -m experiments.export --list --markdown` prints; a test holds it to that. The native table:",
+        "[labels.md](labels.md).",
+        "",
+        "| format | file | camera | read by |",
+        "|---|---|---|---|",
+        *(f"| {name} | {one.file} | {one.camera} | {one.description} |" for name, one in FORMATS.items()),
+        "",
+        _markdown(inspect.cleandoc(__doc__ or "").split("\n\n", 1)[1]),
+    ]
+    by_module: dict[str, list[str]] = {}
+    for name, one in FORMATS.items():
+        by_module.setdefault(one.write.__module__, []).append(name)
+    for module, names in by_module.items():
+        text = inspect.cleandoc(sys.modules[module].__doc__ or "")
+        lines += ["", f"## {', '.join(names)}", "", _markdown(text)]
+    return "\n".join(lines)
+
+
+def _markdown(text: str) -> str:
+    """A module's docstring as Markdown: its tables, which are aligned by spaces, are fenced."""
+    lines, fenced = [], False
+    for line in text.replace("``", "`").splitlines():
+        ruler = line.startswith("===")
+        if ruler and not fenced:
+            lines.append("```text")
+            fenced = True
+        if fenced and not line:
+            lines.append("```")
+            fenced = False
+        lines.append(re.sub(r":(?:mod|class|func):`(.*?)`", r"`\1`", line))
+    return "\n".join([*lines, "```"] if fenced else lines)

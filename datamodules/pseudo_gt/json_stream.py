@@ -102,8 +102,8 @@ class _Text:
                 if not self._more():
                     raise
                 continue
-            # A number at the end of the window may go on behind it.
-            if end == len(self._window) and self._more():
+            # A number at the end of the window may go on behind it, after no more than "e+".
+            if isinstance(found, int | float) and len(self._window) - end <= 2 and self._more():
                 continue
             self._at = end
             return found

@@ -8,8 +8,9 @@ import torch
 
 from body_models.camera import project
 from body_models.smpl import BodyModel
+from datamodules.pseudo_gt.formats import export_labels
 from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels, reproject
-from datamodules.pseudo_gt.neuralannot import read_neuralannot, write_neuralannot
+from datamodules.pseudo_gt.neuralannot import read_neuralannot, read_neuralannot_mocap, write_neuralannot
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_layout_is_the_published_one(tmp_path):
     ("content", "named"),
     [
         ('{"5": ', "truncated"),
-        ("[]", "MoCap"),
+        ("[]", "an object at its top"),
         ('{"5": {"smpl_param": {"pose": [0]}}}', "person 5: smpl_param.pose must be 72"),
         ('{"5": {"cam_param": {}}}', "person 5 has no numbers at smpl_param.pose"),
     ],
@@ -72,3 +73,54 @@ def test_bad_files_are_named(tmp_path, content, named):
     with pytest.raises(LabelError, match=named) as error:
         read_neuralannot(path, "coco", "train")
     assert str(path) in str(error.value)
+
+
+def write_world(folder, ids):
+    rng = np.random.default_rng(3)
+    sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3}
+    columns = {name: rng.normal(size=(len(ids), size)).astype(np.float32) for name, size in sizes.items()}
+    with LabelWriter(folder, joint_set=None, image_root=None, provenance={}, frame="world") as writer:
+        writer.write({"id": ids, **columns})
+    return columns
+
+
+def test_mocap_layout(tmp_path):
+    ids = [f"mpi_inf_3dhp/train/{place}" for place in ("1/1/0", "1/2/5", "1/1/7", "2/1/0")]
+    columns = write_world(tmp_path / "labels", ids)
+    report = export_labels(tmp_path / "labels", "neuralannot_mocap", tmp_path / "out.json")
+    assert (report.people, report.median_px) == (4, None)
+    assert report.max_difference < 1e-6
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert {subject: {name: list(frames) for name, frames in by.items()} for subject, by in content.items()} == {
+        "1": {"1": ["0", "7"], "2": ["5"]},
+        "2": {"1": ["0"]},
+    }
+    np.testing.assert_allclose(content["1"]["2"]["5"]["trans"], columns["transl"][1], atol=1e-6)
+    read = read_neuralannot_mocap(tmp_path / "out.json", "mpi_inf_3dhp", "train")
+    assert set(read["id"]) == set(ids)
+    assert read["frame"].tolist() == [0, 7, 5, 0]
+    assert read["sequence"].tolist() == ["1", "1", "2", "1"]
+
+
+def test_mocap_needs_the_world(tmp_path):
+    make_table(tmp_path / "labels", ["coco/train/5"])
+    with pytest.raises(LabelError, match="is in the camera frame"):
+        export_labels(tmp_path / "labels", "neuralannot_mocap", tmp_path / "out.json")
+    write_world(tmp_path / "world", ["human36m/train/5"])
+    with pytest.raises(LabelError, match="dataset/split/subject/sequence/frame"):
+        export_labels(tmp_path / "world", "neuralannot_mocap", tmp_path / "out.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('{"1": {"2": [1]}}', "subject 1, sequence 2 holds a list"),
+        ('{"5": {"smpl_param": {"pose": [0]}}}', "the frame is no number"),
+        ('{"1": {"2": {"3": {"pose": [0]}}}}', "subject 1, sequence 2, frame 3: pose must be 72"),
+    ],
+)
+def test_bad_mocap_files_are_named(tmp_path, content, named):
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(LabelError, match=named):
+        read_neuralannot_mocap(path, "mpi_inf_3dhp", "train")
