@@ -21,13 +21,13 @@ _HEADER = "# Benchmarks\n\nWritten by `python -m experiments.bench NAME --write`
 
 def main(argv: Sequence[str]) -> int:
     """Run benches, print their tables, and keep them if asked to."""
-    benches = _benches()
     parser = CommandParser("bench", __doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(benches)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benches to run; a wrong name lists them")
     parser.add_argument("--folder", type=Path, default=Path("data/bench"), help="data made for the benches, kept")
     parser.add_argument("--write", action="store_true", help="keep the tables in the docs")
     parser.add_argument("--docs", type=Path, default=Path("docs/benchmarks.md"), help="where --write keeps them")
     arguments = parser.parse_args(argv)
+    benches = _benches()
     unknown = [name for name in arguments.names if name not in benches]
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(benches)}")
