@@ -127,13 +127,12 @@ def open_sets(folders: Sequence[Path]) -> list[LabelSet]:
     Raises:
         LabelError: fewer than two, the same one twice, incomplete labels, or tables in different frames.
     """
-    resolved = [folder.resolve() for folder in folders]
-    if len(set(resolved)) < max(2, len(folders)):
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         msg = f"give two different label tables or more, not {', '.join(map(str, folders)) or 'none'}"
         raise LabelError(msg)
     sets = [
         LabelSet(name, folder, column_names(folder), read_provenance(folder))
-        for name, folder in zip(_names(resolved), folders, strict=True)
+        for name, folder in zip(path_names(folders), folders, strict=True)
     ]
     for one in sets:
         if missing := [column for column in _BODY if column not in one.there]:
@@ -148,9 +147,9 @@ def open_sets(folders: Sequence[Path]) -> list[LabelSet]:
     return sets
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Paths without what all of them begin and end with."""
-    parts = [folder.parts for folder in folders]
+def path_names(folders: Sequence[Path]) -> list[str]:
+    """Short names of label folders: their paths without what all of them begin and end with."""
+    parts = [folder.resolve().parts for folder in folders]
     first = _common(parts)
     last = _common([one[first:][::-1] for one in parts])
     names = ["/".join(part for part in one[first : len(one) - last] if part != "labels") for one in parts]

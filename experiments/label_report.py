@@ -17,7 +17,7 @@ from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.native import Columns, write_json
 from experiments.bootstrap import paired_gain
 from experiments.gallery import draw_people
-from experiments.label_comparison import DISTANCES, LabelComparison, LabelSet, read_people
+from experiments.label_comparison import DISTANCES, TRUTH, LabelComparison, LabelSet, read_people
 from experiments.provenance import code_commit, is_standin
 from experiments.report import REPORT_FILE, render_page, write_text
 from experiments.report_figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
@@ -192,7 +192,8 @@ def _rows(result: LabelComparison) -> list[tuple[str, str, list[str]]]:
     ]
     for column in result.columns:
         digits = 2 if column.key in ("limit_violations", "max_abs_beta") else 1
-        rows.append((column.header, column.unit, [number(one.mean(column.key), digits) for one in result.sets]))
+        header = f"{column.header} to the true body" if column.group == TRUTH else column.header
+        rows.append((header, column.unit, [number(one.mean(column.key), digits) for one in result.sets]))
         if column.key == "limit_violations":
             rows.append(("people with a joint beyond", "%", [_share(one, column.key, 0) for one in result.sets]))
         if column.key == "max_abs_beta":

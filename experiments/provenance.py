@@ -54,6 +54,13 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def hardware_text() -> str:
+    """The hardware in one line."""
+    found = hardware()
+    gpus = ", ".join(found["gpus"]) or "no GPU"
+    return f"{found['system']} {found['machine']}, {found['threads']} threads, {gpus}"
+
+
 @cache
 def is_standin(body_models: str) -> bool:
     """Whether the body is the licence-free stand-in."""

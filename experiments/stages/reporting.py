@@ -23,7 +23,7 @@ from experiments import sources
 from experiments.bootstrap import mean_interval
 from experiments.gallery import choose_people, draw_people
 from experiments.pipeline import Run, console
-from experiments.provenance import code_commit, hardware, is_standin, versions
+from experiments.provenance import code_commit, hardware_text, is_standin, versions
 from experiments.report import build_comparison
 from experiments.report_figures import PALETTE
 from experiments.results import Comparison, GalleryPerson, PerPerson, RunResult
@@ -123,7 +123,7 @@ def compare(settings: Settings, runs: Sequence[Run]) -> Path:
         color = PALETTE[i % len(PALETTE)]
         console.print(f"[{color}]{result.label}[/]: " + ", ".join(f"{k} {v:.0f} s" for k, v in result.seconds.items()))
     first = runs[0]
-    notes = [f"Hardware: {_hardware()}. Code: commit {code_commit() or 'unknown'}."]
+    notes = [f"Hardware: {hardware_text()}. Code: commit {code_commit() or 'unknown'}."]
     if poses := max((run.output("prior", "poses") for run in runs if "prior" in run.records), default=0):
         notes.append(f"The pose prior saw {poses:,} poses without images, which the samples do not count.")
     world = world_folder(first)
@@ -141,12 +141,6 @@ def compare(settings: Settings, runs: Sequence[Run]) -> Path:
     report = build_comparison(comparison, Path(settings.paths.runs) / settings.name, console)
     console.print(f"report: {report}")
     return report
-
-
-def _hardware() -> str:
-    found = hardware()
-    gpus = ", ".join(found["gpus"]) or "no GPU"
-    return f"{found['system']} {found['machine']}, {found['threads']} threads, {gpus}"
 
 
 def _label_errors(run: Run) -> dict[str, PerPerson]:
