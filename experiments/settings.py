@@ -68,6 +68,18 @@ class Paths:
 
 
 @dataclass
+class MPIINF3DHP:
+    """What is read of MPI-INF-3DHP, where paths.mpi_inf_3dhp names it; all of the synthetic world's."""
+
+    variant: str = option(
+        "annot3", "3D joints at the actor's size or at one universal size.", choices=("annot3", "univ_annot3")
+    )
+    frame_step: int = option(
+        1, "Read every n-th frame of each camera; of videos only those are decoded and kept in the cache.", at_least=1
+    )
+
+
+@dataclass
 class Recipe:
     """What is compared: recipe=NAME takes all parts from a bundle, recipe.PART=... changes one of them."""
 
@@ -314,6 +326,7 @@ class Settings:
         {}, "Values to compare: sweep.KEY=[a,b] runs once for each; several keys give all combinations."
     )
     paths: Paths = field(default_factory=Paths)
+    mpi_inf_3dhp: MPIINF3DHP = field(default_factory=MPIINF3DHP)
     recipe: Recipe = field(default_factory=Recipe)
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)

@@ -99,4 +99,12 @@ def root_of(settings: Settings, world: Path | None, name: str) -> str:
 def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:
     """A source as the DataModules take it."""
     _, kind, split = _SOURCES[name]
-    return {"kind": kind, "root": root_of(settings, world, name), "split": split, **options}
+    root = root_of(settings, world, name)
+    return {"kind": kind, "root": root, "split": split, **reading(settings, name), **options}
+
+
+def reading(settings: Settings, name: str) -> dict[str, Any]:
+    """Settings of a user's data set that its reader takes."""
+    if name != "mpi_inf_3dhp" or is_synthetic(settings, name):
+        return {}
+    return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}

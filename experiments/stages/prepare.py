@@ -60,11 +60,13 @@ def report_people(data: PeopleDataModule) -> None:
         )
 
 
-def data_key(run: Run, names: list[str]) -> dict[str, str]:
-    """What a stage reads: roots of the user's data sets, and for synthetic ones the world by its hash."""
+def data_key(run: Run, names: list[str]) -> dict[str, Any]:
+    """What a stage reads: the user's data sets by root and by how they are read, synthetic ones by the world's hash."""
     world = f"synthetic {key_hash(_world_key(run))}"
     return {
-        name: world if sources.is_synthetic(run.settings, name) else sources.root_of(run.settings, None, name)
+        name: world
+        if sources.is_synthetic(run.settings, name)
+        else {"root": sources.root_of(run.settings, None, name), **sources.reading(run.settings, name)}
         for name in names
     }
 
