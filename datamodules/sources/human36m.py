@@ -180,7 +180,7 @@ class _Subject:
 
     def _view(self, camera: int) -> dict[str, NDArray[np.float64]]:
         if camera not in self._views:
-            record = self._cameras.get(str(camera))
+            record: Any = self._cameras.get(str(camera))
             require_keys(self._camera_path, f"camera {camera}", record, tuple(_CAMERA_SHAPES))
             self._views[camera] = {
                 key: _numbers(self._camera_path, f"{key} of camera {camera}", record[key], shape)

@@ -114,8 +114,8 @@ def _read(path: Path, beside: list[Path], folder: Path) -> tuple[Arrays, dict[st
     people = PeopleBuilder("mpii", "train", MPII16, folder)
     layout = _layout(path)
     if layout == "coco":
-        for person, size in _coco_style_people(path, people.drop):
-            _add(people, person, size)
+        for person, its_size in _coco_style_people(path, people.drop):
+            _add(people, person, its_size)
         return people.finish()
     if layout == "mat":
         persons: Iterable[_Person] = _number(_mat_people(path), people.drop)

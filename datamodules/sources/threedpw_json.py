@@ -128,7 +128,7 @@ def _read_camera(path: Path, image: dict[str, Any]) -> dict[str, NDArray[np.floa
     if not isinstance(image["sequence"], str):
         msg = f"{path}: image {image['id']} has sequence {image['sequence']!r}, which is no name"
         raise AnnotationError(msg)
-    sizes = {"focal": ("focal", (2,)), "princpt": ("princpt", (2,))}
+    sizes: dict[str, tuple[str, tuple[int, ...]]] = {"focal": ("focal", (2,)), "princpt": ("princpt", (2,))}
     if "R" in image["cam_param"] and "t" in image["cam_param"]:
         sizes |= {"camera_rotation": ("R", (3, 3)), "camera_translation": ("t", (3,))}
     name = f"cam_param of image {image['id']}"
