@@ -1,0 +1,125 @@
+"""Published files become label tables under the ids of the data set's own people, in whatever order they come."""
+
+import numpy as np
+import pytest
+
+from body_models.camera import process_box
+from datamodules.pseudo_gt.exchange import LabelBlocks, project_points
+from datamodules.pseudo_gt.formats import FORMATS, export_labels
+from datamodules.pseudo_gt.importing import import_labels
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels
+from datamodules.sources import open_source
+
+
+@pytest.fixture
+def coco(coco_root, tmp_path):
+    return open_source("coco", cache_dir=str(tmp_path / "cache"), root=str(coco_root), split="train")
+
+
+@pytest.fixture
+def ours(coco, tmp_path):
+    """Labels of everybody in the source, in another order than the source's, and their columns."""
+    rng, count = np.random.default_rng(8), len(coco)
+    order = rng.permutation(count)
+    boxes = [
+        process_box(box, tuple(size)) for box, size in zip(coco.column("box"), coco.column("image_size"), strict=True)
+    ]
+    box = np.array(boxes, dtype=np.float32)[order]
+    focal = np.repeat(box[:, 2:3] * 5000 / 256, 2, axis=1)
+    columns = {
+        "id": np.array(coco.ids(), dtype=object)[order],
+        "image": np.array([name.decode() for name in coco.column("image").tolist()], dtype=object)[order],
+        "image_size": coco.column("image_size")[order],
+        "person_box": coco.column("box")[order],
+        "box": box,
+        "joints_2d": coco.column("joints_2d")[order],
+        "global_orient": (np.array([np.pi, 0, 0]) + rng.normal(0, 0.2, (count, 3))).astype(np.float32),
+        "body_pose": rng.normal(0, 0.2, (count, 69)).astype(np.float32),
+        "betas": rng.normal(0, 0.5, (count, 10)).astype(np.float32),
+        "transl": np.tile(np.array([0.1, 0.2, 48.0], np.float32), (count, 1)),
+        "gender": ["neutral"] * count,
+        "focal": focal.astype(np.float32),
+        "princpt": box[:, :2] + box[:, 2:] / 2,
+    }
+    with LabelWriter(tmp_path / "ours", joint_set="coco17", image_root=coco.image_root, provenance={}) as writer:
+        writer.write(columns)
+    return tmp_path / "ours", columns
+
+
+def seen(folder, columns):
+    joints = LabelBlocks(folder).body_joints(columns) + columns["transl"][:, None]
+    return project_points(joints, columns["focal"], columns["princpt"])
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "neuralannot_mocap"])
+def test_ids_are_the_data_set_s_own(coco, ours, tmp_path, format):
+    folder, columns = ours
+    path = tmp_path / FORMATS[format].name
+    export_labels(folder, format, path)
+    report = import_labels(path, format, tmp_path / "back", "coco", "train", coco)
+    assert (report.people, report.left_out, report.without) == (len(coco), {}, 0)
+    table = read_labels(tmp_path / "back")
+    assert (table.joint_set, table.image_root, table.frame) == ("coco17", coco.image_root, "camera")
+    assert table.provenance["format"] == format
+    rows = table.rows_of(columns["id"])
+    for name in ("body_pose", "betas"):
+        np.testing.assert_allclose(table.columns[name][rows], columns[name], atol=1e-5)
+    for name in ("image", "image_size", "person_box", "joints_2d"):
+        np.testing.assert_array_equal(table.columns[name][rows], columns[name])
+    if FORMATS[format].camera != "none":
+        found = {name: values[rows] for name, values in table.columns.items()}
+        pixels = np.linalg.norm(seen(folder, found) - seen(folder, columns), axis=-1)
+        assert np.median(pixels) < {"free": 0.1, "image centre": 5, "weak perspective": 0.3}[FORMATS[format].camera]
+
+
+def test_image_names_of_2014_and_moved_boxes_are_matched(coco, ours, tmp_path):
+    folder, columns = ours
+    export_labels(folder, "spin", tmp_path / "spin.npz")
+    file = dict(np.load(tmp_path / "spin.npz"))
+    file["imgname"] = np.array([f"train2014/COCO_train2014_{name.rsplit('/')[-1]}" for name in file["imgname"]])
+    file["scale"] *= 1.2 / 1.25
+    file["part"][..., :2] += 0.5
+    np.savez(tmp_path / "published.npz", **file)
+    report = import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
+    assert report.people == len(coco)
+    table = read_labels(tmp_path / "back")
+    np.testing.assert_array_equal(table.columns["betas"][table.rows_of(columns["id"])], columns["betas"])
+    assert report.missing == ["transl", "focal", "princpt"]
+
+
+def test_whoever_fits_nobody_is_left_out(coco, ours, tmp_path):
+    export_labels(ours[0], "spin", tmp_path / "spin.npz")
+    file = dict(np.load(tmp_path / "spin.npz"))
+    for name in ("part", "openpose"):
+        file[name][0] = 0
+    file["center"][0] = [-900, -900]
+    file["imgname"] = np.array(["other.jpg" if i == 1 else name for i, name in enumerate(file["imgname"])])
+    doubled = {name: np.concatenate([values, values[-1:]]) for name, values in file.items()}
+    np.savez(tmp_path / "published.npz", **doubled)
+    report = import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
+    assert (report.people, report.without) == (len(coco) - 2, 2)
+    assert report.left_out == {"no such person in the source": 3}
+    assert set(ours[1]["id"][2:]) == set(read_labels(tmp_path / "back").columns["id"])
+
+
+def test_another_data_set_is_an_error(coco, ours, tmp_path):
+    export_labels(ours[0], "neuralannot", tmp_path / "a.json")
+    with pytest.raises(LabelError, match=r"none of its .* people is of coco-train"):
+        import_labels(tmp_path / "a.json", "neuralannot", tmp_path / "back", "mpii", "train", coco)
+    assert not (tmp_path / "back").exists()
+
+
+def test_without_a_source(ours, tmp_path):
+    export_labels(ours[0], "cliff", tmp_path / "cliff.npz")
+    import_labels(tmp_path / "cliff.npz", "cliff", tmp_path / "keys", "coco", "train")
+    table = read_labels(tmp_path / "keys")
+    assert table.columns["id"].tolist() == ours[1]["id"].tolist()
+    assert table.joint_set == "spin49"
+    assert "focal" not in table.columns, "half a camera"
+    export_labels(ours[0], "spin", tmp_path / "spin.npz")
+    report = import_labels(tmp_path / "spin.npz", "spin", tmp_path / "names", "coco", "train")
+    assert report.ids == "image names, numbered"
+    ids = read_labels(tmp_path / "names").columns["id"]
+    image = ours[1]["image"][0]
+    assert ids[0] == f"coco/train/{image}#0"
+    assert f"coco/train/{image}#1" in ids
