@@ -216,7 +216,7 @@ def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
         msg = f"{path} is no mesh network: its settings are {', '.join(settings) or 'none'}. {remedy}"
         raise CheckpointError(msg)
     kind: type[MeshModule] = AnnotatorModule if "prior" in settings else MeshRegressorModule
-    given = {} if body_models is None else {"body_models": body_models}
+    given: dict[str, Any] = {} if body_models is None else {"body_models": body_models}
     try:
         return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True, **given)
     except (RuntimeError, TypeError) as error:

@@ -152,7 +152,7 @@ def save(results: Sequence[Scored], folder: Path, resamples: int) -> None:
             for name, values in scored.metrics.items():
                 interval = mean_interval(np.where(np.isfinite(values), values, np.nan), scored.groups, resamples)
                 shown = [scored.protocol, count, len(scored.ids) - count, name, _unit(name)]
-                writer.writerow([*shown, *("" if v is None or np.isnan(v) else v for v in interval)])
+                writer.writerow([*shown, *(_cell(value) for value in interval)])
     for scored in results:
         path = folder / scored.protocol.replace("/", "_")
         arrays: dict[str, Any] = {"ids": scored.ids.astype(str), **scored.metrics, "per_joint": scored.per_joint}
@@ -164,8 +164,11 @@ def save(results: Sequence[Scored], folder: Path, resamples: int) -> None:
             writer = csv.writer(file)
             writer.writerow(["id", *scored.metrics])
             for row, person in enumerate(scored.ids):
-                shown = [values[row] for values in scored.metrics.values()]
-                writer.writerow([person, *("" if np.isnan(value) else value for value in shown)])
+                writer.writerow([person, *(_cell(float(values[row])) for values in scored.metrics.values())])
+
+
+def _cell(value: float | None) -> float | str:
+    return "" if value is None or not np.isfinite(value) else value
 
 
 def _unit(metric: str) -> str:

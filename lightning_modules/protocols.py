@@ -346,7 +346,7 @@ class BodyScorer:
                 some = slice(start, start + self.batch_size)
                 posed = self._pose(pred.rows(some))
                 truth = None if true is None else self._pose(true.rows(some))
-                part = {}
+                part: dict[str, Tensor] = {}
                 for protocol in self.protocols:
                     if protocol.needs_joints:
                         assert joints is not None
