@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(benches)}")
     for name in arguments.names or benches:
-        text = section(name, benches[name](arguments.folder))
+        load = os.getloadavg()[0]
+        text = section(name, benches[name](arguments.folder), load)
         print(text)
         if arguments.write:
             known = arguments.docs.read_text(encoding="utf-8") if arguments.docs.is_file() else _HEADER
@@ -56,8 +57,14 @@ def _benches() -> dict[str, Callable]:
     }
 
 
-def section(name: str, rows: Sequence) -> str:
-    """Markdown of one bench: a heading with its name, where it was measured, and a table of its rows."""
+def section(name: str, rows: Sequence, load: float) -> str:
+    """Markdown of one bench: a heading with its name, where it was measured, and a table of its rows.
+
+    Args:
+        name: of the bench.
+        rows: its :class:`experiments.benches.rows.Row`.
+        load: processes that were running or waiting when it began: figures of a busy machine are too slow.
+    """
     from experiments.provenance import code_commit, hardware, versions
 
     machine = f"{processor()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB"
@@ -70,7 +77,7 @@ def section(name: str, rows: Sequence) -> str:
         for row in rows
     ]
     return "\n".join(
-        [f"## {name}", "", f"{machine}, {gpus}; {packages}; commit {code_commit() or 'unknown'}.", "",
+        [f"## {name}", "", f"{machine}, {gpus}, load {load:.1f}; {packages}; commit {code_commit() or 'unknown'}.", "",
          "| what | figure | unit | compared with | ratio |", "| --- | --- | --- | --- | --- |", *lines, ""]
     )  # fmt: skip
 

@@ -65,8 +65,8 @@ def test_a_section_replaces_its_own_and_no_other() -> None:
 
 
 def test_rows_become_a_table() -> None:
-    text = bench.section("x", [Row("speed", 12.345678, "m/s", "bare", 0.5), Row("size", 3, "MiB")])
-    assert text.startswith("## x\n\n")
+    text = bench.section("x", [Row("speed", 12.345678, "m/s", "bare", 0.5), Row("size", 3, "MiB")], load=0.25)
+    assert text.startswith("## x\n\n") and ", load 0.2; python" in text
     assert "| speed | 12.35 | m/s | bare | 0.5 |\n| size | 3 | MiB |  |  |\n" in text
 
 
