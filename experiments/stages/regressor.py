@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from body_models.contracts import Batch
 from body_models.rotations import axis_angle_to_matrix, mean_rotations
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.downstream import DownstreamDataModule
@@ -122,6 +123,8 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
         module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
         on_rank_zero(data.prepare_data)
         data.setup("test")
+        # The data may have changed since the training, or the labels come from elsewhere.
+        refuse_leaks(data, ["test"])
         counted = {
             protocol: set(data.evaluation_table("test").ids()) - set(data.evaluation_table("test", protocol).ids())
             for protocol in settings.evaluate.protocols
