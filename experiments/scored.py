@@ -22,6 +22,7 @@ from lightning_modules.protocols import PROTOCOLS
 METRICS = ("mpjpe", "pa_mpjpe", "mpvpe", "pa_mpvpe", "pck50", "auc200", "pck150", "auc150", "mpjae")
 """Metrics that every JSON line has, null where the input lacks what they need."""
 _PERCENT = ("pck", "auc")
+_IN_LISTS = ("mpjpe", "pa_mpjpe", "mpvpe", "pck150")
 
 
 @dataclass
@@ -90,7 +91,15 @@ def json_line(scored: Scored) -> str:
 
 def print_table(results: Sequence[Scored], console: Console, resamples: int) -> None:
     """Each metric with its 95 % interval."""
-    table = Table("protocol", "n", "excluded", "metric", "mean", Column("95 % interval", no_wrap=True), "unit")
+    table = Table(
+        "protocol",
+        "n",
+        "excluded",
+        Column("metric", no_wrap=True, overflow="fold"),
+        "mean",
+        Column("95 % interval", no_wrap=True),
+        "unit",
+    )
     for scored in results:
         count = int(scored.counted.sum())
         first = [scored.protocol, f"{count:,}", f"{len(scored.ids) - count:,}"]
@@ -118,11 +127,12 @@ def print_sequences(scored: Scored, console: Console) -> None:
     if scored.groups is None:
         console.print(f"{scored.protocol}: the input says no sequences")
         return
-    table = Table("sequence", "n", *scored.metrics, title=f"{scored.protocol}: sequences")
+    shown = [name for name in _IN_LISTS if name in scored.metrics]
+    table = Table(Column("sequence", overflow="fold"), "n", *shown, title=f"{scored.protocol}: sequences")
     names, numbers = np.unique(scored.groups, return_inverse=True)
     for place, name in enumerate(names):
         some = numbers == place
-        means = [number(_column_means(values[some][:, None])[0], 2) for values in scored.metrics.values()]
+        means = [number(_column_means(scored.metrics[metric][some][:, None])[0], 2) for metric in shown]
         table.add_row(str(name), f"{int(scored.counted[some].sum()):,}", *means)
     console.print(table)
 
@@ -131,7 +141,7 @@ def print_worst(scored: Scored, count: int, console: Console) -> None:
     """The samples with the largest PA-MPJPE."""
     values = scored.metrics.get("pa_mpjpe", np.empty(0))
     rows = np.flatnonzero(np.isfinite(values))
-    shown = [name for name in ("mpjpe", "pa_mpjpe", "mpvpe") if name in scored.metrics]
+    shown = [name for name in _IN_LISTS if name in scored.metrics]
     table = Table(Column("sample", overflow="fold"), *shown, title=f"{scored.protocol}: worst by pa_mpjpe")
     for row in rows[np.argsort(-values[rows], kind="stable")[:count]]:
         table.add_row(str(scored.ids[row]), *(number(scored.metrics[name][row], 2) for name in shown))
