@@ -51,7 +51,7 @@ def write_cliff(labels: LabelBlocks, path: Path) -> int:
             joints = labels.body_joints(block)
             focal, princpt = image_camera(block["image_size"])
             seen = project_points(joints + block["transl"][:, None], block["focal"], block["princpt"])
-            extra = {
+            extra: dict[str, NDArray] = {
                 "global_t": fit_translation(joints, seen, focal, princpt).astype(np.float32),
                 "focal_l": focal[:, 0].astype(np.float32),
             }

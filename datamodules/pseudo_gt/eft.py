@@ -115,7 +115,8 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
         LabelError: the file is not in this layout; the person and the field are named.
     """
     fields: dict[str, list[NDArray]] = {name: [] for name in _SHAPES}
-    images, keys, joints, poses = [], [], [], []
+    images: list[str] = []
+    keys, joints, poses = [], [], []
     for _, person in (entry for entry in iter_json(path, lists=("data",)) if entry[0] == "data"):
         row = len(images)
         for name, shape in _SHAPES.items():

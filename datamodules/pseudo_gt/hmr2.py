@@ -207,16 +207,19 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
         msg = f"{path} holds no .tar file"
         raise LabelError(msg)
     fields: dict[str, list[NDArray]] = {name: [] for name in _PERSON}
-    images, keys = [], []
+    images: list[str] = []
+    keys = []
     for image, person in itertools.chain.from_iterable(map(_iter_tar, files)):
         where = f"{path}: image {image}, person {len(images)}"
         values = {name: _numbers(where, person, name, shape) for name, shape in _PERSON.items()}
-        if not (person.get("has_body_pose", 0) > 0 and person.get("has_betas", 0) > 0):
+        flags = [_numbers(where, {name: 0, **person}, name, ()) for name in ("has_body_pose", "has_betas")]
+        if min(flags) <= 0:
             continue
         for name, value in values.items():
             fields[name].append(value)
         images.append(f"{image}.jpg")
-        keys.append((person.get("extra_info") or {}).get("annot_id"))
+        extra = person.get("extra_info")
+        keys.append(extra.get("annot_id") if isinstance(extra, dict) else None)
     if not images:
         msg = f"{path} holds nobody with a pose and a shape"
         raise LabelError(msg)
@@ -261,7 +264,7 @@ def _iter_tar(path: Path) -> Iterator[tuple[str, dict]]:
 def _numbers(where: str, person: dict, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         values = np.asarray(person[name], dtype=np.float64).reshape(shape)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         msg = f"{where} has no {name} of shape {shape}"
         raise LabelError(msg) from error
     if not np.isfinite(values).all():

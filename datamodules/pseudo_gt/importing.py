@@ -22,7 +22,7 @@ from body_models.joint_sets import JOINT_SETS, SPIN49, JointSet, convert_joints
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_published
-from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, LabelError, LabelWriter
+from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter
 
 MIN_COMMON_JOINTS = 3
 MAX_JOINT_DISTANCE = 0.05  # of the box, mean over the common joints
@@ -113,7 +113,7 @@ def import_labels(
     columns["max_abs_beta"] = np.abs(columns["betas"]).max(axis=1)
     _check_ids(path, columns["id"])
     provenance: dict[str, Any] = {"imported_from": str(Path(path).absolute()), "format": format, "ids": origin}
-    frame = "world" if FORMATS[format].camera == "world" else "camera"
+    frame: Frame = "world" if FORMATS[format].camera == "world" else "camera"
     with LabelWriter(
         folder,
         joint_set=joint_set,

@@ -118,6 +118,12 @@ def _parts(root: str, name: str) -> tuple[str, str, str]:
 
 
 def _files(labels: str) -> list[Path]:
+    if Path(labels).is_file():
+        msg = (
+            f"{labels} is a file, not the folder of a label table: make one of it with "
+            "python -m experiments.import_labels FILE --format F --out LABELS"
+        )
+        raise AnnotationError(msg)
     files = [Path(labels) / name for name in (LABELS_FILE, PROVENANCE_FILE)]
     lost = [path for path in files if not path.is_file()]
     if lost:
@@ -160,7 +166,10 @@ def _join(table: PeopleTable, labels: str) -> tuple[Arrays, dict[str, Any]]:
     try:
         found = read_labels(labels, ["id", *_COLUMNS])
     except (pa.ArrowException, OSError, LabelError) as error:
-        msg = f"{labels} is not a label table with columns id, {', '.join(_COLUMNS)} ({error}); run the dump again"
+        msg = (
+            f"{labels} is not a label table with columns id, {', '.join(_COLUMNS)} ({error}); run the dump again. "
+            "Labels imported from a layout without a camera can be compared, but not trained on"
+        )
         raise AnnotationError(msg) from error
     rows = found.rows_of([person.decode() for person in table.columns["id"].tolist()])
     labelled = rows >= 0
