@@ -8,6 +8,7 @@ import resource
 import shutil
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,11 @@ class _Crowd(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         names = [name.decode() for name in self._ids[index * _BATCH : (index + 1) * _BATCH].tolist()]
-        return {"id": names, **{key: value[: len(names)] for key, value in self._batch.items()}}
+        return {
+            "id": names,
+            "source": ["coco"] * len(names),
+            **{key: value[: len(names)] for key, value in self._batch.items()},
+        }
 
 
 class _Stub(pl.LightningModule):
@@ -107,6 +112,7 @@ def bench_dump_many(folder: Path) -> list[Row]:
 def _seconds(module: pl.LightningModule, people: PeopleTable, size: int, mirror: bool | None) -> float:
     """Time from the first batch to the merged table; with ``mirror=None`` that of the predictions alone."""
     folder = Path(tempfile.mkdtemp(prefix="dump-", dir=people.folder.parent))
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     random = np.random.default_rng(0)
     mixture = PoseMixture.fit(random.normal(0, 0.3, (1000, POSE_SIZE // 3, 3)))

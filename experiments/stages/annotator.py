@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -138,7 +139,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     )
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
     if not run.settings.dump.keep_single_views:
-        on_rank_zero(lambda: [tables[name].clear() for name in fused])
+        on_rank_zero(lambda: [shutil.rmtree(tables[name].folder) for name in fused])
     return {
         "reprojection": checks,
         "tables": {name: table.name for name, table in people.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -44,6 +45,43 @@ def test_summary_says_what_the_run_was(tiny_run: Path, label: str) -> None:
     for name in ("pseudo_gt/smpl24_pa_mpjpe", "threedpw/lsp14_pa_mpjpe", "threedpw/smpl24_mpjpe"):
         metric = summary["metrics"][name]
         assert metric["low"] < metric["value"] < metric["high"]
+
+
+def test_labels_say_how_good_they_are_and_where_they_come_from(tiny_run: Path) -> None:
+    for name, dataset in (("coco17", "coco"), ("mpii16", "mpii")):
+        table = read_labels(tiny_run / "three" / "labels" / f"{dataset}-train")
+        assert table.joint_set == name and table.image_root is not None
+        assert all((Path(table.image_root) / image).is_file() for image in table.columns["image"][:3])
+        for column in ("prior_score", "limit_excess_deg", "max_abs_beta", "mirror_disagreement"):
+            assert np.isfinite(table.columns[column]).all(), column
+        assert set(table.columns["refinement"]) == {"none"}
+        origin = table.provenance
+        checkpoint = Path(origin["checkpoint"]["path"])
+        assert origin["checkpoint"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        assert origin["body_model"] == {"standin": True, "files": {}}
+        assert origin["data"]["people"] == len(table)
+        assert all(len(file["sha256"]) == 64 for file in origin["data"]["files"])
+        assert {"annotate", "mixture", "world"} <= set(origin["stages"])
+
+
+def test_mocap_sets_get_labels_in_the_world_and_in_each_view(tiny_run: Path, tiny_folders: list[str]) -> None:
+    arguments = [*tiny_folders, "name=mocap", "recipe=none", "recipe.auxiliary={mpi_inf_3dhp: 1}"]
+    stages = "stages=world,mixture,annotate,dump,evaluate"
+    formats = "dump.formats=[neuralannot,neuralannot_mocap]"
+    assert main([*arguments, "annotate.targets={mpi_inf_3dhp: 1}", stages, formats]) == 0
+    folder = tiny_run.parent / "mocap" / "custom" / "labels"
+    tables = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert tables == {"mpi_inf_3dhp-train", "mpi_inf_3dhp-train-world"}
+    views, world = (read_labels(folder / name) for name in sorted(tables))
+    assert len(views) == 24 and len(world) == 3
+    assert (world.columns["views"] == 8).all() and world.frame == "world"
+    assert (folder / "mpi_inf_3dhp-train-world" / "neuralannot_mocap.json").is_file()
+    # All views show one body: the pose is the same in each, at its own turn of the camera.
+    for i, name in enumerate(world.columns["id"]):
+        mine = [k for k, person in enumerate(views.columns["id"]) if person.rpartition("/")[0] == name]
+        assert len(mine) == 8
+        assert (views.columns["body_pose"][mine] == world.columns["body_pose"][i]).all()
+    shutil.rmtree(tiny_run.parent / "mocap")
 
 
 def test_recipes_differ_in_nothing_but_the_recipe(tiny_run: Path) -> None:
@@ -111,7 +149,7 @@ def test_annotator_does_not_change_when_the_true_bodies_are_deleted(tiny_run: Pa
     truth, hidden = world / "world" / "truth", world / "hidden"
     truth.rename(hidden)
     try:
-        arguments = [*tiny_folders, "recipe=three", "name=blind", "stages=world,prior,pose2d,annotate,dump"]
+        arguments = [*tiny_folders, "recipe=three", "name=blind", "stages=world,prior,mixture,pose2d,annotate,dump"]
         assert main(arguments) == 0
     finally:
         hidden.rename(truth)
@@ -193,7 +231,7 @@ def test_real_model_files_take_the_place_of_the_standin(
     """A folder in the official names is used by the same command; files of the stand-in are recognised in it."""
     write_standin(tmp_path / "smpl")
     arguments = [*tiny_folders, "recipe=none", "name=files", f"paths.body_models={tmp_path / 'smpl'}"]
-    assert main([*arguments, "stages=world,annotate,dump"]) == 0
+    assert main([*arguments, "stages=world,mixture,annotate,dump"]) == 0
     runs = Path(tiny_folders[1].partition("=")[2])
     provenance = read_labels(runs / "files" / "none" / "labels" / "coco-train", ["id"]).provenance
     assert provenance["standin_body"] is True

@@ -1,0 +1,23 @@
+"""The dump's benches run on a few people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.benches import dump
+
+
+def test_dump_is_compared_with_as_many_forward_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "_BATCHES", 2)
+    monkeypatch.setattr(dump, "_REPEATS", 1)
+    rows = dump.bench_dump(tmp_path)
+    assert [row.reference for row in rows[:2]] == ["time of one forward pass", "time of two forward passes"]
+    assert all(row.figure > 0 and row.ratio is not None for row in rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["crowd-128"]
+
+
+def test_many_people_go_through_a_stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "_MANY", 130)
+    assert [row.unit for row in dump.bench_dump_many(tmp_path)] == ["people/s", "MiB"]
