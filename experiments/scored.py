@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from callbacks.evaluation import Evaluation
@@ -133,7 +134,7 @@ def print_sequences(scored: Scored, console: Console) -> None:
     for place, name in enumerate(names):
         some = numbers == place
         means = [number(_column_means(scored.metrics[metric][some][:, None])[0], 2) for metric in shown]
-        table.add_row(str(name), f"{int(scored.counted[some].sum()):,}", *means)
+        table.add_row(escape(str(name)), f"{int(scored.counted[some].sum()):,}", *means)
     console.print(table)
 
 
@@ -144,7 +145,7 @@ def print_worst(scored: Scored, count: int, console: Console) -> None:
     shown = [name for name in _IN_LISTS if name in scored.metrics]
     table = Table(Column("sample", overflow="fold"), *shown, title=f"{scored.protocol}: worst by pa_mpjpe")
     for row in rows[np.argsort(-values[rows], kind="stable")[:count]]:
-        table.add_row(str(scored.ids[row]), *(number(scored.metrics[name][row], 2) for name in shown))
+        table.add_row(escape(str(scored.ids[row])), *(number(scored.metrics[name][row], 2) for name in shown))
     console.print(table)
 
 

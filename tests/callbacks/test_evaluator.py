@@ -1,0 +1,79 @@
+"""The evaluator of any data set: true joints beside the batch's, single joints, groups, and what it keeps."""
+
+import numpy as np
+import pytest
+import torch
+from people_stub import Oracle, People, loader, trainer
+
+from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, NUM_BODY_JOINTS
+from body_models.smpl import BodyModel
+from callbacks.evaluation import Evaluation, EvaluationError
+from callbacks.evaluator import MeshEvaluator, TrueJoints
+from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+
+COUNT = 6
+
+
+class WithJoints(People):
+    """People whose true joints are those of their neutral body."""
+
+    def __getitem__(self, index):
+        person = super().__getitem__(index)
+        body = BodyModel()
+        joints = body.joints(person["global_orient"][None], person["body_pose"][None], person["betas"][None])[0]
+        return {**person, "joints_3d": joints, "joints_3d_conf": torch.ones(NUM_BODY_JOINTS)}
+
+
+def run(evaluator, people, error=0.0):
+    return trainer(evaluator).test(Oracle(error), loader(people), verbose=False)[0]
+
+
+@pytest.fixture(scope="module")
+def people() -> WithJoints:
+    return WithJoints(COUNT, "human36m", "test")
+
+
+def test_joints_of_the_batch_and_of_another_annotation_in_one_pass(people, tmp_path):
+    joints = torch.stack([people[i]["joints_3d"] for i in range(COUNT)])
+    true = joints[:, [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]].numpy()
+    moved = true + np.eye(17, dtype=np.float32)[12][:, None] * 0.1  # the left elbow, by 10 cm along each axis
+    evaluator = MeshEvaluator(
+        "human36m", ["h36m"], folder=tmp_path, excluded={"p2": people.ids[:2]},
+        truths={"p2": TrueJoints(people.ids[::-1], moved[::-1].copy())},
+        groups={name: f"take {i % 2}" for i, name in enumerate(people.ids)},
+    )  # fmt: skip
+    logged = run(evaluator, people)
+    assert logged["test/human36m/p1_mpjpe"] < 1e-2
+    assert logged["test/human36m/p2_mpjpe"] == pytest.approx(100 * 3**0.5 / 14, abs=1e-2)
+    evaluation = evaluator.evaluation
+    assert evaluation.excluded == {"p1": 0, "p2": 2}
+    means = evaluation.joint_means("p2")
+    assert means["left_elbow"] == pytest.approx(100 * 3**0.5, abs=1e-2)
+    assert max(value for name, value in means.items() if name != "left_elbow") < 1e-2
+    assert set(evaluation.per_sequence()) == {"take 0", "take 1"}
+    saved = Evaluation.load(tmp_path / "test_human36m.npz")
+    np.testing.assert_array_equal(saved.per_joint["p2"], evaluation.per_joint["p2"])
+    assert saved.groups.tolist() == evaluation.groups.tolist() and saved.excluded == evaluation.excluded
+
+
+def test_people_without_a_truth_are_named(people):
+    truth = TrueJoints(people.ids[1:], np.zeros((COUNT - 1, 17, 3), np.float32))
+    with pytest.raises(EvaluationError, match="h36m/p1: no true joints of human36m/test/seq0/0"):
+        run(MeshEvaluator("human36m", ["h36m/p1"], truths={"p1": truth}), people)
+
+
+def test_worst_and_joined_evaluations():
+    first, second = (
+        Evaluation.of(np.array(ids), {"p1_mpjpe": np.array(values), "p1_per_joint": np.ones((2, 14))})
+        for ids, values in ((["a/b/x/1", "a/b/x/3"], [5.0, np.nan]), (["a/b/y/0", "a/b/y/2"], [7.0, 6.0]))
+    )
+    joined = Evaluation.join([second, first])
+    assert joined.ids.tolist() == ["a/b/x/1", "a/b/x/3", "a/b/y/0", "a/b/y/2"]
+    assert joined.worst("p1_mpjpe", 2) == [("a/b/y/0", 7.0), ("a/b/y/2", 6.0)]
+    assert joined.sequences.tolist() == ["x", "x", "y", "y"] and joined.excluded == {"p1": 1}
+    assert joined.per_sequence()["y"]["p1_mpjpe"] == 6.5
+
+
+def test_3dpw_takes_no_other_protocols():
+    with pytest.raises(ValueError, match=r"h36m/p1 are not 3DPW's"):
+        ThreeDPWEvaluator(protocols=["3dpw/lsp14", "p1"])
