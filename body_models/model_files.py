@@ -7,8 +7,6 @@ wrong places, as the stand-in's does on SMPL.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS, NUM_BETAS
 from body_models.joint_sets import EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirror_permutation
-from body_models.safe_pickle import ModelFileError, load_pickle
+from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, load_pickle
 from body_models.standin import is_standin_body, is_standin_regressor, standin_arrays, standin_regressors
 
 NUM_VERTICES, NUM_FACES = 6890, 13776
@@ -160,7 +158,7 @@ def find_model_files(body_models: Path | str, gender: str) -> dict[str, Path]:
 def _load_numpy(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except NUMPY_ERRORS as error:
         msg = f"{path}: no readable NumPy file, truncated or damaged ({error}); fetch it again"
         raise ModelFileError(msg) from error
 
@@ -170,7 +168,7 @@ def _read_body(path: Path) -> dict[str, NDArray]:
         with _load_numpy(path) as file:
             try:
                 content = {key: file[key] for key in SHAPES if key in file.files}
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            except NUMPY_ERRORS as error:
                 msg = f"{path}: an array in it cannot be read ({error}); fetch it again"
                 raise ModelFileError(msg) from error
     else:

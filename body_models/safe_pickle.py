@@ -12,6 +12,9 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,6 +24,11 @@ from numpy.typing import NDArray
 
 MAX_DENSE = 1 << 24  # elements of a sparse matrix written out; SMPL's regressor has 24 x 6890
 MAX_DEPTH = 64
+NUMPY_ERRORS = (
+    OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError,
+    SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""All that numpy.load was seen to raise on damaged files; it has no type of its own for them."""
 
 
 class ModelFileError(ValueError):

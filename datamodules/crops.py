@@ -6,6 +6,7 @@ and OpenCV; no tensor is made before the batch.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from body_models.camera import crop_affine, process_box
 from datamodules.columns import map_array, write_folder
-from datamodules.files import ImageError
+from datamodules.files import JPEG_PADDING, ImageError, image_size, is_truncated_jpeg
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 
@@ -39,9 +40,6 @@ _REDUCED_FLAGS = {
 }
 _CACHE_VERSION = 1
 _SEED_STRIDE = 1_000_003
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# Some cameras pad their files after the end marker.
-_JPEG_PADDING = 4096
 
 
 @dataclass(frozen=True)
@@ -156,11 +154,16 @@ def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1
         msg = f"image {shown} cannot be read ({error.strerror})"
         raise ImageError(msg) from error
     # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
-    if data[:2].tobytes() == _JPEG_START and _JPEG_END not in data[-_JPEG_PADDING:].tobytes():
+    if is_truncated_jpeg(data[:2].tobytes(), data[-JPEG_PADDING:].tobytes()):
         msg = f"image {shown} is truncated; get it again"
         raise ImageError(msg)
+    # From the header: OpenCV would first fill the memory with whatever size a small file claims.
+    found = image_size(io.BytesIO(data), shown)
+    if found != (size[0], size[1]):
+        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
+        raise ImageError(msg)
     flags = _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if len(data) else None
+    image = cv2.imdecode(data, flags)
     if image is None:
         msg = f"image {shown} does not decode; get it again"
         raise ImageError(msg)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from scipy.io.matlab import MatReadError
 _SHOWN = 20
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Some cameras pad their files after the end marker.
-_JPEG_PADDING = 4096
+JPEG_PADDING = 4096
 
 
 class AnnotationError(ValueError):
@@ -131,17 +132,31 @@ def _survives(read: Callable[[], object]) -> bool:
         os._exit(0)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+# What Pillow was seen to raise on damaged headers.
+_PILLOW_ERRORS = (
+    OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, OverflowError, MemoryError, struct.error,
+    zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def image_size(file: Path | BinaryIO, shown: str | Path = "") -> tuple[int, int]:
     """(width, height) in pixels, from the header alone.
+
+    Args:
+        file: its path, or its content.
+        shown: the path for messages, where the content is given.
 
     Raises:
         ImageError: it is missing or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        msg = f"image {path} cannot be read ({error}); get it again"
+    except UnidentifiedImageError as error:
+        msg = f"image {shown or file} cannot be read: it does not decode; get it again"
+        raise ImageError(msg) from error
+    except _PILLOW_ERRORS as error:
+        msg = f"image {shown or file} cannot be read ({error}); get it again"
         raise ImageError(msg) from error
 
 
@@ -158,11 +173,11 @@ def check_image(path: str | bytes | Path, size: Sequence[int]) -> None:
     shown = Path(os.fsdecode(path))
     found = image_size(shown)
     if found != (size[0], size[1]):
-        msg = f"image {shown} is {found[0]} x {found[1]}, its annotation says {size[0]} x {size[1]}: another image?"
+        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
         raise ImageError(msg)
     with shown.open("rb") as file:
         start = file.read(2)
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _JPEG_PADDING))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - JPEG_PADDING))
         end = file.read()
     if is_truncated_jpeg(start, end):
         msg = f"image {shown} is truncated; get it again"
@@ -171,7 +186,7 @@ def check_image(path: str | bytes | Path, size: Sequence[int]) -> None:
 
 def is_truncated_jpeg(start: bytes, end: bytes) -> bool:
     """Whether bytes from a file's start and end are of a JPEG whose end marker is missing."""
-    return start.startswith(_JPEG_START) and _JPEG_END not in end[-_JPEG_PADDING:]
+    return start.startswith(_JPEG_START) and _JPEG_END not in end[-JPEG_PADDING:]
 
 
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:

@@ -12,7 +12,6 @@ import pickle
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +21,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from body_models.safe_pickle import ModelFileError, parse_pickle
+from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, parse_pickle
 from datamodules.pseudo_gt.native import LabelError
 
 _COPY_BYTES = 1 << 20
-# What zipfile and numpy were seen to raise on damaged archives.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError)
 
 
 class NpzWriter:
@@ -126,7 +123,7 @@ class NpzReader:
             raise LabelError(msg)
         try:
             self._archive = zipfile.ZipFile(path)
-        except _DAMAGED as error:
+        except NUMPY_ERRORS as error:
             msg = f"{path} is not a readable .npz file ({error}); it may be truncated: get it again"
             raise LabelError(msg) from error
         self.names = [name.removesuffix(".npy") for name in self._archive.namelist()]
@@ -157,7 +154,7 @@ class NpzReader:
                 return npy.read_array(member, allow_pickle=False)
         except ModelFileError as error:
             raise LabelError(str(error)) from error
-        except _DAMAGED as error:
+        except NUMPY_ERRORS as error:
             msg = f"{self.path}: key {name} cannot be read ({error}); get the file again"
             raise LabelError(msg) from error
 

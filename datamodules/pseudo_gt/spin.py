@@ -36,6 +36,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
+from body_models.safe_pickle import NUMPY_ERRORS
 from datamodules.pseudo_gt.exchange import (
     BODY_COLUMNS,
     PARTS,
@@ -161,7 +162,7 @@ def read_spin_fits(path: str | Path, dataset: str, split: str) -> Published:
     path = Path(path)
     try:
         fits = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except NUMPY_ERRORS as error:
         msg = f"{path} is not a readable .npy file ({error}): get it again"
         raise LabelError(msg) from error
     if not isinstance(fits, np.ndarray) or fits.ndim != 2 or fits.shape[1] != 82:

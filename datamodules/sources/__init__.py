@@ -11,6 +11,7 @@ from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.views import Filters
 from datamodules.sources.amass import open_amass
+from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
 from datamodules.sources.human36m import open_human36m
@@ -34,6 +35,7 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
 
 POSE_SOURCES: dict[str, Callable[..., tuple[NDArray, NDArray]]] = {
     "amass": open_amass,
+    "cmu_asf_amc": open_cmu,
 }
 """Kind of motion capture without pictures -> function of (root, cache_dir, and options of its own)."""
 

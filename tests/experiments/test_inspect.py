@@ -176,7 +176,8 @@ def test_labels_that_cannot_stand_alone_say_so(tmp_path: Path, capsys: pytest.Ca
 def test_motion_capture(tmp_path: Path) -> None:
     folder = tmp_path / "amass" / "CMU" / "01"
     folder.mkdir(parents=True)
-    np.savez(folder / "walk_poses.npz", poses=np.zeros((24, 156)), mocap_framerate=np.array(120.0))
+    shape = {"betas": np.zeros(16), "trans": np.zeros((24, 3)), "gender": "male"}
+    np.savez(folder / "walk_poses.npz", poses=np.zeros((24, 156)), mocap_framerate=np.array(120.0), **shape)
     grid = tmp_path / "grid.png"
     found = look(tmp_path, "amass", tmp_path / "amass", "--grid", grid, "--option", "fps=60")
     assert (found["kept"], found["sequences"]) == (12, 1)

@@ -18,13 +18,16 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 from torch import nn
 
+from body_models.model_files import read_model_files
 from body_models.safe_pickle import load_pickle
+from body_models.standin import standin_arrays, standin_regressors
 from datamodules.crops import read_image
 from datamodules.files import check_image, image_size
 from datamodules.pseudo_gt.exchange import LabelBlocks
 from datamodules.pseudo_gt.formats import FORMATS
 from datamodules.pseudo_gt.native import LabelWriter, read_labels, write_json
 from datamodules.sources.amass import open_amass
+from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
 from datamodules.sources.human36m import open_human36m
@@ -242,6 +245,45 @@ def _read_pictures(root: Path, cache: str) -> None:
         read_image(path, SIZE, 2)
 
 
+_BONES = {
+    "lowerback": ("root", (0, 1, 0), "rx ry rz"), "upperback": ("lowerback", (0, 1, 0), "rx ry rz"),
+    "thorax": ("upperback", (0, 1, 0), "rx ry rz"), "lowerneck": ("thorax", (0, 1, 0), "rx ry rz"),
+    "upperneck": ("lowerneck", (0, 1, 0), "rx ry rz"), "head": ("upperneck", (0, 1, 0), "rx ry rz"),
+    "hipjoint": ("root", (0.65, -0.7, 0.25), ""), "femur": ("hipjoint", (0.34, -0.94, 0), "rx ry rz"),
+    "tibia": ("femur", (0.34, -0.94, 0), "rx"), "foot": ("tibia", (0.1, -0.25, 0.96), "rx rz"),
+    "toes": ("foot", (0, 0, 1), "rx"), "clavicle": ("thorax", (1, 0.25, 0), "ry rz"),
+    "humerus": ("clavicle", (1, 0, 0), "rx ry rz"), "radius": ("humerus", (1, 0, 0), "rx"),
+    "wrist": ("radius", (1, 0, 0), "ry"), "hand": ("wrist", (1, 0, 0), "rx rz"),
+}  # fmt: skip
+_MIDLINE = ("root", "lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head")
+
+
+def _write_cmu(root: Path) -> None:
+    """A skeleton and a motion of three frames, in the words and the order of CMU's files."""
+    blocks, children, moving = [], [], [("root", 6)]
+    for bone, (parent, (x, y, z), angles) in _BONES.items():
+        for side, sign in [("", 1)] if bone in _MIDLINE else [("l", 1), ("r", -1)]:
+            name, above = side + bone, parent if parent in _MIDLINE else side + parent
+            lines = [f"id 1\nname {name}", f"direction {sign * x} {y} {z}", "length 2.5", "axis 0 0 0  XYZ"]
+            lines += [f"dof {angles}"] if angles else []
+            blocks.append("  begin\n" + "\n".join(lines) + "\n  end\n")
+            children.append(f"{above} {name}\n")
+            moving += [(name, len(angles.split()))] if angles else []
+    head = (
+        ":version 1.10\n:name VICON\n:units\n  mass 1.0\n  length 0.45\n  angle deg\n:root\n"
+        "   order TX TY TZ RX RY RZ\n   axis XYZ\n   position 0 0 0\n   orientation 0 0 0\n:bonedata\n"
+    )
+    (root / "02.asf").write_text(f"{head}{''.join(blocks)}:hierarchy\n  begin\n{''.join(children)}  end\n")
+    frame = "".join(f"{name} {' '.join(['5.5'] * count)}\n" for name, count in moving)
+    (root / "02_01.amc").write_text(":FULLY-SPECIFIED\n:DEGREES\n" + "".join(f"{i}\n{frame}" for i in (1, 2, 3)))
+
+
+def _write_body_model(root: Path) -> None:
+    np.savez(root / "SMPL_NEUTRAL.npz", allow_pickle=False, **standin_arrays())
+    for name, regressor in standin_regressors().items():
+        np.save(root / f"{name}.npy", regressor)
+
+
 def _network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
 
@@ -306,6 +348,12 @@ LAYOUTS: dict[str, Layout] = {
         ("TS1/annot_data.mat",), write=_write_mpi_inf_3dhp_test,
     ),
     "amass": Layout(lambda root, cache: open_amass(str(root), cache), ("CMU/*/*.npz",), "amass_root"),
+    "cmu_asf_amc": Layout(
+        lambda root, cache: open_cmu(str(root), cache), ("*.asf", "*.amc"), write=_write_cmu
+    ),
+    "body_model": Layout(
+        lambda root, cache: read_model_files(root, "neutral"), ("*.npy", "*.npz"), write=_write_body_model
+    ),
     "labels": Layout(lambda root, cache: read_labels(root), ("*.parquet", "*.json"), write=_write_labels),
     "pseudo_gt": Layout(
         lambda root, cache: open_pseudo_gt(str(root), None, cache), ("*.parquet", "*.json"), write=_write_labels
