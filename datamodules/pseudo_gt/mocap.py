@@ -69,11 +69,12 @@ def fuse_views(
     if len(np.unique(sequences)) != len(starts) - 1:
         msg = f"{people.name}: the views of a sequence are not next to each other, so they cannot be fused"
         raise LabelError(msg)
-    meta = {"joint_set": people.joint_set.name, "image_root": people.image_root}
     origin = {**read_provenance(source)["provenance"], "fused": "mean over the cameras of a frame"}
     frames, seen, moved = 0, 0, 0.0
     with (
-        LabelWriter(views, provenance=origin, **meta) as view_writer,
+        LabelWriter(
+            views, joint_set=people.joint_set.name, image_root=people.image_root, provenance=origin
+        ) as view_writer,
         LabelWriter(world, provenance=origin, joint_set=None, image_root=None, frame="world") as world_writer,
         pq.ParquetFile(source / LABELS_FILE) as file,
         torch.no_grad(),

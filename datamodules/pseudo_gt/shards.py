@@ -112,8 +112,8 @@ class DumpTable:
         order, known = self._sorted_ids
         names = np.array([name.encode() for name in ids])
         places = np.minimum(np.searchsorted(known, names), len(known) - 1)
-        strange = np.flatnonzero(known[places] != names)
-        if len(strange):
+        strange = np.flatnonzero(known[places] != names).tolist()
+        if strange:
             msg = f"{self.folder}: {len(strange)} not in the data set ({_some([ids[i] for i in strange])})"
             raise LabelError(msg)
         return order[places]

@@ -139,7 +139,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     )
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
     if not run.settings.dump.keep_single_views:
-        on_rank_zero(lambda: [shutil.rmtree(tables[name].folder) for name in fused])
+        on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
     return {
         "reprojection": checks,
         "tables": {name: table.name for name, table in people.items()},
@@ -147,6 +147,11 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         "labels": sum(map(len, people.values())),
         "dropped": {name: dict(table.dropped) for name, table in people.items()},
     }
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, float]:
