@@ -266,7 +266,7 @@ class PeopleBuilder:
 
 
 def hull_box(points: NDArray, margin: float) -> NDArray:
-    """(4,) x, y, w, h around points (K, 2) in pixels, widened about its centre by a factor."""
-    low, high = points.min(axis=0), points.max(axis=0)
+    """(..., 4) x, y, w, h around points (..., K, 2) in pixels, widened about its centre by a factor."""
+    low, high = points.min(axis=-2), points.max(axis=-2)
     centre, size = (low + high) / 2, (high - low) * margin
-    return np.concatenate([centre - size / 2, size])
+    return np.concatenate([centre - size / 2, size], axis=-1)

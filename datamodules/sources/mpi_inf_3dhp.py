@@ -15,6 +15,7 @@ Millimetres become metres in these files and nowhere else. A frame's number in t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,10 +108,10 @@ def _open_train_tree(
         # All images below one folder, under the names that extracted frames have.
         cache = FramesCache(root, cache_dir, frame_step)
         image_root = cache.folder
+        calibrations = {take: read_calibration(take / "camera.calibration") for take, _ in videos}
         for key, folder in folders.items():
             if key in videos:
-                size = read_calibration(key[0] / "camera.calibration").get(key[1], {}).get("size")
-                ends[key] = cache.decode(videos[key], size)
+                ends[key] = cache.decode(videos[key], calibrations[key[0]].get(key[1], {}).get("size"))
             elif folder.is_dir():
                 cache.link(folder)
     # More frames extracted later make a new table: a folder's time changes with its entries.
@@ -145,7 +146,7 @@ def _list_frames(folder: Path) -> dict[int, str]:
     """File names by frame number; empty if nothing was extracted."""
     if not folder.is_dir():
         return {}
-    found = ((re.fullmatch(r"frame_(\d+)\.(jpg|png)", path.name), path.name) for path in sorted(folder.iterdir()))
+    found = ((re.fullmatch(r"frame_(\d+)\.(jpg|png)", name), name) for name in sorted(os.listdir(folder)))
     return {int(match[1]): name for match, name in found if match}
 
 
@@ -165,6 +166,8 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
         # Frames are counted from 1, unless the tool that extracted them began with 0.
         first = 0 if 0 in names else 1
         view = calibration[camera]
+        boxes = hull_box(joints_2d[camera], _HULL_MARGIN)
+        points_2d, points_3d = _with_confidence(joints_2d[camera]), _with_confidence(joints_3d[camera] / 1000)
         for frame in wanted:
             name = names.get(frame + first)
             if frame in swapped:
@@ -174,14 +177,13 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
                 ended = end is not None and frame >= end
                 people.drop("video ends before its annotations" if ended else "frame not on disk")
                 continue
-            points = joints_2d[camera][frame]
             people.add(
                 f"{key}/{frame}/{camera}",
                 image=f"{key}/imageSequence/video_{camera}/{name}",
                 image_size=view["size"],
-                box=hull_box(points, _HULL_MARGIN),
-                joints_2d=np.pad(points, ((0, 0), (0, 1)), constant_values=1.0),
-                joints_3d=np.pad(joints_3d[camera][frame] / 1000, ((0, 0), (0, 1)), constant_values=1.0),
+                box=boxes[frame],
+                joints_2d=points_2d[frame],
+                joints_3d=points_3d[frame],
                 focal=view["focal"],
                 princpt=view["princpt"],
                 camera_rotation=view["rotation"],
@@ -190,6 +192,11 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
                 frame=frame,
                 camera=camera,
             )
+
+
+def _with_confidence(points: NDArray) -> NDArray[np.float64]:
+    """(F, K, D + 1): points with a confidence of 1."""
+    return np.pad(points, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
 
 
 def _read_annotations(path: Path, variant: str) -> tuple[list[NDArray], list[NDArray]]:

@@ -79,6 +79,7 @@ def open_test_tree(root: Path, cache_dir: str, variant: str, frame_step: int) ->
 def _read_take(people: PeopleBuilder, take: Path, calibrations: Sequence[Path], variant: str, frame_step: int) -> None:
     annotations = _read_annotations(take / "annot_data.mat")
     joints_2d, joints_3d = annotations["annot2"], annotations[variant] / 1000
+    boxes = hull_box(joints_2d, _HULL_MARGIN)
     wanted = np.arange(0, len(joints_2d), frame_step)
     valid = annotations["valid_frame"][wanted].astype(bool)
     people.drop("valid_frame = 0", int((~valid).sum()))
@@ -95,7 +96,7 @@ def _read_take(people: PeopleBuilder, take: Path, calibrations: Sequence[Path], 
             f"{take.name}/{frame}",
             image=name,
             image_size=size,
-            box=hull_box(joints_2d[frame], _HULL_MARGIN),
+            box=boxes[frame],
             joints_2d=np.pad(joints_2d[frame], ((0, 0), (0, 1)), constant_values=1.0),
             joints_3d=np.pad(joints_3d[frame], ((0, 0), (0, 1)), constant_values=1.0),
             focal=focal,
