@@ -278,6 +278,9 @@ class LabelWriter:
                 msg = f"{self.folder}: no label was written, so there is no table"
                 raise LabelError(msg)
             return
+        # On disk before it has its name, so that no crash of the machine leaves a table that looks complete.
+        with self._temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         # What says that a table is complete goes first and comes last.
         (self.folder / PROVENANCE_FILE).unlink(missing_ok=True)
         os.replace(self._temporary, self.folder / LABELS_FILE)
