@@ -20,7 +20,7 @@ from callbacks.overlays import OverlayCallback
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.downstream import DownstreamDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels
-from datamodules.sources.amass import open_amass
+from datamodules.sources.poses import open_poses
 from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
@@ -174,7 +174,8 @@ def _truths(run: Run) -> dict[str, Path]:
     if world is None or "dump" not in run.records:
         return {}
     names = [name for name in sources.targets(run.settings) if sources.is_synthetic(run.settings, name)]
-    return {name: world / "truth" / f"{name}_train.npz" for name in names}
+    files = {name: world / "truth" / f"{name}_train.npz" for name in names}
+    return {name: file for name, file in files.items() if file.is_file()}  # of the people in the wild alone
 
 
 def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[str, Any]:
@@ -196,7 +197,7 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
 def mean_pose_bodies(run: Run, count: int) -> Bodies:
     """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
     root = sources.root_of(run.settings, world_folder(run), "amass")
-    poses, _ = open_amass(root, run.settings.paths.cache)
+    poses, _ = open_poses(root, run.settings.paths.cache)
     mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
     body_pose = torch.eye(3).repeat(23, 1, 1)
     body_pose[: len(mean)] = mean
