@@ -182,7 +182,7 @@ def _read_body(path: Path) -> dict[str, NDArray]:
             msg = f"{path}: no {key} in it, so this is no SMPL model"
             raise ModelFileError(msg)
         array = np.asarray(content[key])
-        if key == "shapedirs":
+        if key == "shapedirs" and array.ndim:
             array = array[..., :NUM_BETAS]  # version 1.1.0 has 300
         if array.shape != shape or array.dtype.kind not in "iuf":
             msg = f"{path}: {key} is {array.shape} {array.dtype}, but SMPL's is {shape}; SMPL-H and SMPL-X do not fit"

@@ -411,7 +411,7 @@ def _parents_first(parents: Mapping[str, str]) -> list[str]:
 
 
 def _check(skeleton: Skeleton) -> None:
-    """Raise ValueError for bones that are missing or have no direction."""
+    """Raise ValueError for bones that are missing, have no direction, or bend about themselves."""
     needed = {_driver(joint) for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]}
     missing = sorted(needed - set(skeleton.bones))
     if missing:
@@ -420,6 +420,12 @@ def _check(skeleton: Skeleton) -> None:
     for name, bone in skeleton.bones.items():
         if bone.direction.shape != (3,) or not np.isfinite(bone.direction).all() or not bone.direction.any():
             msg = f"bone {name} has no direction"
+            raise ValueError(msg)
+    for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aligned = _alignment(skeleton, joint)
+        if not np.isfinite(aligned).all():
+            msg = f"the hinge of bone {_driver(joint)} lies along it"
             raise ValueError(msg)
     unknown = set(skeleton.root_order) - _POSITIONS - set(_ANGLES)
     if unknown:

@@ -255,6 +255,10 @@ _BONES = {
     "humerus": ("clavicle", (1, 0, 0), "rx ry rz"), "radius": ("humerus", (1, 0, 0), "rx"),
     "wrist": ("radius", (1, 0, 0), "ry"), "hand": ("wrist", (1, 0, 0), "rx rz"),
 }  # fmt: skip
+_AXES = {
+    "femur": (0, 0, 20), "tibia": (0, 0, 20), "foot": (-90, 0, 20), "toes": (-90, 0, 20), "humerus": (180, -30, -90),
+    "radius": (180, -30, -90), "wrist": (0, 90, 90), "hand": (0, 90, 90),
+}  # fmt: skip
 _MIDLINE = ("root", "lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head")
 
 
@@ -264,7 +268,9 @@ def _write_cmu(root: Path) -> None:
     for bone, (parent, (x, y, z), angles) in _BONES.items():
         for side, sign in [("", 1)] if bone in _MIDLINE else [("l", 1), ("r", -1)]:
             name, above = side + bone, parent if parent in _MIDLINE else side + parent
-            lines = [f"id 1\nname {name}", f"direction {sign * x} {y} {z}", "length 2.5", "axis 0 0 0  XYZ"]
+            a, b, c = _AXES.get(bone, (0, 0, 0))
+            lines = [f"id 1\nname {name}", f"direction {sign * x} {y} {z}", "length 2.5"]
+            lines += [f"axis {a} {sign * b} {sign * c}  XYZ"]
             lines += [f"dof {angles}"] if angles else []
             blocks.append("  begin\n" + "\n".join(lines) + "\n  end\n")
             children.append(f"{above} {name}\n")
