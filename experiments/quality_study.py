@@ -33,6 +33,10 @@ _MEANINGS = {
     "max_abs_beta": "largest \\|beta\\|",
     "mirror_disagreement": "mirror disagreement",
     "box_side": "box side, px",
+    "upright": "upright in the image (cosine)",
+    "facing": "facing the camera (cosine)",
+    "joints_width": "width of the 2D joints in the box",
+    "joints_height": "height of the 2D joints in the box",
     "latent_norm": "norm of the prior's code",
 }
 
@@ -55,7 +59,11 @@ class Studied:
 
     def measures(self) -> dict[str, NDArray[np.float64]]:
         """Each measure that the table has, (N,); those that are the same for everyone are left out."""
-        found = {name: measure(name, self.columns) for name, kind in MEASURES.items() if kind.column in self.columns}
+        found = {
+            name: measure(name, self.columns)
+            for name, kind in MEASURES.items()
+            if set(kind.columns) <= self.columns.keys()
+        }
         return {name: values for name, values in found.items() if np.nanmax(values, initial=0) > np.nanmin(values)}
 
 
@@ -103,11 +111,12 @@ def read_studied(folders: Sequence[Path], truths: Sequence[Path | None], body_mo
             msg = f"{folder}: no true bodies lie beside its images, so its errors are not known; give --truth"
             raise LabelError(msg)
         there = column_names(folder)
-        if missing := [kind.column for kind in MEASURES.values() if kind.scored and kind.column not in there]:
-            msg = f"{folder} has no column {', '.join(missing)}; dump the labels again with this code"
+        scored = dict.fromkeys(column for kind in MEASURES.values() if kind.scored for column in kind.columns)
+        if missing := [column for column in (*scored, *_BODY) if column not in there]:
+            msg = f"{folder} has no column {', '.join(dict.fromkeys(missing))}; dump the labels again with this code"
             raise LabelError(msg)
-        wanted = dict.fromkeys([*_BODY, *(kind.column for kind in MEASURES.values() if kind.column in there)])
-        table = read_labels(folder, list(wanted))
+        wanted = dict.fromkeys([*_BODY, *(column for kind in MEASURES.values() for column in kind.columns)])
+        table = read_labels(folder, [column for column in wanted if column in there])
         errors = compare_with_truth(body_models, list(table.columns["id"]), bodies_of(table.columns), truth)
         mpvpe = errors.values[f"{LABEL_PROTOCOL}_mpvpe"]
         tables.append(Studied(name, table.columns, mpvpe, _facts(folder, table.provenance)))

@@ -16,12 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from datamodules.pseudo_gt.native import Columns, LabelError, write_json
 
@@ -31,32 +32,55 @@ SCORE_FILE = Path(__file__).with_name("quality_score.json")
 _RIDGE = 1.0
 
 
+def _first(values: NDArray) -> NDArray:
+    return values
+
+
+def _upright(global_orient: NDArray) -> NDArray:
+    return -Rotation.from_rotvec(global_orient).as_matrix()[:, 1, 1]
+
+
+def _facing(global_orient: NDArray) -> NDArray:
+    return -Rotation.from_rotvec(global_orient).as_matrix()[:, 2, 2]
+
+
+def _extent(axis: int, joints: NDArray, box: NDArray) -> NDArray[np.float64]:
+    """(N,) extent of the annotated joints in box sides, NaN where none is: small for people bent towards the camera."""
+    seen, values = joints[..., 2] > 0, joints[..., axis].astype(np.float64)
+    high, low = (np.where(seen, values, fill) for fill in (-np.inf, np.inf))
+    return np.where(seen.any(axis=1), (high.max(axis=1) - low.min(axis=1)) / box[:, 2], np.nan)
+
+
 class Measure(NamedTuple):
-    """A quality of a label.
+    """A quality of a label, or what makes labels of such people good or bad.
 
     Attributes:
-        column: of the label table that it is computed from.
-        of: the column's values -> (N,).
+        columns: of the label table that it is computed from.
+        of: the columns' values -> (N,).
         log_offset: added before taking the logarithm; None for plain units.
         scored: whether it is a term of the score.
     """
 
-    column: str
-    of: Callable[[NDArray], NDArray] = lambda values: values
+    columns: tuple[str, ...]
+    of: Callable[..., NDArray] = _first
     log_offset: float | None = None
     scored: bool = True
 
 
 MEASURES: dict[str, Measure] = {
-    "error_2d": Measure("error_2d", log_offset=1e-3),
-    "visible_joints": Measure("visible_joints"),
-    "prior_score": Measure("prior_score"),
-    "limit_excess_deg": Measure("limit_excess_deg", log_offset=1.0),
-    "max_abs_beta": Measure("max_abs_beta", log_offset=0.1),
-    "mirror_disagreement": Measure("mirror_disagreement", log_offset=1.0),
-    "box_side": Measure("box", lambda box: box[:, 2], log_offset=1.0),
+    "error_2d": Measure(("error_2d",), log_offset=1e-3),
+    "visible_joints": Measure(("visible_joints",)),
+    "prior_score": Measure(("prior_score",)),
+    "limit_excess_deg": Measure(("limit_excess_deg",), log_offset=1.0),
+    "max_abs_beta": Measure(("max_abs_beta",), log_offset=0.1),
+    "mirror_disagreement": Measure(("mirror_disagreement",), log_offset=1.0),
+    "box_side": Measure(("box",), lambda box: box[:, 2], log_offset=1.0),
+    "upright": Measure(("global_orient",), _upright),
+    "facing": Measure(("global_orient",), _facing),
+    "joints_width": Measure(("joints_2d", "box"), partial(_extent, 0)),
+    "joints_height": Measure(("joints_2d", "box"), partial(_extent, 1)),
     # Only annotators with a pose prior have a code, so the score does without.
-    "latent_norm": Measure("latent", lambda latent: np.linalg.norm(latent, axis=1), scored=False),
+    "latent_norm": Measure(("latent",), lambda latent: np.linalg.norm(latent, axis=1), scored=False),
 }
 """Every measure that is compared with the truth, by name."""
 
@@ -64,7 +88,7 @@ MEASURES: dict[str, Measure] = {
 def measure(name: str, columns: Columns) -> NDArray[np.float64]:
     """(N,) values of a measure in its own unit; NaN where not known."""
     kind = MEASURES[name]
-    return np.asarray(kind.of(columns[kind.column]), dtype=np.float64)
+    return np.asarray(kind.of(*(columns[column] for column in kind.columns)), dtype=np.float64)
 
 
 def _transformed(name: str, columns: Columns) -> NDArray[np.float64]:
@@ -108,7 +132,7 @@ class Score:
     @property
     def columns(self) -> list[str]:
         """Columns of a label table that the score needs."""
-        return [MEASURES[name].column for name in self.terms]
+        return list(dict.fromkeys(column for name in self.terms for column in MEASURES[name].columns))
 
     def __call__(self, columns: Columns) -> NDArray[np.float64]:
         """(N,) expected MPVPE in mm."""

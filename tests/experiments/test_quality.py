@@ -24,6 +24,8 @@ def studied(name, seed, count=1500):
         "max_abs_beta": rng.uniform(0, 3, count),
         "mirror_disagreement": np.exp(second + 4),
         "box": np.tile(rng.uniform(50, 300, (count, 1)), 4),
+        "global_orient": rng.normal(size=(count, 3)),
+        "joints_2d": rng.uniform(1, 50, (count, 17, 3)),
     }
     columns["error_2d"][:50] = np.nan
     mpvpe = np.exp(0.2 * (first + second) + 5 + rng.normal(0, 0.05, count))
@@ -85,6 +87,7 @@ def labels(tmp_path):
                 "id": ids, **true, "body_pose": true["body_pose"] + noise, "error_2d": error,
                 "visible_joints": np.full(PEOPLE, 17), "prior_score": rng.normal(size=PEOPLE),
                 "limit_excess_deg": np.zeros(PEOPLE), "max_abs_beta": np.abs(true["betas"]).max(axis=1),
+                "joints_2d": rng.uniform(1, 50, (PEOPLE, 17, 3)),
                 "mirror_disagreement": error * 300, "box": rng.uniform(50, 90, (PEOPLE, 4)),
             })  # fmt: skip
         return folder

@@ -20,6 +20,8 @@ def table(seed):
         "max_abs_beta": np.full(COUNT, 0.5, np.float32),
         "mirror_disagreement": rng.lognormal(4, 0.5, COUNT).astype(np.float32),
         "box": rng.uniform(50, 300, (COUNT, 4)).astype(np.float32),
+        "global_orient": rng.normal(0, 1, (COUNT, 3)).astype(np.float32),
+        "joints_2d": rng.uniform(1, 50, (COUNT, 17, 3)).astype(np.float32),
     }
     logarithm = np.log(columns["error_2d"] + 1e-3) + 0.5 * np.log(columns["mirror_disagreement"] + 1) + 6
     return columns, np.exp(logarithm + rng.normal(0, 0.05, COUNT))
@@ -51,7 +53,7 @@ def test_values_beyond_those_seen_do_not_run_away():
     score = fit_score(columns, mpvpe, {})
     wild = {name: values[:2].copy() for name, values in columns.items()}
     wild["error_2d"][:] = columns["error_2d"].max(), 1e6
-    for name in ("mirror_disagreement", "visible_joints", "prior_score", "limit_excess_deg", "box"):
+    for name in (name for name in columns if name != "error_2d"):
         wild[name][1] = wild[name][0]
     first, second = score(wild)
     assert second == pytest.approx(first)
@@ -79,4 +81,11 @@ def test_a_score_that_is_not_there_or_of_other_code_says_what_to_do(tmp_path):
 def test_measures_of_a_vector_are_numbers():
     columns = {"box": np.float32([[0, 0, 80, 90]]), "latent": np.float32([[3, 4, 0]])}
     assert measure("box_side", columns).tolist() == [80] and measure("latent_norm", columns).tolist() == [5]
+    turned = {"global_orient": np.float32([[np.pi, 0, 0], [0, 0, 0], [np.pi, 0, 0.0]])}
+    np.testing.assert_allclose(measure("upright", turned), [1, -1, 1], atol=1e-6)
+    np.testing.assert_allclose(measure("facing", turned), [1, -1, 1], atol=1e-6)
+    joints = np.float32([[[10, 5, 1], [30, 25, 1], [99, 99, 0]], [[1, 1, 0]] * 3])
+    columns = {"joints_2d": joints, "box": np.float32([[0, 0, 40, 40]] * 2)}
+    np.testing.assert_array_equal(measure("joints_width", columns), [0.5, np.nan])
+    np.testing.assert_array_equal(measure("joints_height", columns), [0.5, np.nan])
     assert [name for name, kind in MEASURES.items() if not kind.scored] == ["latent_norm"]
