@@ -101,8 +101,8 @@ def crop_focal(input_size: int) -> float:
     return VIRTUAL_FOCAL * input_size / VIRTUAL_FOCAL_INPUT
 
 
-def depth_scale(focal: float, input_size: int) -> float:
-    """Metres k in t_z = sigmoid(c) * k: the depth at which a body of 2.5 m fills the crop."""
+def depth_scale(focal: Tensor, input_size: int) -> Tensor:
+    """Metres k, one a focal length, in t_z = sigmoid(c) * k: the depth at which a body of 2.5 m fills the crop."""
     return focal * DEPTH_BODY_SIZE / input_size
 
 

@@ -104,8 +104,11 @@ class PseudoGTWriter(pl.Callback):
             raise LabelError(failure)
 
     def _predict_mirrored(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch) -> Prediction:
+        # Cameras of the full image look at where the crop lies in it.
+        affine = batch["affine"] * batch["affine"].new_tensor([[-1.0], [1.0]])
+        affine[:, 0, 2] += batch["image"].shape[-1]
         with trainer.precision_plugin.forward_context():
-            return pl_module({**batch, "image": batch["image"].flip(-1)})
+            return pl_module({**batch, "image": batch["image"].flip(-1), "affine": affine})
 
     def _table(self, name: str) -> DumpTable:
         if name not in self.tables:

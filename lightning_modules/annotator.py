@@ -52,6 +52,7 @@ class AnnotatorModule(MeshModule):
         lr_milestones: fractions of the training after which the rate falls.
         lr_gamma: factor by which it falls.
         weight_decay: L2 penalty on all weights.
+        camera: name in :data:`lightning_modules.cameras.CAMERAS`.
 
     Raises:
         ValueError: an unknown name.
@@ -73,6 +74,7 @@ class AnnotatorModule(MeshModule):
         lr_milestones: Sequence[float] = (0.7, 0.9),
         lr_gamma: float = 0.1,
         weight_decay: float = 0.0,
+        camera: str = "virtual",
     ) -> None:
         if prior not in PRIORS:
             msg = f"no pose prior named {prior!r}; there are: {', '.join(PRIORS)}"
@@ -80,7 +82,7 @@ class AnnotatorModule(MeshModule):
         body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
         losses = {**ANNOTATOR_LOSSES, **(losses or {})}
         body_start = rest_sixd() if prior == "none" else torch.zeros(LATENT_SIZE)
-        super().__init__(backbone, RegressionHead, body_start, input_size, body_models, losses)
+        super().__init__(backbone, RegressionHead, body_start, input_size, body_models, losses, camera)
         self.save_hyperparameters(ignore=["prior_weights", "backbone_weights", "min_coverage"])
         self.prior: PosePrior | None = None
         self.prior_is_trained = prior_weights is not None

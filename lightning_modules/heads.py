@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.cameras import CropCamera
+
 MAX_GRID = 4
 CELL_CHANNELS = 128
 
@@ -69,7 +71,7 @@ class RegressionHead(_Head):
         super().__init__(in_channels, map_size, start, width)
         self.hidden = nn.Sequential(nn.Linear(self.grid.out_features, width), nn.ReLU(inplace=True))
 
-    def forward(self, features: Tensor) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
             return self._named(self.start + self.out(self.hidden(self.grid(features.float()))))
@@ -96,7 +98,7 @@ class IterativeHead(_Head):
             nn.ReLU(inplace=True),
         )
 
-    def forward(self, features: Tensor) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
             flat = self.grid(features.float())

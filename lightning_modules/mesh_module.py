@@ -1,6 +1,7 @@
 """What the annotator and the downstream regressors share: image in, body and camera out, loss terms, steps.
 
-A subclass chooses head and rotations and says what its targets are; nothing else.
+``forward`` is: camera of the crops -> backbone -> head(features, camera) -> bodies. A subclass chooses head and
+rotations and says what its targets are; a family whose head says more overrides :meth:`MeshModule.bodies`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, crop_focal, depth_scale, project
+from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, project
 from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
 from body_models.rotations import axis_angle_to_matrix, matrix_to_sixd, sixd_to_matrix
 from body_models.smpl import BodyModel
 from lightning_modules.backbones import ImageNormalization, make_backbone
+from lightning_modules.cameras import CropCamera, find_camera
 from lightning_modules.losses import LOSS_TERMS, check_weights, combine
 from lightning_modules.optimizers import adam_with_steps
 
@@ -35,23 +37,21 @@ def rest_sixd() -> Tensor:
     return matrix_to_sixd(torch.eye(3)).repeat(NUM_BODY_ROTATIONS)
 
 
-def crop_camera(batch_size: int, input_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Virtual camera of the crop: focal (B, 2) and princpt (B, 2) in crop pixels."""
-    focal = torch.full((batch_size, 2), crop_focal(input_size), device=device)
-    princpt = torch.full((batch_size, 2), input_size / 2, device=device)
-    return focal, princpt
-
-
 class MeshModule(pl.LightningModule):
     """Base of the mesh networks: a backbone, a head, the neutral body, and L1-type losses.
 
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
-        head: class of the head (:mod:`lightning_modules.heads`).
+        head: class of the head (:mod:`lightning_modules.heads`): (channels, map size, start) -> a module that turns
+            features and a :class:`lightning_modules.cameras.CropCamera` into named outputs.
         body_start: start of the head's "body" output, (23 * 6,) rotations or (32,) latent code.
         input_size: side of the square crops in pixels.
         body_models: folder of body models, or "standin".
         losses: weights by name of :data:`lightning_modules.losses.LOSS_TERMS`.
+        camera: name in :data:`lightning_modules.cameras.CAMERAS`.
+
+    Raises:
+        ValueError: an unknown name.
     """
 
     def __init__(
@@ -62,9 +62,11 @@ class MeshModule(pl.LightningModule):
         input_size: int,
         body_models: str,
         losses: Mapping[str, float],
+        camera: str = "virtual",
     ) -> None:
         super().__init__()
         self.input_size = input_size
+        self.camera = find_camera(camera)
         self.loss_weights = check_weights(losses)
         self.normalize = ImageNormalization()
         self.backbone = make_backbone(backbone)
@@ -90,7 +92,7 @@ class MeshModule(pl.LightningModule):
         return batch
 
     def forward(self, batch: Batch) -> Prediction:
-        """Bodies and crop cameras for the people of a batch; looks at nothing but ``image``.
+        """Bodies and crop cameras for the people of a batch; looks at ``image``, and what the camera needs.
 
         Raises:
             ValueError: the crops are not of ``input_size``.
@@ -100,26 +102,30 @@ class MeshModule(pl.LightningModule):
             height, width = image.shape[-2:]
             msg = f"crops are {width}x{height} px but the network was built for input_size={self.input_size}"
             raise ValueError(msg)
-        out = self.head(self.backbone(self.normalize(image)))
         # Cameras and bodies stay in fp32 under bf16: it costs up to 12 mm and several pixels otherwise.
         with torch.autocast(device_type=image.device.type, enabled=False):
-            global_orient = sixd_to_matrix(out["global_orient"])
-            body_pose, latent = self.decode_body(out["body"])
-            depth = torch.sigmoid(out["camera"][:, 2:]) * depth_scale(crop_focal(self.input_size), self.input_size)
-            transl = torch.cat((out["camera"][:, :2], depth), dim=1)
-            focal, princpt = crop_camera(len(image), self.input_size, image.device)
-            joints = self.body.joints(global_orient, body_pose, out["betas"], transl)
-            return Prediction(
-                global_orient=global_orient,
-                body_pose=body_pose,
-                betas=out["betas"],
-                transl=transl,
-                focal=focal,
-                princpt=princpt,
-                joints_3d=joints,
-                joints_2d=project(joints, focal, princpt),
-                latent=latent,
-            )
+            camera = self.camera(batch, self.input_size)
+        out = self.head(self.backbone(self.normalize(image)), camera)
+        with torch.autocast(device_type=image.device.type, enabled=False):
+            return self.bodies(out, camera)
+
+    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
+        """From the head's outputs to bodies in front of the crops' camera, in fp32."""
+        global_orient = sixd_to_matrix(out["global_orient"])
+        body_pose, latent = self.decode_body(out["body"])
+        transl = camera.translation(out["camera"])
+        joints = self.body.joints(global_orient, body_pose, out["betas"], transl)
+        return Prediction(
+            global_orient=global_orient,
+            body_pose=body_pose,
+            betas=out["betas"],
+            transl=transl,
+            focal=camera.focal,
+            princpt=camera.princpt,
+            joints_3d=joints,
+            joints_2d=project(joints, camera.focal, camera.princpt),
+            latent=latent,
+        )
 
     def loss(
         self, prediction: Prediction, batch: Batch, over_processes: bool = True

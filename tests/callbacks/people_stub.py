@@ -34,6 +34,7 @@ class People(Dataset):
             "source": "coco",
             "image": torch.full((3, SIZE, SIZE), 128, dtype=torch.uint8),
             "box": torch.tensor([10.0, 20.0, 96.0, 96.0]),
+            "affine": torch.tensor([[1.0, 0.0, -10.0], [0.0, 1.0, -20.0]]),
             "joints_2d": torch.full((NUM_BODY_JOINTS, 2), 20.0),
             "joints_2d_conf": visible.float(),
             "global_orient": rotations[0],
