@@ -158,7 +158,7 @@ def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1
         msg = f"image {shown} is truncated; get it again"
         raise ImageError(msg)
     # From the header: OpenCV would first fill the memory with whatever size a small file claims.
-    found = image_size(io.BytesIO(data), shown)
+    found = image_size(io.BytesIO(data.tobytes()), shown)
     if found != (size[0], size[1]):
         msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
         raise ImageError(msg)

@@ -204,7 +204,8 @@ def _unit_lines(table: PeopleTable) -> tuple[list[str], list[str]]:
     table = _sample(table)
     joints, sizes = table.column("joints_2d"), table.column("image_size")
     labelled = joints[..., 2] > 0
-    lines, warnings = [], []
+    lines: list[str] = []
+    warnings: list[str] = []
     if labelled.any():
         points = joints[labelled][:, :2]
         outside = ((points < 0) | (points > np.broadcast_to(sizes[:, None], (*labelled.shape, 2))[labelled])).any(
