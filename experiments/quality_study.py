@@ -208,11 +208,11 @@ def document(found: Study, picture: str) -> str:
         "| labels | fitted or judged | annotator | size | seed | world seed | people | mean MPVPE, mm |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for one, role in ((found.fitted, "fitted"), *((one.table, "judged") for one in judged)):
-        facts = [one.facts[key] for key in ("annotator", "size", "seed", "world_seed")]
+    for table, role in ((found.fitted, "fitted"), *((one.table, "judged") for one in judged)):
+        facts = [table.facts[key] for key in ("annotator", "size", "seed", "world_seed")]
         cells = ["-" if fact is None else str(fact) for fact in facts]
         lines.append(
-            f"| {one.name} | {role} | {' | '.join(cells)} | {len(one.mpvpe):,} | {np.nanmean(one.mpvpe):.1f} |"
+            f"| {table.name} | {role} | {' | '.join(cells)} | {len(table.mpvpe):,} | {np.nanmean(table.mpvpe):.1f} |"
         )
     lines += [
         "",
