@@ -34,7 +34,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
-from body_models.joint_sets import SPIN49
 from datamodules.pseudo_gt.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
@@ -123,21 +122,24 @@ def _dict(file: NpzReader, name: str) -> dict[str, Any]:
 
 
 def _joints(file: NpzReader) -> NDArray[np.float32]:
-    keypoints = file.check("keypoints2d", file.value("keypoints2d"), -1, 3)
+    keypoints = np.asarray(file.value("keypoints2d"))
+    count = keypoints.shape[1] if keypoints.ndim == 3 else 0
+    place = np.arange(NUM_JOINTS)  # of each of the 190 in the file; -1 where it is not there
     if "__keypoints_compressed__" in file and bool(file.value("__keypoints_compressed__")):
         mask = np.asarray(file.value("keypoints2d_mask")).astype(bool)
-        if mask.shape != (NUM_JOINTS,) or mask.sum() != keypoints.shape[1]:
-            msg = f"{file.path}: keypoints2d has {keypoints.shape[1]} joints, its mask names {int(mask.sum())}"
+        if mask.shape != (NUM_JOINTS,) or mask.sum() != count:
+            msg = f"{file.path}: keypoints2d has {count} joints, its mask names {int(mask.sum())}"
             raise LabelError(msg)
-        full = np.zeros((len(keypoints), NUM_JOINTS, 3), dtype=np.float32)
-        full[:, mask] = keypoints
-        keypoints = full
-    if keypoints.shape[1] != NUM_JOINTS:
-        msg = f"{file.path}: keypoints2d has {keypoints.shape[1]} joints, HumanData has {NUM_JOINTS}"
+        place = np.where(mask, np.cumsum(mask) - 1, -1)
+    elif count != NUM_JOINTS:
+        msg = f"{file.path}: keypoints2d has {count} joints, HumanData has {NUM_JOINTS}"
         raise LabelError(msg)
-    joints = np.zeros((len(keypoints), len(SPIN49.names), 3), dtype=np.float32)
-    joints[:, : PARTS.start] = keypoints[:, _OPENPOSE]
-    feet = keypoints[:, _FEET]
+    # Only what is used: all 190 in double precision would be the largest thing in memory.
+    wanted = place[[*_OPENPOSE, *_FEET, *_PARTS]]
+    keypoints = keypoints[:, wanted]
+    found = file.check("keypoints2d", keypoints, len(wanted), 3)
+    found[:, wanted < 0] = 0
+    openpose, feet, parts = np.split(found, [len(_OPENPOSE), len(_OPENPOSE) + len(_FEET)], axis=1)
+    joints = np.concatenate([openpose, parts], axis=1)
     joints[:, _FOOT_SLOTS] = np.where(feet[..., 2:] > 0, feet, joints[:, _FOOT_SLOTS])
-    joints[:, PARTS] = keypoints[:, _PARTS]
     return joints

@@ -170,7 +170,8 @@ class NpzReader:
         """
         rows = self.rows
         try:
-            array = np.asarray(values, dtype=np.float64 if dtype != np.float64 else dtype)
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+                array: NDArray = np.asarray(values, dtype=dtype)
             count = len(array)
             array = array.reshape(count, *shape)
         except (TypeError, ValueError) as error:
@@ -185,7 +186,7 @@ class NpzReader:
         if bad.any():
             msg = f"{self.path}: person {int(np.flatnonzero(bad)[0])}: {name} is not finite ({int(bad.sum())} such)"
             raise LabelError(msg)
-        return array.astype(dtype)
+        return array
 
     def texts(self, name: str) -> NDArray:
         """(N,) object array of str; bytes are decoded."""
