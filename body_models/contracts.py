@@ -92,6 +92,7 @@ class Prediction:
         joints_3d: (B, J, 3) metres, crop camera's frame (``transl`` included).
         joints_2d: (B, J, 2) crop pixels.
         latent: (B, 32) code of the pose prior, or None where the rotations are regressed directly.
+        extra: outputs by name that only the network's own loss terms know, (B, ...) each, or None.
     """
 
     global_orient: Tensor
@@ -103,3 +104,4 @@ class Prediction:
     joints_3d: Tensor
     joints_2d: Tensor
     latent: Tensor | None = None
+    extra: dict[str, Tensor] | None = None

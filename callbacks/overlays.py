@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
 
 from body_models.camera import crop_affine
 from body_models.contracts import Batch, Prediction
@@ -130,5 +131,5 @@ class OverlayCallback(pl.Callback):
 
 def _to_cpu(prediction: Prediction) -> Prediction:
     values: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
-    moved: dict[str, Any] = {name: value if value is None else value.cpu() for name, value in values.items()}
+    moved: dict[str, Any] = {name: value.cpu() for name, value in values.items() if isinstance(value, Tensor)}
     return Prediction(**moved)

@@ -30,7 +30,6 @@ from experiments.truth import bodies_of, read_truth, truth_of
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.checkpoints import CheckpointError
 from lightning_modules.mesh_module import MeshModule
-from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import (
     PER_JOINT,
     PROTOCOLS,
@@ -40,6 +39,7 @@ from lightning_modules.protocols import (
     Scores,
     find_protocols,
 )
+from lightning_modules.regressors import FAMILIES
 
 _LABEL_COLUMNS = ("id", "global_orient", "body_pose", "betas", "gender")
 _ROWS = 2048
@@ -215,7 +215,13 @@ def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
     if not {"backbone", "losses", "body_models"} <= set(settings):
         msg = f"{path} is no mesh network: its settings are {', '.join(settings) or 'none'}. {remedy}"
         raise CheckpointError(msg)
-    kind: type[MeshModule] = AnnotatorModule if "prior" in settings else MeshRegressorModule
+    kinds: dict[str, type[MeshModule]] = {**FAMILIES, "annotator": AnnotatorModule}
+    # Checkpoints from before there were families do not name theirs.
+    family = settings.get("family", "annotator" if "prior" in settings else "hmr")
+    if family not in kinds:
+        msg = f"{path} holds a network of the family {family!r}; there are {', '.join(kinds)}: of a newer version?"
+        raise CheckpointError(msg)
+    kind = kinds[family]
     given: dict[str, Any] = {} if body_models is None else {"body_models": body_models}
     try:
         return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True, **given)

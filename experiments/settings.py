@@ -18,6 +18,7 @@ SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
+REGRESSORS = ("hmr", "cliff")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 LABEL_FORMATS = (
@@ -257,7 +258,7 @@ class DownstreamLosses:
 class Downstream:
     """Stage downstream: train a mesh regressor on the pseudo-GTs, everything else fixed."""
 
-    family: str = option("hmr", "Kind of regressor.", choices=("hmr",))
+    family: str = option("hmr", "Kind of regressor.", choices=REGRESSORS)
     backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the regressor.",
         choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     )  # fmt: skip

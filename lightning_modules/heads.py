@@ -40,8 +40,8 @@ class GridFeatures(nn.Module):
         return self.pool(self.reduce(features)).flatten(1)
 
 
-class _Head(nn.Module):
-    """What both heads share: the named outputs, their start, and small last weights so that training begins there."""
+class Head(nn.Module):
+    """What all heads share: the named outputs, their start, and small last weights so that training begins there."""
 
     def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int) -> None:
         super().__init__()
@@ -54,11 +54,12 @@ class _Head(nn.Module):
 
     start: Tensor
 
-    def _named(self, values: Tensor) -> dict[str, Tensor]:
+    def named(self, values: Tensor) -> dict[str, Tensor]:
+        """The outputs by name, of all in a row (B, n)."""
         return dict(zip(self.sizes, values.split(list(self.sizes.values()), dim=1), strict=True))
 
 
-class RegressionHead(_Head):
+class RegressionHead(Head):
     """Start plus a two-layer perceptron on the grid features.
 
     Args:
@@ -74,35 +75,46 @@ class RegressionHead(_Head):
     def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
-            return self._named(self.start + self.out(self.hidden(self.grid(features.float()))))
+            return self.named(self.start + self.out(self.hidden(self.grid(features.float()))))
 
 
-class IterativeHead(_Head):
+class IterativeHead(Head):
     """HMR: three times, look at features and the current estimate, and add a correction.
 
     Args:
         in_channels: channels of the feature map.
         map_size: cells along each side of the feature map.
         start: the outputs by name and what they are before the first correction.
+        more_features: how many numbers :meth:`look` returns beside the grid features.
     """
 
     def __init__(
-        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int = 1024, iterations: int = 3
+        self,
+        in_channels: int,
+        map_size: int,
+        start: Mapping[str, Tensor],
+        more_features: int = 0,
+        width: int = 1024,
+        iterations: int = 3,
     ) -> None:
         super().__init__(in_channels, map_size, start, width)
         self.iterations = iterations
         self.hidden = nn.Sequential(
-            nn.Linear(self.grid.out_features + sum(self.sizes.values()), width),
+            nn.Linear(self.grid.out_features + more_features + sum(self.sizes.values()), width),
             nn.ReLU(inplace=True),
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
         )
 
+    def look(self, features: Tensor, camera: CropCamera) -> Tensor:
+        """(B, n) what every correction sees beside the estimate."""
+        return self.grid(features)
+
     def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
-            flat = self.grid(features.float())
+            flat = self.look(features.float(), camera)
             estimate = self.start.expand(len(flat), -1)
             for _ in range(self.iterations):
                 estimate = estimate + self.out(self.hidden(torch.cat((flat, estimate), dim=1)))
-            return self._named(estimate)
+            return self.named(estimate)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
+from torch import nn
 
 from body_models.contracts import GENDERS, Batch
 from body_models.joint_sets import BODY_JOINT_INDEX
@@ -30,13 +32,21 @@ _PELVIS = BODY_JOINT_INDEX["pelvis"]
 class MeshRegressorModule(MeshModule):
     """Regresses SMPL pose, shape and a crop camera from a crop, in three corrections of an estimate.
 
+    The base of the other families (:mod:`lightning_modules.regressors`), which exchange what stands in the attributes.
+
+    Attributes:
+        family: name of this kind of regressor; a checkpoint carries it among its hyperparameters.
+        head_class: class of the head.
+        camera_name: name in :data:`lightning_modules.cameras.CAMERAS`.
+        default_losses: weights by name.
+
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
         body_models: folder of body models, or "standin".
         backbone_weights: checkpoint to start the backbone from; not a hyperparameter.
         min_coverage: least share of the backbone that ``backbone_weights`` must fill.
-        losses: weights that replace those of :data:`REGRESSOR_LOSSES`, by name.
+        losses: weights that replace those of ``default_losses``, by name.
         lr: Adam's learning rate.
         lr_milestones: fractions of the training after which the rate falls.
         lr_gamma: factor by which it falls.
@@ -46,6 +56,11 @@ class MeshRegressorModule(MeshModule):
         ValueError: an unknown name.
         CheckpointError: weights that cannot be read or do not fit.
     """
+
+    family: ClassVar[str] = "hmr"
+    head_class: ClassVar[type[nn.Module]] = IterativeHead
+    camera_name: ClassVar[str] = "virtual"
+    default_losses: ClassVar[Mapping[str, float]] = REGRESSOR_LOSSES
 
     def __init__(
         self,
@@ -61,9 +76,10 @@ class MeshRegressorModule(MeshModule):
         weight_decay: float = 0.0,
     ) -> None:
         body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
-        losses = {**REGRESSOR_LOSSES, **(losses or {})}
-        super().__init__(backbone, IterativeHead, rest_sixd(), input_size, body_models, losses)
+        losses = {**self.default_losses, **(losses or {})}
+        super().__init__(backbone, self.head_class, rest_sixd(), input_size, body_models, losses, self.camera_name)
         self.save_hyperparameters(ignore=["backbone_weights", "min_coverage"])
+        self.save_hyperparameters({"family": self.family})
         if backbone_weights is not None:
             load_backbone(self.backbone, backbone_weights, min_coverage)
 

@@ -29,8 +29,8 @@ from experiments.stages.prepare import data_key, network_key, people_settings, r
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.truth import bodies_of, compare_with_truth
 from lightning_modules.mesh_module import upright
-from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import Bodies
+from lightning_modules.regressors import FAMILIES
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
@@ -74,7 +74,7 @@ def downstream_data(run: Run) -> DownstreamDataModule:
 def _train(run: Run, folder: Path) -> dict[str, Any]:
     settings, downstream = run.settings, run.settings.downstream
     pl.seed_everything(settings.seed, workers=True, verbose=False)
-    module = MeshRegressorModule(
+    module = FAMILIES[downstream.family](
         backbone=downstream.backbone,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
@@ -120,7 +120,8 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
     if "downstream" in run.records:
         settings = run.settings
         data = downstream_data(run)
-        module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
+        family = FAMILIES[settings.downstream.family]
+        module = family.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
         on_rank_zero(data.prepare_data)
         data.setup("test")
         # The data may have changed since the training, or the labels come from elsewhere.

@@ -1,0 +1,65 @@
+"""What every family of regressors must do: fit the contracts, learn all its weights, learn 8 people by heart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from experiments.settings import OPTIONS
+from lightning_modules.metrics import pa_mpjpe
+from lightning_modules.regressors import FAMILIES
+
+SIZES = [("slim", 48), ("resnet50", 256)]
+
+
+def test_settings_offer_every_family() -> None:
+    assert set(OPTIONS["downstream.family"].limits["choices"]) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("backbone", "size"), SIZES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_output_shapes_and_no_parameter_is_unused(make_batch, family: str, backbone: str, size: int) -> None:
+    batch = make_batch(2, size)
+    module = FAMILIES[family](backbone, size)
+    prediction = module(batch)
+    assert prediction.body_pose.shape == (2, 23, 3, 3) and prediction.betas.shape == (2, 10)
+    assert prediction.joints_3d.shape == batch["joints_3d"].shape
+    assert prediction.joints_2d.shape == batch["joints_2d"].shape
+    # Training begins with a person who stands in the crop.
+    assert (prediction.joints_2d[:, :24] - size / 2).abs().max() < size / 2
+    module.loss(prediction, batch)[0].backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_unknown_people_give_no_nan_and_use_all_parameters(make_batch, family: str) -> None:
+    batch = make_batch(2)
+    for name in ("has_pose", "has_betas", "has_camera", "joints_2d_conf", "joints_3d_conf"):
+        batch[name] = torch.zeros_like(batch[name])
+    for name in ("joints_2d", "joints_3d", "global_orient", "body_pose", "betas", "transl"):
+        batch[name] = torch.full_like(batch[name], torch.nan)
+    module = FAMILIES[family]("slim", 48)
+    loss, _ = module.loss(module(batch), batch)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_overfits_eight_people(make_batch, family: str) -> None:
+    torch.manual_seed(0)
+    batch = make_batch(8)
+    module = FAMILIES[family]("slim", 48)
+    optimizer = torch.optim.Adam(module.parameters(), lr=5e-4)
+    error = torch.tensor(torch.inf)
+    for _ in range(400):
+        prediction = module(batch)
+        error = pa_mpjpe(prediction.joints_3d[:, :24], batch["joints_3d"][:, :24]).mean()
+        if error < 25:
+            break
+        loss, _ = module.loss(prediction, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert error < 30
