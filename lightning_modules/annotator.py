@@ -8,20 +8,25 @@ Recipes [2] enter here as data: auxiliary 3D samples in the batch, initial weigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from body_models.contracts import LATENT_SIZE
+from body_models.contracts import LATENT_SIZE, Prediction
 from lightning_modules.backbones import load_backbone
+from lightning_modules.cameras import CropCamera
 from lightning_modules.checkpoints import MIN_COVERAGE
-from lightning_modules.heads import RegressionHead
+from lightning_modules.heads import IterativeHead, RegressionHead
+from lightning_modules.joint_head import MAP_JOINTS, JointHead, map_joints_2d
+from lightning_modules.losses import LossTerm
 from lightning_modules.mesh_module import MeshModule, rest_sixd
 from lightning_modules.pose_prior import PosePrior, load_prior
 
+HEADS = ("regression", "iterative", "joints")
 PRIORS = ("none", "vposer")
 ANNOTATOR_LOSSES = {
     "joints_2d": 10.0,
@@ -31,6 +36,8 @@ ANNOTATOR_LOSSES = {
     "latent_l2": 0.001,
     # Without it the shape grows to explain what pose and depth do not: mean square 2.8 after 25,000 samples, else 0.08.
     "betas_l2": 0.1,
+    # Of the head "joints" alone, which has maps.
+    "map_joints_2d": 10.0,
 }
 
 
@@ -53,6 +60,12 @@ class AnnotatorModule(MeshModule):
         lr_gamma: factor by which it falls.
         weight_decay: L2 penalty on all weights.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`.
+        head: one of :data:`HEADS`: plain regression, HMR's iterative regression, or joint-aligned features.
+        loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`.
+        tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
+
+    Attributes:
+        map_coverage: share of the joint maps (head "joints") that ``backbone_weights`` filled, None without.
 
     Raises:
         ValueError: an unknown name.
@@ -75,6 +88,9 @@ class AnnotatorModule(MeshModule):
         lr_gamma: float = 0.1,
         weight_decay: float = 0.0,
         camera: str = "virtual",
+        head: str = "regression",
+        loss: str = "l1",
+        tolerance_2d: float = 0.0,
     ) -> None:
         if prior not in PRIORS:
             msg = f"no pose prior named {prior!r}; there are: {', '.join(PRIORS)}"
@@ -82,7 +98,9 @@ class AnnotatorModule(MeshModule):
         body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
         losses = {**ANNOTATOR_LOSSES, **(losses or {})}
         body_start = rest_sixd() if prior == "none" else torch.zeros(LATENT_SIZE)
-        super().__init__(backbone, RegressionHead, body_start, input_size, body_models, losses, camera)
+        super().__init__(
+            backbone, _head(head, input_size), body_start, input_size, body_models, losses, camera, loss, tolerance_2d
+        )
         self.save_hyperparameters(ignore=["prior_weights", "backbone_weights", "min_coverage"])
         self.prior: PosePrior | None = None
         self.prior_is_trained = prior_weights is not None
@@ -92,6 +110,18 @@ class AnnotatorModule(MeshModule):
                 load_prior(self.prior, prior_weights, min_coverage)
         if backbone_weights is not None:
             load_backbone(self.backbone, backbone_weights, min_coverage)
+        self.map_coverage: float | None = None
+        if isinstance(self.head, JointHead) and backbone_weights is not None:
+            self.map_coverage = self.head.load_maps(backbone_weights).share
+
+    def loss_terms(self) -> Mapping[str, LossTerm]:
+        return {**super().loss_terms(), "map_joints_2d": map_joints_2d}
+
+    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
+        prediction = super().bodies(out, camera)
+        if MAP_JOINTS in out:
+            prediction.extra = {MAP_JOINTS: out[MAP_JOINTS]}
+        return prediction
 
     def decode_body(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.prior is None:
@@ -115,3 +145,15 @@ class AnnotatorModule(MeshModule):
                 "(the prior stage), or give a VPoser v2 checkpoint"
             )
             raise ValueError(msg)
+
+
+def _head(name: str, input_size: int) -> Callable[..., nn.Module]:
+    heads: dict[str, Callable[..., nn.Module]] = {
+        "regression": RegressionHead,
+        "iterative": IterativeHead,
+        "joints": partial(JointHead, input_size=input_size),
+    }
+    if name not in heads:
+        msg = f"no head named {name!r}; there are: {', '.join(HEADS)}"
+        raise ValueError(msg)
+    return heads[name]

@@ -7,7 +7,7 @@ rotations and says what its targets are; a family whose head says more overrides
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,7 +21,7 @@ from body_models.rotations import axis_angle_to_matrix, matrix_to_sixd, sixd_to_
 from body_models.smpl import BodyModel
 from lightning_modules.backbones import ImageNormalization, make_backbone
 from lightning_modules.cameras import CropCamera, find_camera
-from lightning_modules.losses import LOSS_TERMS, check_weights, combine
+from lightning_modules.losses import LossTerm, check_weights, combine, shaped_terms
 from lightning_modules.optimizers import adam_with_steps
 
 _START_BODY_HEIGHT = 1.7
@@ -42,13 +42,15 @@ class MeshModule(pl.LightningModule):
 
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
-        head: class of the head (:mod:`lightning_modules.heads`): (channels, map size, start) -> a module that turns
+        head: makes the head (:mod:`lightning_modules.heads`): (channels, map size, start) -> a module that turns
             features and a :class:`lightning_modules.cameras.CropCamera` into named outputs.
         body_start: start of the head's "body" output, (23 * 6,) rotations or (32,) latent code.
         input_size: side of the square crops in pixels.
         body_models: folder of body models, or "standin".
-        losses: weights by name of :data:`lightning_modules.losses.LOSS_TERMS`.
+        losses: weights by name of :meth:`loss_terms`.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`.
+        loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`, of the terms that compare with annotations.
+        tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
 
     Raises:
         ValueError: an unknown name.
@@ -57,17 +59,20 @@ class MeshModule(pl.LightningModule):
     def __init__(
         self,
         backbone: str,
-        head: type[nn.Module],
+        head: Callable[..., nn.Module],
         body_start: Tensor,
         input_size: int,
         body_models: str,
         losses: Mapping[str, float],
         camera: str = "virtual",
+        loss: str = "l1",
+        tolerance_2d: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_size = input_size
         self.camera = find_camera(camera)
-        self.loss_weights = check_weights(losses)
+        self._shaped_terms = shaped_terms(loss, tolerance_2d)
+        self.loss_weights = check_weights(losses, self.loss_terms())
         self.normalize = ImageNormalization()
         self.backbone = make_backbone(backbone)
         self.body = BodyModel(body_models)
@@ -86,6 +91,10 @@ class MeshModule(pl.LightningModule):
     def decode_body(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
         """``body_pose`` (B, 23, 3, 3), and the latent code if there is one, from the head's "body" output."""
         return sixd_to_matrix(body.unflatten(1, (NUM_BODY_ROTATIONS, 6))), None
+
+    def loss_terms(self) -> Mapping[str, LossTerm]:
+        """Loss terms by name; a family with outputs of its own adds terms about them."""
+        return self._shaped_terms
 
     def targets(self, batch: Batch) -> Batch:
         """The batch that the losses compare with."""
@@ -131,8 +140,8 @@ class MeshModule(pl.LightningModule):
         self, prediction: Prediction, batch: Batch, over_processes: bool = True
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """This process's loss, and the mean of each term (:func:`lightning_modules.losses.combine`)."""
-        targets = self.targets(batch)
-        terms = {name: LOSS_TERMS[name](prediction, targets) for name in self.loss_weights}
+        targets, known = self.targets(batch), self.loss_terms()
+        terms = {name: known[name](prediction, targets) for name in self.loss_weights}
         return combine(terms, self.loss_weights, over_processes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

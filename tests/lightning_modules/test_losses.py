@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from lightning_modules.annotator import AnnotatorModule
-from lightning_modules.losses import LOSS_TERMS, TermSums, check_weights, combine, masked_l1
+from lightning_modules.losses import (
+    LOSS_SHAPES,
+    LOSS_TERMS,
+    SHAPE_SCALES,
+    TermSums,
+    check_weights,
+    combine,
+    make_penalty,
+    masked_l1,
+    shaped_terms,
+)
 
 
 def test_masked_l1_agrees_with_numpy() -> None:
@@ -74,3 +84,65 @@ def test_combine_weighs_every_valid_element_alike() -> None:
 def test_unknown_term_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'joints_2d'"):
         check_weights({"joint_2d": 1.0})
+
+
+@pytest.mark.parametrize("shape", LOSS_SHAPES)
+def test_shapes_agree_with_numpy_and_with_each_other_at_their_scale(make_batch, shape: str) -> None:
+    batch = make_batch()
+    prediction = AnnotatorModule("slim", 48).eval()(batch)
+    formulas = {
+        "l1": lambda x, scale: np.abs(x),
+        "l2": lambda x, scale: x**2 / scale,
+        "robust": lambda x, scale: 2 * scale * x**2 / (x**2 + scale**2),
+    }
+    differences = {
+        "joints_2d": (prediction.joints_2d - batch["joints_2d"]) / 48,
+        "joints_3d": prediction.joints_3d - prediction.joints_3d[:, :1]
+        - (batch["joints_3d"] - batch["joints_3d"][:, :1]),
+        "smpl_betas": prediction.betas - batch["betas"],
+        "smpl_pose": torch.cat(
+            ((prediction.global_orient - batch["global_orient"])[:, None], prediction.body_pose - batch["body_pose"]), 1
+        ).flatten(2),
+    }  # fmt: skip
+    for name, difference in differences.items():
+        expected = formulas[shape](difference.detach().double().numpy(), SHAPE_SCALES[name]).mean(-1)
+        found = shaped_terms(shape)[name](prediction, batch)
+        np.testing.assert_allclose(found.total.detach(), expected.reshape(4, -1).sum(1), rtol=1e-4)
+        at_scale = make_penalty(shape, SHAPE_SCALES[name])(torch.tensor(SHAPE_SCALES[name]))
+        assert at_scale.item() == pytest.approx(SHAPE_SCALES[name])
+
+
+@pytest.mark.parametrize("shape", LOSS_SHAPES)
+def test_a_joint_within_the_tolerance_gets_no_gradient(make_batch, shape: str) -> None:
+    batch = make_batch()
+    prediction = AnnotatorModule("slim", 48).eval()(batch)
+    offsets = torch.zeros_like(prediction.joints_2d)
+    offsets[:, 0::3, 0] = 0.04 * 48
+    offsets[:, 1::3, 1] = 0.06 * 48
+    batch["joints_2d"] = prediction.joints_2d.detach() + offsets
+    batch["joints_2d"][0, 2] = torch.nan
+    batch["joints_2d_conf"][0, 2] = 0
+    prediction.joints_2d.retain_grad()
+    term = shaped_terms(shape, tolerance_2d=0.05)["joints_2d"](prediction, batch)
+    term.total.sum().backward()
+    moved = prediction.joints_2d.grad.abs().sum(-1) > 0
+    assert moved[:, 1::3].all()
+    assert not moved[:, 0::3].any()
+    assert not moved[:, 2::3].any()
+    # Those within still count, so that the others pull no harder than without a tolerance.
+    assert torch.equal(term.valid, batch["joints_2d_conf"].sum(1))
+
+
+def test_robust_and_squared_gradients_stay_finite_at_unknown_values(make_batch) -> None:
+    batch = make_batch()
+    batch["joints_3d"][:] = torch.nan
+    batch["joints_3d_conf"][:] = 0
+    for shape in LOSS_SHAPES:
+        module = AnnotatorModule("slim", 48, loss=shape, tolerance_2d=0.02)
+        module.loss(module(batch), batch)[0].backward()
+        assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
+
+
+def test_unknown_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="no loss of the shape 'l3'"):
+        shaped_terms("l3")
