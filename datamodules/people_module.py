@@ -45,6 +45,7 @@ class PeopleDataModule(pl.LightningDataModule):
         num_workers: loader processes for each process.
         cache_dir: folder for caches.
         seed: of the order and the augmentation.
+        pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
     """
 
     def __init__(
@@ -65,15 +66,17 @@ class PeopleDataModule(pl.LightningDataModule):
         num_workers: int = 2,
         cache_dir: str = "cache",
         seed: int = 0,
+        pretrain: tuple[float, Mapping[str, float]] | None = None,
     ) -> None:
         super().__init__()
-        for what, names in (("quotas", quotas), ("targets", targets)):
+        for what, names in (("quotas", quotas), ("targets", targets), ("pretrain", pretrain and pretrain[1])):
             unknown = sorted(set(names or ()) - set(sources))
             if unknown:
                 msg = f"{what} name {', '.join(unknown)}, which is not among the sources {', '.join(sources)}"
                 raise ValueError(msg)
         self.sources = {name: dict(source) for name, source in sources.items()}
         self.quotas = None if quotas is None else {name: float(quotas.get(name, 0.0)) for name in sources}
+        self.pretrain = pretrain
         self.targets = list(sources if targets is None else targets)
         self.evaluations = {split: dict(source) for split, source in (("val", val), ("test", test)) if source}
         self.input_size, self.batch_size, self.samples_per_epoch = input_size, batch_size, samples_per_epoch
@@ -135,6 +138,7 @@ class PeopleDataModule(pl.LightningDataModule):
             seed=self.seed,
             num_replicas=ranks,
             rank=rank,
+            pretrain=self.pretrain and (self.pretrain[0], [self.pretrain[1].get(name, 0.0) for name in tables]),
         )
         if self.trainer:
             # Resumed within an epoch: Lightning counts on from here, but would be served the first batches again.

@@ -27,8 +27,10 @@ class MixtureSampler(DistributedSampler):
         seed: of everything.
         num_replicas: number of ranks.
         rank: this rank.
+        pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
 
     Attributes:
+        phases: first step within an epoch, and people of each dataset in a step from there on, of each phase.
         start_step: first step of the next iteration, to continue within an epoch.
     """
 
@@ -41,15 +43,20 @@ class MixtureSampler(DistributedSampler):
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
+        pretrain: tuple[float, Sequence[float]] | None = None,
     ) -> None:
         super().__init__(range(sum(sizes)), num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
         self.sizes = list(sizes)
         self.global_batch = batch_size * num_replicas
-        self.counts = quota_counts(quotas, self.global_batch)
         self.steps = samples_per_epoch // self.global_batch
         if self.steps < 1:
             msg = f"samples_per_epoch={samples_per_epoch} is less than one batch of {self.global_batch} over all ranks"
             raise ValueError(msg)
+        self.phases = [(0, quota_counts(quotas, self.global_batch))]
+        if pretrain is not None:
+            share, first_quotas = pretrain
+            main = (round(share * self.steps), self.phases[0][1])
+            self.phases = [(0, quota_counts(first_quotas, self.global_batch)), main]
         self.num_samples = self.steps * batch_size
         self.total_size = self.num_samples * num_replicas
         self.start_step = 0
@@ -66,12 +73,21 @@ class MixtureSampler(DistributedSampler):
         """Indices and seeds (W B,) of one step of the current epoch, over all ranks."""
         number = self.epoch * self.steps + step
         offsets = np.cumsum([0, *self.sizes[:-1]])
+        used = self.epoch * self._used(self.steps) + self._used(step)
+        counts = self._used(step + 1) - self._used(step)
         indices = [
-            offset + self._draw(source, number * count, count)
-            for source, (offset, count) in enumerate(zip(offsets, self.counts, strict=True))
+            offset + self._draw(source, int(used[source]), int(counts[source])) for source, offset in enumerate(offsets)
         ]
         seeds = np.random.SeedSequence((self.seed, number)).generate_state(self.global_batch)
         return np.concatenate(indices), seeds
+
+    def _used(self, step: int) -> np.ndarray:
+        """People of each dataset in the steps of an epoch before this one."""
+        ends = [first for first, _ in self.phases[1:]] + [self.steps]
+        return sum(
+            max(0, min(step, end) - first) * np.array(counts)
+            for (first, counts), end in zip(self.phases, ends, strict=True)
+        )  # type: ignore[return-value]
 
     def _draw(self, source: int, start: int, count: int) -> np.ndarray:
         """Members start to start + count of the endless random order of one dataset."""

@@ -83,3 +83,35 @@ def test_unpadded_ranks_share_everybody_once() -> None:
     shares = [list(UnpaddedSampler(range(10), 3, rank)) for rank in range(3)]
     assert shares == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
     assert [len(UnpaddedSampler(range(10), 3, rank)) for rank in range(3)] == [4, 3, 3]
+
+
+def phased(ranks: int = 1, rank: int = 0, batch: int = 32) -> MixtureSampler:
+    return MixtureSampler(SIZES, (1.0, 0.0, 0.0), batch, 320, 0, ranks, rank, pretrain=(0.4, (0.0, 1.0, 1.0)))
+
+
+def test_quotas_of_a_phase_depend_on_the_step_alone() -> None:
+    for rank in (0, 1):
+        found = [Counter(source_of(index) for index, _ in batch) for batch in batches(phased(2, rank, 16), 16)]
+        assert found == [{1: 8, 2: 8}] * 4 + [{0: 16}] * 6
+
+
+def test_phases_are_the_same_for_any_number_of_ranks_and_continue_at_a_step() -> None:
+    whole = batches(phased(), 32)
+    parts = [batches(phased(4, rank, 8), 8) for rank in range(4)]
+    for step, people in enumerate(whole):
+        assert sorted(people) == sorted(sample for part in parts for sample in part[step])
+    for start in (3, 4, 5):
+        sampler = phased()
+        sampler.start_step = start
+        assert list(sampler) == [sample for batch in whole[start:] for sample in batch]
+
+
+def test_phases_use_everybody_before_anybody_again_across_epochs() -> None:
+    sampler, seen = phased(), Counter()
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        seen.update(index for index, _ in sampler)
+    for source, offset in enumerate((0, 100, 107)):
+        counts = [seen[offset + i] for i in range(SIZES[source])]
+        assert max(counts) - min(counts) <= 1
+    assert sum(seen.values()) == 3 * 320
