@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.checkpoints import Coverage, load_weights
+from lightning_modules.checkpoints import Coverage
+from lightning_modules.initial_weights import load_initial_weights
 from lightning_modules.resnet import BasicBlock, Bottleneck, ResNet
 
 BACKBONES: dict[str, Callable[[], ResNet]] = {
@@ -25,9 +26,6 @@ BACKBONES: dict[str, Callable[[], ResNet]] = {
     # For 48 to 64 px crops on a CPU: what the default run and the tests train.
     "slim": lambda: ResNet(BasicBlock, (1, 1, 1, 1), (24, 48, 96, 192), small_input=True),
 }
-
-# Where backbones lie in checkpoints: torchvision's; this project's own and mmpose's; the same behind DataParallel.
-_PREFIXES = ("", "backbone.", "module.", "module.backbone.")
 
 
 def make_backbone(name: str) -> ResNet:
@@ -46,12 +44,12 @@ def make_backbone(name: str) -> ResNet:
 
 
 def load_backbone(backbone: nn.Module, path: str | Path, min_coverage: float) -> Coverage:
-    """Fill a backbone from its own checkpoint, or from that of a network which contains one.
+    """Fill a backbone from its own checkpoint, from that of a network which contains one, or from a published file.
 
     Raises:
-        CheckpointError: see :func:`lightning_modules.checkpoints.load_weights`.
+        CheckpointError: see :func:`lightning_modules.initial_weights.load_initial_weights`.
     """
-    return load_weights(backbone, path, prefix=_PREFIXES, min_coverage=min_coverage)
+    return load_initial_weights(backbone, path, min_coverage=min_coverage).coverage
 
 
 class ImageNormalization(nn.Module):
