@@ -18,7 +18,7 @@ SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
-REGRESSORS = ("hmr", "cliff")
+REGRESSORS = ("hmr", "pare", "cliff", "pose2pose")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 LABEL_FORMATS = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from body_models.contracts import GENDERS, Batch
 from body_models.joint_sets import BODY_JOINT_INDEX
@@ -27,6 +27,12 @@ REGRESSOR_LOSSES = {
     "betas_l2": 0.01,
 }
 _PELVIS = BODY_JOINT_INDEX["pelvis"]
+
+
+def is_labelled(batch: Batch) -> Tensor:
+    """(B,) whose pose and neutral betas are known."""
+    neutral = batch["gender"] == GENDERS.index("neutral")
+    return (batch["has_pose"] > 0) & (batch["has_betas"] > 0) & neutral
 
 
 class MeshRegressorModule(MeshModule):
@@ -86,8 +92,7 @@ class MeshRegressorModule(MeshModule):
     @torch.no_grad()
     def targets(self, batch: Batch) -> Batch:
         """3D joints of the labels' bodies, where pose and neutral betas are known, in place of annotated 3D joints."""
-        neutral = batch["gender"] == GENDERS.index("neutral")
-        labelled = (batch["has_pose"] > 0) & (batch["has_betas"] > 0) & neutral
+        labelled = is_labelled(batch)
         eye = torch.eye(3, device=labelled.device)
         # Placeholders of unlabelled people may be NaN, which would spread through the skinning's matrix products.
         global_orient = batch["global_orient"].where(labelled[:, None, None], eye)

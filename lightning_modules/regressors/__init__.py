@@ -7,11 +7,15 @@ labels can be repeated on another network by changing one word. To add one: a su
 
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.regressors.cliff import CLIFFModule
+from lightning_modules.regressors.pare import PAREModule
+from lightning_modules.regressors.pose2pose import Pose2PoseModule
 
 FAMILIES: dict[str, type[MeshRegressorModule]] = {
     module.family: module
     for module in (
         MeshRegressorModule,
+        PAREModule,
         CLIFFModule,
+        Pose2PoseModule,
     )
 }
