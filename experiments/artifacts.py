@@ -79,21 +79,35 @@ def open_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecor
     Raises:
         StageMismatchError: the folder holds results of other settings, which are named.
     """
-    key = json.loads(json.dumps(key))  # tuples and ints as keys compare as they will be read back
-    path = folder / RECORD
-    if not path.exists():
-        return StageRecord(folder, key)
-    found = json.loads(path.read_text())
-    if found["key"] == key:
-        return StageRecord(folder, key, found["complete"], found["outputs"], found["seconds"])
+    if not (folder / RECORD).exists():
+        return StageRecord(folder, _as_read(key))
+    if (record := find_stage(folder, key)) is not None:
+        return record
     if overwrite:
         shutil.rmtree(folder)
-        return StageRecord(folder, key)
+        return StageRecord(folder, _as_read(key))
+    found = json.loads((folder / RECORD).read_text())["key"]
     msg = (
-        f"{folder} holds results of other settings ({', '.join(_differences(found['key'], key))}). "
+        f"{folder} holds results of other settings ({', '.join(_differences(found, _as_read(key)))}). "
         "Choose another name=..., remove the folder, or pass overwrite=true"
     )
     raise StageMismatchError(msg)
+
+
+def find_stage(folder: Path, key: dict[str, Any]) -> StageRecord | None:
+    """The record in a folder, finished or not; None where there is none with this key."""
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    if found["key"] != _as_read(key):
+        return None
+    return StageRecord(folder, found["key"], found["complete"], found["outputs"], found["seconds"])
+
+
+def _as_read(key: dict[str, Any]) -> dict[str, Any]:
+    """A key as JSON gives it back, where tuples and ints as keys are others."""
+    return json.loads(json.dumps(key))
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

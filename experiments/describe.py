@@ -22,6 +22,14 @@ annotators trained with different recipes. Without arguments: the whole loop on 
   --dry-run       builds everything and reads one batch of each source; names every file that is missing
   --debug         full traceback of an error
 
+A sweep is a grid of runs, each resumable by itself; finished ones are used again:
+
+  --jobs N        N runs at a time, each in a process and with a log file of its own; short for grid.parallel=N
+  --manifest      writes grid.json, which lists the runs, and says how to start them one by one, for example with SLURM
+  --index N       only the run with this index
+  --cell LABEL    only the run with this label
+  --grid FOLDER   the arguments of FOLDER/grid.json in front of those given
+
   experiment=NAME or a YAML file (which may say `extends: NAME`); recipe=NAME or a YAML file.
   labels=A,B trains the downstream regressor on other label folders; labels.filter.KEY=VALUE on a view of them.
   Later wins: default < size < experiment file < recipe < KEY=VALUE.

@@ -5,7 +5,7 @@ line. So ``python -m experiments.run experiment=coco_mini recipe=two annotate.lr
 the command line, the start of the backbone from the recipe, the data sets from the experiment, and the rest from the
 schema for size=default. ``--print-config`` shows where each value came from.
 
-Exit codes: 0 done, 1 the run failed, 2 wrong settings.
+Exit codes: 0 done, 1 the run (or one of a grid's runs) failed, 2 wrong settings.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from experiments.cli import fail, run_command
 
-_FLAGS = ("--help", "--list", "--print-config", "--dry-run", "--debug")
+if TYPE_CHECKING:
+    from experiments.grid import Cell, Grid
+
+_FLAGS = ("--help", "--list", "--print-config", "--dry-run", "--debug", "--manifest")
+_WITH_VALUE = ("--jobs", "--index", "--cell", "--grid")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,14 +39,10 @@ def main(argv: Sequence[str]) -> int:
 def _main(argv: Sequence[str]) -> int:
     # Imported here, so that the guard of run_command speaks first.
     from experiments import describe
-    from experiments.config import ConfigError, expand_sweep, load_settings, nearest
+    from experiments.config import ConfigError, expand_sweep, load_settings
+    from experiments.grid import GridError, check_manifest, grid_of, manifest_text, read_manifest, write_manifest
 
-    flags = ["--help" if argument == "-h" else argument for argument in argv if argument.startswith("-")]
-    wrong = [
-        f"argument {flag}: unknown option; the nearest is {flag.lstrip('-') if '=' in flag else nearest(flag, _FLAGS)}"
-        for flag in flags
-        if flag not in _FLAGS
-    ]
+    flags, values, arguments, wrong = _parse(argv)
     if "--help" in flags:
         print(describe.help_text(min(shutil.get_terminal_size().columns, 120)))
         return 0
@@ -50,23 +51,75 @@ def _main(argv: Sequence[str]) -> int:
         return 0
 
     try:
-        settings, origins = load_settings([argument for argument in argv if not argument.startswith("-")])
-    except ConfigError as error:
+        manifest = read_manifest(values["--grid"]) if "--grid" in values else None
+        if manifest:
+            arguments = [*manifest["arguments"], *arguments]
+        settings, origins = load_settings(arguments)
+        grid = grid_of(settings, origins, arguments)
+        if manifest:
+            check_manifest(grid, manifest)
+        chosen = values.get("--index", values.get("--cell"))
+        cells = grid.cells if chosen is None else [grid.cell(chosen)]
+    except (ConfigError, GridError) as error:
         if "--debug" in flags:
             raise
-        return fail([*wrong, *error.messages], 2)
+        return fail([*wrong, *str(error).splitlines()], 2)
     if wrong:
         return fail(wrong, 2)
     if "--print-config" in flags:
         runs = ", ".join(label for label, _ in expand_sweep(settings, origins))
         print(f"{describe.config_text(settings, origins)}# runs: {runs}")
         return 0
+    if "--manifest" in flags:
+        write_manifest(grid)
+        print(manifest_text(grid))
+        return 0
+    if "--dry-run" in flags:
+        from experiments import stages
 
+        return stages.dry_run(settings, origins) or 0
+    return _run(grid, cells, int(values.get("--jobs", settings.grid.parallel)), argv)
+
+
+def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], list[str]]:
+    """Flags, options with their values, ``KEY=VALUE`` arguments, and what is wrong with the options."""
+    from experiments.config import nearest
+
+    flags: set[str] = set()
+    values: dict[str, str] = {}
+    arguments, wrong = [], []
+    words = iter(argv)
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not word.startswith("-"):
+            arguments.append(word)
+        elif word in ("-h", *_FLAGS):
+            flags.add("--help" if word == "-h" else word)
+        elif name in _WITH_VALUE:
+            value = text if equals else next(words, "")
+            values[name] = value
+            if not value:
+                wrong.append(f"argument {name}: expected a value behind it")
+            elif name == "--jobs" and not (value.isdecimal() and int(value) > 0):
+                wrong.append(f"argument {name}: {value!r} is no number of runs above 0; the nearest is 1")
+        else:
+            known = word.lstrip("-") if equals else nearest(word, (*_FLAGS, *_WITH_VALUE))
+            wrong.append(f"argument {word}: unknown option; the nearest is {known}")
+    if {"--index", "--cell"} <= values.keys():
+        wrong.append("argument --cell: --index says it already; give one of the two")
+    return flags, values, arguments, wrong
+
+
+def _run(grid: Grid, cells: list[Cell], jobs: int, argv: Sequence[str]) -> int:
     from experiments import processes, stages
 
-    if settings.trainer.devices > 1 and "--dry-run" not in flags and not processes.launched_outside():
-        return processes.relaunch("experiments.run", argv, settings.trainer.devices)
-    return (stages.dry_run(settings, origins) if "--dry-run" in flags else stages.run(settings, origins)) or 0
+    devices = grid.settings.trainer.devices
+    alone = processes.launched_outside()
+    if len(cells) > 1 and not alone and (jobs > 1 or devices > 1):
+        return stages.run_side_by_side(grid, jobs)
+    if devices > 1 and not alone:
+        return processes.relaunch("experiments.run", argv, devices)
+    return stages.run(grid, cells) or 0
 
 
 if __name__ == "__main__":

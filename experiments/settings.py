@@ -25,6 +25,10 @@ LABEL_FORMATS = (
     "neuralannot", "neuralannot_mocap", "spin", "spin_fits", "cliff", "eft", "hmr2", "hmr2_tar", "bedlam", "humandata",
     "coco_smpl",
 )  # fmt: skip
+CAMERAS = ("virtual", "full_image", "known")
+HEADS = ("regression", "iterative", "joints")
+LOSS_SHAPES = ("l1", "l2", "robust")
+SCHEDULES = ("mixed", "pretrain", "auxiliary_only")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
 
@@ -89,12 +93,19 @@ class Recipe:
         {}, "Recipe 1: sources with 3D ground truth, each with its share of the auxiliary people in a batch.",
         choices=AUXILIARY, at_least=0,
     )  # fmt: skip
+    schedule: str = option(
+        "mixed", "Recipe 1: auxiliary people in the same batches, before the targets, or in place of them.",
+        choices=SCHEDULES,
+    )  # fmt: skip
     init: str = option(
         "random", "Recipe 2: weights the annotator's backbone starts from.", choices=("random", "pose2d", "file")
     )
     init_file: str | None = option(None, "Checkpoint for recipe.init=file.")
     prior: str = option("none", "Recipe 3: pose prior that the annotator regresses into.", choices=("none", "vposer"))
     prior_file: str | None = option(None, "Checkpoint of the prior; null trains one in the prior stage.")
+    longer: bool = option(
+        False, "Train the annotator for pose2d.samples more, so that one without pre-training sees as many people."
+    )
 
 
 @dataclass
@@ -141,6 +152,14 @@ class Model:
         at_least=0, at_most=1,
     )  # fmt: skip
     augment: Augment = field(default_factory=Augment)
+    camera: str = option(
+        "virtual", "Camera of the annotator: of the crop alone, of the full image (focal length its diagonal), or the "
+        "data set's own where it is known.",
+        choices=CAMERAS,
+    )  # fmt: skip
+    head: str = option("regression", "Head of the annotator; joints looks at features where the joints are.",
+        choices=HEADS,
+    )  # fmt: skip
     min_coverage: float = option(
         0.9, "Share of the network that a file of weights must fill, by element.", at_least=0, at_most=1
     )
@@ -172,14 +191,15 @@ class Pose2D:
 
 @dataclass
 class AnnotateLosses:
-    """Weights of the annotator's loss terms; 0 leaves a term out."""
+    """Weights of the annotator's loss terms; 0 leaves a term out. annotate.loss is the shape of the first four."""
 
-    joints_2d: float = option(10.0, "L1 on projected joints, in crop widths.", at_least=0)
-    joints_3d: float = option(10.0, "L1 on root-relative joints, metres, where known.", at_least=0)
-    smpl_pose: float = option(1.0, "L1 on rotation matrices, root included, where known.", at_least=0)
-    smpl_betas: float = option(0.1, "L1 on the shape, where known.", at_least=0)
+    joints_2d: float = option(10.0, "On projected joints, in crop widths.", at_least=0)
+    joints_3d: float = option(10.0, "On root-relative joints, metres, where known.", at_least=0)
+    smpl_pose: float = option(1.0, "On rotation matrices, root included, where known.", at_least=0)
+    smpl_betas: float = option(0.1, "On the shape, where known.", at_least=0)
     latent_l2: float = option(0.001, "L2 on the pose prior's code.", at_least=0)
     betas_l2: float = option(0.1, "L2 on the shape.", at_least=0)
+    map_joints_2d: float = option(10.0, "L1 on the joints of the maps of model.head=joints, crop widths.", at_least=0)
 
 
 @dataclass
@@ -194,10 +214,21 @@ class Annotate:
         0.5, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
         above=0, at_most=1,
     )  # fmt: skip
+    pretrain_share: float = option(
+        0.5, "Share of the training on the auxiliary people alone, of recipe.schedule=pretrain.", above=0, at_most=1
+    )
     samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     losses: AnnotateLosses = field(default_factory=AnnotateLosses)
+    loss: str = option(
+        "l1", "Shape of the terms that compare with annotations; robust is Geman and McClure's. They agree at 0.1 crop "
+        "widths, 0.1 m, 0.5 in rotation matrices and 1 in betas.",
+        choices=LOSS_SHAPES,
+    )  # fmt: skip
+    tolerance_2d: float = option(
+        0.0, "Distance within which a 2D joint gets no gradient, crop widths; 0 is none.", at_least=0
+    )
 
 
 @dataclass
@@ -304,6 +335,15 @@ class Trainer:
 
 
 @dataclass
+class Grid:
+    """The runs of a sweep, when there are several."""
+
+    parallel: int = option(
+        1, "Runs at a time, each in a process and with a log file of its own. Short: --jobs N.", at_least=1
+    )
+
+
+@dataclass
 class Wandb:
     """Weights & Biases; offline needs neither account nor network."""
 
@@ -312,6 +352,11 @@ class Wandb:
     entity: str | None = option(None, "User or team; null takes the account's default.")
     group: str | None = option(None, "Runs to compare with each other; null takes the run's name.")
     tags: list[str] = option([], "Tags beside those of the recipe and the sources.")
+    artifacts: str = option(
+        "reference",
+        "How label tables and checkpoints are kept with the runs: by path and checksum, as uploaded files, or not.",
+        choices=("none", "reference", "files"),
+    )
 
 
 @dataclass
@@ -340,6 +385,7 @@ class Settings:
     evaluate: Evaluate = field(default_factory=Evaluate)
     report: Report = field(default_factory=Report)
     trainer: Trainer = field(default_factory=Trainer)
+    grid: Grid = field(default_factory=Grid)
     wandb: Wandb = field(default_factory=Wandb)
 
 

@@ -17,12 +17,10 @@ from callbacks.batchnorm import BatchNormAverage
 from callbacks.leakage import LeakageGuard
 from callbacks.progress import progress_bar
 from experiments import sources
+from experiments.metric_logs import METRICS
 from experiments.pipeline import Run
-from experiments.processes import local_world, world_size
+from experiments.processes import local_world, on_rank_zero, world_size
 from experiments.settings import to_plain
-
-METRICS = "metrics"
-"""Folder of a stage's CSV logs: one version for each time that it was started, so that resuming loses none."""
 
 LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
 
@@ -77,6 +75,7 @@ def fit(
         run, stage, folder, [*kept, *callbacks], steps=steps, validate_every=interval if monitor is not None else None
     )
     resume = folder / LAST
+    on_rank_zero(lambda: run.state.watch(lambda: trainer.global_step, steps))
     trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
     final = folder / FINAL
     trainer.save_checkpoint(final, weights_only=True)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 from rich.table import Table
 
 from body_models.contracts import GENDERS
 from body_models.safe_pickle import ModelFileError
 from body_models.smpl import BodyModel
+from callbacks.run_summary import SUMMARY_FILE
 from datamodules.files import MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.synthetic.world import WORLD_SIZES, make_world
-from experiments import processes, sources
+from experiments import grid_jobs, processes, sources
 from experiments.artifacts import StageRecord
+from experiments.cli import explains_itself, fail
 from experiments.config import expand_sweep
 from experiments.describe import config_text
-from experiments.pipeline import Run, Stage, console, perform
+from experiments.environment import write_environment
+from experiments.grid import Cell, Grid, failure_lines, write_manifest
+from experiments.metric_logs import write_metrics
+from experiments.pipeline import Run, Stage, console, look_up, perform
+from experiments.run_state import LOG_FILE
 from experiments.settings import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
 from experiments.stages.prepare import MIXTURE, POSE2D, PRIOR, WORLD
@@ -37,25 +47,94 @@ def runs_of(settings: Settings, origins: Mapping[str, str]) -> list[Run]:
     return [Run(one, label, root / label) for label, one in expand_sweep(settings, origins)]
 
 
-def run(settings: Settings, origins: Mapping[str, str]) -> int:
-    """Run every selected stage of every run, then compare the runs.
+def run(grid: Grid, cells: Sequence[Cell]) -> int:
+    """Run every selected stage of some runs of a grid, one after the other, then compare the runs.
+
+    A run that fails does not stop the others, unless several processes work on it: they would wait for each other.
 
     Returns:
-        The exit code, 0.
+        The exit code: 1 if a run failed.
     """
-    processes.join(settings.trainer.accelerator)
+    processes.join(grid.settings.trainer.accelerator)
+    made: list[Run] = []
+    failed: list[Cell] = []
     try:
-        runs = runs_of(settings, origins)
-        for one in runs:
-            processes.on_rank_zero(partial(_write_config, one))
-            for stage in ORDER:
-                perform(one, stage)
-            processes.on_rank_zero(partial(summarise, one))
-        if "report" in settings.stages:
-            processes.on_rank_zero(lambda: compare(settings, runs))
+        _write_manifest(grid)
+        for cell in cells:
+            one = Run(cell.settings, cell.label, cell.folder)
+            try:
+                _run_cell(grid, cell, one)
+                made.append(one)
+            except Exception as error:
+                if len(cells) == 1 or processes.world_size() > 1:
+                    raise
+                _keep(error, cell)
+                failed.append(cell)
+            finally:
+                _write_manifest(grid)
+        if "report" in grid.settings.stages and made and len(cells) == len(grid.cells):
+            processes.on_rank_zero(partial(compare, grid.settings, made))
     finally:
         processes.leave()
-    return 0
+    return _report_failures(failed)
+
+
+def run_side_by_side(grid: Grid, jobs: int) -> int:
+    """Run all runs of a grid that are not finished, several at a time, each in a process of its own.
+
+    Returns:
+        The exit code: 1 if a run failed.
+    """
+    write_manifest(grid)
+    waiting = []
+    for cell in grid.cells:
+        one = Run(cell.settings, cell.label, cell.folder)
+        if look_up(one, ORDER) and (one.folder / SUMMARY_FILE).is_file() and not grid.settings.overwrite:
+            console.print(f"[bold]{cell.label}[/]: finished, used again from {cell.folder}")
+        else:
+            waiting.append(cell)
+    failed = grid_jobs.run_side_by_side(grid, waiting, jobs, grid_jobs.visible_gpus(), console)
+    runs = [Run(cell.settings, cell.label, cell.folder) for cell in grid.cells if cell not in failed]
+    for one in runs:
+        look_up(one, ORDER)
+    if "report" in grid.settings.stages and runs:
+        compare(grid.settings, runs)
+    return _report_failures(failed)
+
+
+def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
+    """All stages of one run, and the files that say what it was."""
+    with one.state if processes.rank() == 0 else nullcontext():
+        processes.on_rank_zero(partial(_write_config, grid, cell))
+        for stage in ORDER:
+            perform(one, stage)
+        processes.on_rank_zero(partial(_conclude, one))
+
+
+def _conclude(one: Run) -> None:
+    summarise(one)
+    write_environment(one)
+    write_metrics(one)
+    if "report" in one.settings.stages:
+        compare(one.settings, [one], one.folder)
+
+
+def _write_manifest(grid: Grid) -> None:
+    if grid.is_swept:
+        processes.on_rank_zero(partial(write_manifest, grid))
+
+
+def _keep(error: Exception, cell: Cell) -> None:
+    """Say that a run failed, and keep the whole story in its log."""
+    console.print(f"[bold]{cell.label}[/] [red]failed[/]: {escape(str(error) or type(error).__name__)}")
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    story = str(error) + "\n" if explains_itself(error) else "".join(traceback.format_exception(error))
+    with (cell.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write(story)
+
+
+def _report_failures(failed: Sequence[Cell]) -> int:
+    return fail([line for cell in failed for line in failure_lines(cell)], 1) if failed else 0
 
 
 def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
@@ -78,9 +157,10 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
     return 1 if missing else 0
 
 
-def _write_config(one: Run) -> None:
-    one.folder.mkdir(parents=True, exist_ok=True)
-    (one.folder / "config.yaml").write_text(config_text(one.settings), encoding="utf-8")
+def _write_config(grid: Grid, cell: Cell) -> None:
+    (cell.folder / "config.yaml").write_text(config_text(cell.settings), encoding="utf-8")
+    lines = [f"arguments: {json.dumps(grid.arguments)}", f"cell: {json.dumps(cell.overrides)}", f"index: {cell.index}"]
+    (cell.folder / "overrides.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _dry_models(one: Run) -> list[str]:

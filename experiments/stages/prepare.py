@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
 from experiments.artifacts import key_hash
+from experiments.data_content import content
 from experiments.pipeline import Run, Stage, console
-from experiments.processes import rank, world_size
+from experiments.processes import on_rank_zero, rank, world_size
 from experiments.training import fit, samples_of, steps_of
 from lightning_modules.pose2d import PoseNet2DModule
 from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.pose_prior import PosePriorModule
 
 _CROP_CACHE_BELOW = 100
+_ANNOTATORS_OWN = ("camera", "head")
 
 
 def world_folder(run: Run) -> Path | None:
@@ -61,14 +64,16 @@ def report_people(data: PeopleDataModule) -> None:
 
 
 def data_key(run: Run, names: list[str]) -> dict[str, Any]:
-    """What a stage reads: the user's data sets by root and by how they are read, synthetic ones by the world's hash."""
+    """What a stage reads: synthetic data by the world's hash, the user's by root, content and how it is read."""
     world = f"synthetic {key_hash(_world_key(run))}"
-    return {
-        name: world
-        if sources.is_synthetic(run.settings, name)
-        else {"root": sources.root_of(run.settings, None, name), **sources.reading(run.settings, name)}
-        for name in names
-    }
+    return {name: world if sources.is_synthetic(run.settings, name) else _users(run, name) for name in names}
+
+
+def _users(run: Run, name: str) -> dict[str, Any]:
+    root = sources.root_of(run.settings, None, name)
+    # The first process builds the table of people, all others find it in the cache.
+    found = on_rank_zero(partial(content, run.settings, name))
+    return {"root": root, "content": found, **sources.reading(run.settings, name)}
 
 
 def _world_key(run: Run) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def network_key(run: Run) -> dict[str, Any]:
     """What every trained network depends on, beside its own stage's settings."""
     settings = run.settings
     return {
-        "model": asdict(settings.model),
+        "model": {name: value for name, value in asdict(settings.model).items() if name not in _ANNOTATORS_OWN},
         "seed": settings.seed,
         "body_models": settings.paths.body_models,
         "precision": settings.trainer.precision,

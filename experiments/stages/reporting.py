@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from datamodules.synthetic.world import distance_table, read_world
 from experiments import sources
 from experiments.bootstrap import mean_interval
 from experiments.gallery import choose_people, draw_people
+from experiments.metric_logs import read_log
 from experiments.pipeline import Run, console
 from experiments.provenance import code_commit, hardware_text, is_standin, versions
 from experiments.report import build_comparison
@@ -30,7 +30,6 @@ from experiments.results import Comparison, GalleryPerson, PerPerson, RunResult
 from experiments.settings import Settings
 from experiments.stages.prepare import world_folder
 from experiments.stages.regressor import mean_pose_bodies
-from experiments.training import METRICS
 from experiments.truth import LABEL_PROTOCOL, compare_with_truth
 from lightning_modules.protocols import Bodies, BodyScorer
 
@@ -116,10 +115,10 @@ def run_result(run: Run) -> RunResult:
     )
 
 
-def compare(settings: Settings, runs: Sequence[Run]) -> Path:
-    """Write the report of an experiment beside its runs, and print its table and the times."""
+def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
+    """Write the report of an experiment beside its runs, and print its table and the times; or quietly to a folder."""
     results = [run_result(run) for run in runs]
-    for i, result in enumerate(results):
+    for i, result in enumerate(results if folder is None else ()):
         color = PALETTE[i % len(PALETTE)]
         console.print(f"[{color}]{result.label}[/]: " + ", ".join(f"{k} {v:.0f} s" for k, v in result.seconds.items()))
     first = runs[0]
@@ -127,7 +126,7 @@ def compare(settings: Settings, runs: Sequence[Run]) -> Path:
     if poses := max((run.output("prior", "poses") for run in runs if "prior" in run.records), default=0):
         notes.append(f"The pose prior saw {poses:,} poses without images, which the samples do not count.")
     world = world_folder(first)
-    if world is not None:
+    if world is not None and folder is None:
         table = distance_table(read_world(world))
         console.print(table)
     comparison = Comparison(
@@ -138,6 +137,8 @@ def compare(settings: Settings, runs: Sequence[Run]) -> Path:
         notes=notes,
         resamples=settings.evaluate.bootstrap,
     )
+    if folder is not None:
+        return build_comparison(comparison, folder)
     report = build_comparison(comparison, Path(settings.paths.runs) / settings.name, console)
     console.print(f"report: {report}")
     return report
@@ -187,23 +188,12 @@ def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
         if stage not in run.records:
             continue
         batch = getattr(run.settings, stage).batch_size
-        rows = _logged(run.records[stage].folder)
+        rows = read_log(run.records[stage].folder)
         for term in terms:
             key = f"train/all/{term}"
             points = [((step + 1) * batch, float(row[key])) for step, row in rows.items() if row.get(key)]
             curves[f"{stage}: {term}"] = points[:: max(1, len(points) // _CURVE_POINTS)]
     return curves
-
-
-def _logged(folder: Path) -> dict[int, dict[str, str]]:
-    """Rows of a stage's CSV logs by step; of a step that was trained twice, the later one."""
-    rows: dict[int, dict[str, str]] = {}
-    versions = sorted((folder / METRICS).glob("version_*"), key=lambda path: int(path.name.partition("_")[2]))
-    for version in versions:
-        with (version / "metrics.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                rows.setdefault(int(row["step"]), {}).update({key: value for key, value in row.items() if value})
-    return dict(sorted(rows.items()))
 
 
 def _yardstick(run: Run) -> RunResult | None:

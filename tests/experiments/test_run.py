@@ -1,5 +1,6 @@
 """The command line: options, exit codes, and what reaches the stages."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     """Calls that would have started stages."""
     made: list = []
     stages = types.ModuleType("experiments.stages")
-    stages.run = lambda settings, origins: made.append(("run", settings, origins))  # type: ignore[attr-defined]
+    stages.run = lambda grid, cells: made.append(("run", grid.settings, cells))  # type: ignore[attr-defined]
+    stages.run_side_by_side = lambda grid, jobs: made.append(("jobs", grid.settings, jobs))  # type: ignore[attr-defined]
     stages.dry_run = lambda settings, origins: made.append(("dry", settings, origins))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "experiments.stages", stages)
     monkeypatch.setattr(experiments, "stages", stages, raising=False)
@@ -80,8 +82,48 @@ def test_several_devices_start_torchrun(calls: list, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     started: list = []
     monkeypatch.setattr(processes, "relaunch", lambda *arguments: started.append(arguments) or 5)
-    assert run.main(["trainer.devices=2"]) == 5
-    assert started == [("experiments.run", ["trainer.devices=2"], 2)] and not calls
+    assert run.main(["trainer.devices=2", "recipe=none"]) == 5
+    assert started == [("experiments.run", ["trainer.devices=2", "recipe=none"], 2)] and not calls
+    # Runs of a grid are torchrun jobs of their own, so that one that fails does not stop the others.
+    run.main(["trainer.devices=2"])
+    assert len(started) == 1 and calls[0][0] == "jobs"
+
+
+def test_one_run_of_a_grid_by_index_or_label(calls: list, capsys: pytest.CaptureFixture[str]) -> None:
+    run.main(["--index", "1"])
+    run.main(["--cell=none"])
+    run.main([])
+    assert [[cell.label for cell in cells] for _, _, cells in calls] == [["three"], ["none"], ["none", "three"]]
+    assert run.main(["--index=2"]) == 2 and run.main(["--index", "0", "--cell", "none"]) == 2
+    assert run.main(["--jobs", "0"]) == 2 and run.main(["--index"]) == 2
+    assert "an index from 0 to 1, or a label of none, three" in capsys.readouterr().err and len(calls) == 3
+
+
+def test_jobs_run_side_by_side(calls: list) -> None:
+    run.main(["--jobs", "3"])
+    run.main(["grid.parallel=2"])
+    run.main(["grid.parallel=2", "recipe=none"])
+    assert [(kind, jobs) for kind, _, jobs in calls[:2]] == [("jobs", 3), ("jobs", 2)] and calls[2][0] == "run"
+
+
+def test_manifest_gives_the_arguments_back(calls: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = f"paths.runs={tmp_path}"
+    assert run.main(["experiment=recipe_grid", "size=tiny", runs, "--manifest"]) == 0
+    printed = capsys.readouterr().out
+    assert "sbatch --array=0-23" in printed and "r12-seed2" in printed and not calls
+    run.main(["--grid", str(tmp_path / "recipe_grid"), "--index", "4", "trainer.num_workers=7"])
+    ((_, settings, (cell,)),) = calls
+    assert (cell.label, cell.overrides) == ("r1-seed1", ["recipe=r1", "seed=1"])
+    assert (settings.size, cell.settings.trainer.num_workers, cell.settings.seed) == ("tiny", 7, 1)
+    assert cell.folder == tmp_path / "recipe_grid" / "r1-seed1"
+    manifest = tmp_path / "recipe_grid" / "grid.json"
+    assert {one["state"] for one in json.loads(manifest.read_text())["runs"]} == {"waiting"}
+    manifest.write_text(manifest.read_text().replace("r12-seed2", "other"))
+    assert run.main(["--grid", str(manifest), "--index", "4"]) == 2
+    assert "write the manifest again" in capsys.readouterr().err
+    manifest.write_text("{")
+    assert run.main(["--grid", str(manifest)]) == 2 and run.main(["--grid", str(tmp_path)]) == 2
+    assert len(calls) == 1
 
 
 def test_foreign_package_stops_the_command(tmp_path: Path) -> None:
