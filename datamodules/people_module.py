@@ -162,10 +162,14 @@ class PeopleDataModule(pl.LightningDataModule):
         rows = []
         for name in [*self.sources, *self.evaluations]:
             table = self._table(name)
-            trained = self.train_table(name) if name in self.sources else None
+            trained = self.train_table(name) if self._is_trained_on(name) else None
             dropped = dict(trained.dropped if trained else table.dropped)
             rows.append({"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped})
         return rows
+
+    def _is_trained_on(self, name: str) -> bool:
+        shares = [self.quotas, self.pretrain[1] if self.pretrain else {}]
+        return name in self.sources and any(share is None or share.get(name, 0.0) > 0 for share in shares)
 
     def _open(self, names: Sequence[str]) -> None:
         missing: list[str] = []

@@ -43,6 +43,8 @@ COMMAND_LINE = "command line"
 _SHORT = {"recipe": "recipe.name", "labels": "labels.folders"}
 """Sections that may be given a value: short for one of their keys."""
 _RECIPE_PARTS = ("auxiliary", "init", "prior")
+_FURTHER_PARTS = {"schedule": "mixed", "longer": False}
+"""Parts of a recipe that its bundle may leave out, and what it then says: a bundle is the same on top of any file."""
 _WEIGHTS = ("recipe.auxiliary", "annotate.targets")
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "at_least": (operator.ge, "below the least allowed value"),
@@ -218,7 +220,7 @@ def _read_bundle(name: Any, where: str, errors: list[str]) -> list[_Assignment]:
         errors.append(
             f"{_shown(path)}: a recipe states all of {', '.join(_RECIPE_PARTS)}: {', '.join(missing)} missing"
         )
-    return _flatten({"recipe": content}, _shown(path), errors)
+    return _flatten({"recipe": {**_FURTHER_PARTS, **content}}, _shown(path), errors)
 
 
 def _find(name: str, kind: str, folder: Path, where: str, errors: list[str]) -> Path | None:
@@ -384,6 +386,13 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         problems.append(("annotate.targets", "no data set to annotate; the nearest is {coco: 1}"))
     if settings.recipe.init == "file" and settings.recipe.init_file is None:
         problems.append(("recipe.init", "recipe.init=file needs recipe.init_file=PATH"))
+    if settings.recipe.schedule != "mixed" and not settings.recipe.auxiliary:
+        problems.append(
+            (
+                "recipe.schedule",
+                f"recipe.schedule={settings.recipe.schedule} needs auxiliary data; the nearest is mixed",
+            )
+        )
     for name in sources.without_path(settings):
         key = next(
             key for key in ("annotate.targets", "recipe.auxiliary", "pose2d.sources") if name in get(settings, key)
@@ -413,9 +422,8 @@ def _refuse_contradictions(
 def _name_recipe(settings: Settings) -> None:
     """Call a recipe custom once its parts are not those of its bundle, so that no table names it wrongly."""
     bundle = _read_bundle(settings.recipe.name, "", [])
-    if any(
-        get(settings, part.key) != part.value for part in bundle if part.key.removeprefix("recipe.") in _RECIPE_PARTS
-    ):
+    parts = {f"recipe.{part}" for part in (*_RECIPE_PARTS, *_FURTHER_PARTS)}
+    if any(get(settings, part.key) != part.value for part in bundle if part.key in parts):
         settings.recipe.name = CUSTOM
 
 

@@ -191,7 +191,7 @@ class Pose2D:
 
 @dataclass
 class AnnotateLosses:
-    """Weights of the annotator's loss terms; 0 leaves a term out. annotate.loss is the shape of the first four."""
+    """Weights of the annotator's loss terms; 0 leaves a term out; annotate.loss shapes the first four."""
 
     joints_2d: float = option(10.0, "On projected joints, in crop widths.", at_least=0)
     joints_3d: float = option(10.0, "On root-relative joints, metres, where known.", at_least=0)

@@ -40,25 +40,37 @@ def annotation_data(run: Run) -> AnnotationDataModule:
     return AnnotationDataModule(
         targets={name: sources.source(settings, world, name) for name in names},
         auxiliary={name: sources.source(settings, world, name) for name in helpers},
-        quotas=quotas(run),
-        samples_per_epoch=samples_of(annotate.samples, annotate.batch_size),
+        **train_quotas(run),
+        samples_per_epoch=samples_of(samples_seen(run), annotate.batch_size),
         target_min_joints=settings.dump.min_joints,
         **people_settings(run, annotate.batch_size),
     )
 
 
-def quotas(run: Run) -> dict[str, float]:
-    """Share of each source in a batch: the targets' part and the auxiliary part, each divided by their weights."""
+def samples_seen(run: Run) -> int:
+    """People that the annotator sees in training; what its start has seen is counted by the stage that made it."""
     settings = run.settings
-    groups = [(sources.targets(settings), settings.annotate.targets, settings.annotate.target_quota)]
-    if helpers := sources.auxiliary(settings):
-        groups.append((helpers, settings.recipe.auxiliary, 1 - settings.annotate.target_quota))
-    shares: dict[str, float] = {}
-    for names, weights, part in groups:
-        for name in names:
-            # A MoCap set may be annotated and help with its 3D joints at once.
-            shares[name] = shares.get(name, 0.0) + part * weights[name] / sum(weights[other] for other in names)
-    return shares
+    return settings.annotate.samples + (settings.pose2d.samples if settings.recipe.longer else 0)
+
+
+def train_quotas(run: Run) -> dict[str, Any]:
+    """Who is trained on when, as the DataModule takes it: shares of a batch, and those of a first phase, if any."""
+    settings = run.settings
+    annotated = _shares(sources.targets(settings), settings.annotate.targets)
+    helping = _shares(sources.auxiliary(settings), settings.recipe.auxiliary)
+    if settings.recipe.schedule == "pretrain":
+        return {"quotas": annotated, "pretrain": (settings.annotate.pretrain_share, helping)}
+    if settings.recipe.schedule == "auxiliary_only":
+        return {"quotas": helping}
+    part = settings.annotate.target_quota if helping else 1.0
+    # A MoCap set may be annotated and help with its 3D joints at once.
+    names = [*annotated, *helping]
+    return {"quotas": {name: part * annotated.get(name, 0.0) + (1 - part) * helping.get(name, 0.0) for name in names}}
+
+
+def _shares(names: list[str], weights: dict[str, float]) -> dict[str, float]:
+    total = sum(weights[name] for name in names)
+    return {name: weights[name] / total for name in names}
 
 
 def build_annotator(run: Run) -> AnnotatorModule:
@@ -84,17 +96,25 @@ def build_annotator(run: Run) -> AnnotatorModule:
         min_coverage=settings.model.min_coverage,
         losses=asdict(annotate.losses),
         lr=annotate.lr,
+        camera=settings.model.camera,
+        head=settings.model.head,
+        loss=annotate.loss,
+        tolerance_2d=annotate.tolerance_2d,
     )
 
 
 def _train(run: Run, folder: Path) -> dict[str, Any]:
-    annotate = run.settings.annotate
+    samples, batch_size = samples_seen(run), run.settings.annotate.batch_size
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     module, data = build_annotator(run), annotation_data(run)
-    final = fit(run, "annotate", folder, module, data, steps_of(annotate.samples, annotate.batch_size))
+    final = fit(run, "annotate", folder, module, data, steps_of(samples, batch_size))
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
-    return {"checkpoint": final.name, "samples": annotate.samples, "people": people}
+    outputs = {"checkpoint": final.name, "samples": samples, "people": people}
+    if module.map_coverage is not None:
+        outputs["map_coverage"] = module.map_coverage
+        console.print(f"  the start filled {module.map_coverage:.1%} of the joint maps, beside the backbone")
+    return outputs
 
 
 ANNOTATE = Stage(
@@ -104,6 +124,8 @@ ANNOTATE = Stage(
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
         "annotate": asdict(run.settings.annotate),
         "data": data_key(run, [*sources.targets(run.settings), *sources.auxiliary(run.settings)]),
+        "network": {"camera": run.settings.model.camera, "head": run.settings.model.head},
+        **({"pose2d_samples": run.settings.pose2d.samples} if run.settings.recipe.longer else {}),
         **network_key(run),
     },
     make=_train,

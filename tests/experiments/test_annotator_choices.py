@@ -1,0 +1,92 @@
+"""Schedules, cameras, heads and losses of the annotator, through the real stages at size=tiny."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamodules.pseudo_gt.native import read_labels
+from experiments.config import load_settings
+from experiments.pipeline import Run
+from experiments.run import main
+from experiments.stages.annotator import samples_seen, train_quotas
+
+STAGES = "stages=[world,pose2d,annotate,dump]"
+CHEAP = ["dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
+HELPED = "recipe.auxiliary={threedpw_train: 1, mpi_inf_3dhp: 3}"
+
+
+def run_of(*argv: str) -> Run:
+    settings, _ = load_settings(["size=tiny", *argv])
+    return Run(settings, "run", Path("nowhere"))
+
+
+def test_schedules_give_each_phase_its_people() -> None:
+    weights = "annotate.targets={coco: 3, mpii: 1}"
+    assert train_quotas(run_of(HELPED, weights))["quotas"] == {
+        "coco": 0.375, "mpii": 0.125, "threedpw_train": 0.125, "mpi_inf_3dhp": 0.375,
+    }  # fmt: skip
+    assert train_quotas(run_of(HELPED, weights, "recipe.schedule=pretrain", "annotate.pretrain_share=0.25")) == {
+        "quotas": {"coco": 0.75, "mpii": 0.25},
+        "pretrain": (0.25, {"threedpw_train": 0.25, "mpi_inf_3dhp": 0.75}),
+    }
+    assert train_quotas(run_of("recipe=auxiliary_only")) == {"quotas": {"threedpw_train": 0.5, "mpi_inf_3dhp": 0.5}}
+    assert train_quotas(run_of("recipe=none", "annotate.target_quota=0.3"))["quotas"] == {"coco": 0.5, "mpii": 0.5}
+
+
+def test_none_long_sees_as_many_people_as_three_does_with_its_pre_training() -> None:
+    for argv in ([], ["size=full"], ["pose2d.samples=777", "annotate.samples=1000"]):
+        three = run_of("recipe=three", *argv)
+        total = samples_seen(three) + three.settings.pose2d.samples
+        assert samples_seen(run_of("recipe=none_long", *argv)) == total
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["recipe=auxiliary_only", "model.camera=full_image", "annotate.loss=l2", "annotate.tolerance_2d=0.02"],
+        [HELPED, "recipe.schedule=pretrain", "model.camera=known", "model.head=iterative", "annotate.loss=robust"],
+        ["recipe.init=pose2d", "model.head=joints", "annotate.targets={coco: 1}"],
+    ],
+    ids=["auxiliary_only", "pretrain", "joints"],
+)
+def test_choices_run_through_the_stages(tiny_folders: list[str], request: pytest.FixtureRequest, argv) -> None:
+    name = request.node.callspec.id
+    assert main([*tiny_folders, "experiment=base", "recipe=none", f"name=choice_{name}", STAGES, *CHEAP, *argv]) == 0
+    (folder,) = (Path(tiny_folders[1].partition("=")[2]) / f"choice_{name}").glob("*/annotate")
+    outputs = json.loads((folder / "stage.json").read_text())["outputs"]
+    labels = read_labels(folder.parent / "labels" / "coco-train").columns
+    assert outputs["samples"] == 128 and len(labels["id"]) == 120
+    trained = {name for name, row in outputs["people"].items() if row["trained"]}
+    image_size = labels["image_size"]
+    if name == "auxiliary_only":
+        assert trained == {"threedpw_train", "mpi_inf_3dhp"}
+    if name in ("auxiliary_only", "pretrain"):  # COCO knows no cameras: the full image's is taken for "known", too
+        np.testing.assert_allclose(labels["focal"][:, 0], np.linalg.norm(image_size, axis=1), rtol=1e-4)
+        np.testing.assert_allclose(labels["princpt"], image_size / 2, atol=0.1)
+    if name == "pretrain":
+        assert trained == {"coco", "mpii", "threedpw_train", "mpi_inf_3dhp"}
+    if name == "joints":
+        assert outputs["map_coverage"] == 1
+
+
+def test_pretraining_serves_the_auxiliary_people_first(tiny_folders: list[str]) -> None:
+    from datamodules.annotation import AnnotationDataModule
+
+    world = next(Path(tiny_folders[3].partition("=")[2]).glob("*/world"), None)
+    if world is None:
+        pytest.skip("run together with the tests above, which make the world")
+    data = AnnotationDataModule(
+        {"coco": {"kind": "coco", "root": str(world / "coco"), "split": "train"}},
+        {"threedpw_train": {"kind": "threedpw", "root": str(world / "3dpw"), "split": "train"}},
+        {"coco": 1.0}, pretrain=(0.5, {"threedpw_train": 1.0}), samples_per_epoch=64, batch_size=16, input_size=48,
+        num_workers=0, cache_dir=str(world.parent / "cache"),
+    )  # fmt: skip
+    data.setup("fit")
+    assert [Counter(batch["source"]) for batch in data.train_dataloader()] == [
+        {"threedpw_train": 16}, {"threedpw_train": 16}, {"coco": 16}, {"coco": 16},
+    ]  # fmt: skip
