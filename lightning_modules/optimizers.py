@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,7 +12,12 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 
 def adam_with_steps(
-    module: pl.LightningModule, lr: float, lr_milestones: Sequence[float], lr_gamma: float, weight_decay: float = 0.0
+    module: pl.LightningModule,
+    lr: float,
+    lr_milestones: Sequence[float],
+    lr_gamma: float,
+    weight_decay: float = 0.0,
+    special: Sequence[Mapping[str, Any]] = (),
 ) -> OptimizerLRScheduler:
     """What ``configure_optimizers`` returns.
 
@@ -22,9 +28,12 @@ def adam_with_steps(
             An endless training (max_steps=-1 and max_epochs=-1) keeps the first rate.
         lr_gamma: factor.
         weight_decay: L2 penalty.
+        special: parameter groups (``params`` and their own settings) that these values are not for; their rates fall
+            alike.
     """
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+    own = {id(parameter) for group in special for parameter in group["params"]}
+    parameters = [each for each in module.parameters() if each.requires_grad and id(each) not in own]
+    optimizer = torch.optim.Adam([{"params": parameters}, *map(dict, special)], lr=lr, weight_decay=weight_decay)
     steps = module.trainer.estimated_stepping_batches
     if math.isinf(steps):
         return {"optimizer": optimizer}

@@ -58,15 +58,16 @@ class PoseMixture(nn.Module):
         whiten = torch.linalg.solve_triangular(factor, torch.eye(size, dtype=torch.float64), upper=False)
         log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + size / 2 * math.log(2 * math.pi)
 
-        def constant(name: str, value: Tensor, persistent: bool) -> None:
-            self.register_buffer(name, value.float(), persistent)
+        # Not in checkpoints of networks that are trained with it: it has a file of its own.
+        def constant(name: str, value: Tensor) -> None:
+            self.register_buffer(name, value.float(), persistent=False)
 
         for name, value in zip(_NAMES, (mean, covariance, weight / weight.sum()), strict=True):
-            constant(name, value, True)
+            constant(name, value)
         # x -> whiten (x - mean) of all components as one product.
-        constant("_linear", whiten.flatten(0, 1), False)
-        constant("_offset", torch.einsum("kde,ke->kd", whiten, mean).flatten(), False)
-        constant("_log_scale", (weight / weight.sum()).log() - log_volume, False)
+        constant("_linear", whiten.flatten(0, 1))
+        constant("_offset", torch.einsum("kde,ke->kd", whiten, mean).flatten())
+        constant("_log_scale", (weight / weight.sum()).log() - log_volume)
 
     means: Tensor
     covars: Tensor

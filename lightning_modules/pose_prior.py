@@ -9,7 +9,6 @@ cannot leave the space of such poses; the decoder is frozen there, but stays in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -22,14 +21,11 @@ from torch.nn import functional as F
 from body_models.contracts import LATENT_SIZE, NUM_BODY_ROTATIONS
 from body_models.rotations import axis_angle_to_matrix, geodesic_distance, sixd_to_matrix
 from body_models.smpl import BodyModel
-from lightning_modules.checkpoints import MIN_COVERAGE, Coverage, load_weights
 from lightning_modules.losses import TermSums, check_weights, combine
 from lightning_modules.optimizers import adam_with_steps
 
 NUM_PRIOR_JOINTS = 21
 """SMPL joints 1 to 21; the hands, 22 and 23, are not part of the prior."""
-
-_PUBLISHED_PREFIXES = ("", "vp_model.", "prior.")
 
 
 class _GaussianLayer(nn.Module):
@@ -43,13 +39,43 @@ class _GaussianLayer(nn.Module):
         return Normal(self.mu(x), F.softplus(self.logvar(x)) + 1e-6, validate_args=False)
 
 
-class _RotationLayer(nn.Module):
+class RotationLayer(nn.Module):
+    """(B, 21 * 6) numbers to rotations (B, 21, 3, 3)."""
+
     # VPoser keeps the two columns interleaved (a 3x2 matrix in row order), unlike the rest of this project.
     def forward(self, x: Tensor) -> Tensor:
         return sixd_to_matrix(x.unflatten(-1, (-1, 3, 2)).transpose(-1, -2).flatten(-2))
 
 
-class PosePrior(nn.Module):
+class PoseCoder(nn.Module):
+    """What VPoser's versions share: poses to codes and back.
+
+    A version brings :meth:`encode` and :meth:`rotations`.
+    """
+
+    def encode(self, pose: Tensor) -> Normal:
+        """Distribution of the code of poses (B, 21, 3), axis-angle in radians."""
+        raise NotImplementedError
+
+    def rotations(self, latent: Tensor) -> Tensor:
+        """Rotations (B, 21, 3, 3) for codes (B, 32), in the precision that is given."""
+        raise NotImplementedError
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Rotations (B, 21, 3, 3) of joints 1 to 21 for codes (B, 32), in fp32 also under autocast."""
+        with torch.autocast(device_type=latent.device.type, enabled=False):
+            return self.rotations(latent.float())
+
+    def decode_body_pose(self, latent: Tensor) -> Tensor:
+        """SMPL's ``body_pose`` (B, 23, 3, 3) for codes (B, 32): the hands keep the rest pose."""
+        rotations = self.decode(latent)
+        hands = torch.eye(3, device=rotations.device).expand(
+            len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3
+        )
+        return torch.cat((rotations, hands), dim=1)
+
+
+class PosePrior(PoseCoder):
     """VPoser v2.
 
     Args:
@@ -78,7 +104,7 @@ class PosePrior(nn.Module):
             nn.Linear(width, width),
             nn.LeakyReLU(),
             nn.Linear(width, NUM_PRIOR_JOINTS * 6),
-            _RotationLayer(),
+            RotationLayer(),
         )
 
         # Begins at the rest pose. From random rotations some joints end half a turn off, where their neighbours turn
@@ -90,30 +116,10 @@ class PosePrior(nn.Module):
             last.bias.copy_(torch.eye(3)[:, :2].flatten().repeat(NUM_PRIOR_JOINTS))
 
     def encode(self, pose: Tensor) -> Normal:
-        """Distribution of the code of poses (B, 21, 3), axis-angle in radians."""
         return self.encoder_net(pose)
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Rotations (B, 21, 3, 3) of joints 1 to 21 for codes (B, 32), in fp32 also under autocast."""
-        with torch.autocast(device_type=latent.device.type, enabled=False):
-            return self.decoder_net(latent.float())
-
-    def decode_body_pose(self, latent: Tensor) -> Tensor:
-        """SMPL's ``body_pose`` (B, 23, 3, 3) for codes (B, 32): the hands keep the rest pose."""
-        rotations = self.decode(latent)
-        hands = torch.eye(3, device=rotations.device).expand(
-            len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3
-        )
-        return torch.cat((rotations, hands), dim=1)
-
-
-def load_prior(prior: PosePrior, path: str | Path, min_coverage: float = MIN_COVERAGE) -> Coverage:
-    """Fill a prior from this project's own checkpoint or a published VPoser v2 file.
-
-    Raises:
-        CheckpointError: see :func:`lightning_modules.checkpoints.load_weights`.
-    """
-    return load_weights(prior, path, prefix=_PUBLISHED_PREFIXES, min_coverage=min_coverage)
+    def rotations(self, latent: Tensor) -> Tensor:
+        return self.decoder_net(latent)
 
 
 class PosePriorModule(pl.LightningModule):
@@ -152,37 +158,45 @@ class PosePriorModule(pl.LightningModule):
 
     def training_step(self, pose: Tensor, batch_idx: int) -> Tensor:
         code = self.prior.encode(pose)
-        terms, _ = self._terms(pose, code, code.rsample())
+        terms = self._terms(pose, code, code.rsample())
         loss, logged = combine(terms, self.loss_weights)
         self.log_dict({f"train/all/{name}": value for name, value in logged.items()}, batch_size=len(pose))
         return loss
 
     def validation_step(self, pose: Tensor, batch_idx: int) -> None:
-        """Held-out reconstruction by the mean code: joint error in mm, angle in degrees; and nats per code."""
-        code = self.prior.encode(pose)
-        terms, decoded = self._terms(pose, code, code.mean)
-        angle = torch.rad2deg(geodesic_distance(decoded, axis_angle_to_matrix(pose)))
-        error = (self._joints(decoded) - self._joints(axis_angle_to_matrix(pose))).norm(dim=-1) * 1000
-        metrics = {"mpjpe": error.mean(), "angle": angle.mean(), "kl": terms["kl"].total.mean()}
+        """Held-out reconstruction: means of :meth:`reconstruction`, the code's divergence summed over its numbers."""
+        error, angle, divergence = self.reconstruction(pose)
+        metrics = {"mpjpe": error.mean(), "angle": angle.mean(), "kl": divergence.sum(dim=1).mean()}
         self.log_dict(
             {f"val/all/{name}": value for name, value in metrics.items()}, batch_size=len(pose), sync_dist=True
         )
+
+    def reconstruction(self, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is lost of poses (B, 21, 3) by their mean codes.
+
+        Returns:
+            (B, 21) joint errors in mm, the root in place; (B, 21) angles in degrees; and (B, 32) Kullback-Leibler
+            divergence in nats of each number of the code from the standard normal.
+        """
+        target, code = axis_angle_to_matrix(pose), self.prior.encode(pose)
+        decoded = self.prior.decode(code.mean)
+        moved = (self._joints(decoded) - self._joints(target))[:, 1 : NUM_PRIOR_JOINTS + 1]
+        angle = torch.rad2deg(geodesic_distance(decoded, target))
+        return moved.norm(dim=-1) * 1000, angle, kl_divergence(code, _standard(code))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         names = ("lr", "lr_milestones", "lr_gamma")
         return adam_with_steps(self, **{name: self.hparams[name] for name in names})
 
-    def _terms(self, pose: Tensor, code: Normal, latent: Tensor) -> tuple[dict[str, TermSums], Tensor]:
+    def _terms(self, pose: Tensor, code: Normal, latent: Tensor) -> dict[str, TermSums]:
         target, decoded = axis_angle_to_matrix(pose), self.prior.decode(latent)
         one = torch.ones(len(pose), device=pose.device)
-        standard = Normal(torch.zeros_like(code.mean), torch.ones_like(code.mean), validate_args=False)
         joint_error = (self._joints(decoded) - self._joints(target)).abs()
-        terms = {
+        return {
             "rotations": TermSums((decoded - target).abs().mean(dim=(1, 2, 3)), one),
             "joints": TermSums(joint_error.mean(dim=(1, 2)), one),
-            "kl": TermSums(kl_divergence(code, standard).sum(dim=1), one),
+            "kl": TermSums(kl_divergence(code, _standard(code)).sum(dim=1), one),
         }
-        return terms, decoded
 
     def _joints(self, rotations: Tensor) -> Tensor:
         # The skeleton alone, mean shape, root at rest: skinning would cost ten times as much and tell nothing more.
@@ -193,3 +207,7 @@ class PosePriorModule(pl.LightningModule):
         with torch.autocast(device_type=rotations.device.type, enabled=False):
             joints, _ = batch_rigid_transform(torch.cat((root, rotations, hands), dim=1), rest, self.body.parents)
         return joints
+
+
+def _standard(code: Normal) -> Normal:
+    return Normal(torch.zeros_like(code.mean), torch.ones_like(code.mean), validate_args=False)

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from body_models.rotations import geodesic_distance
-from lightning_modules.pose_prior import PosePrior, PosePriorModule, load_prior
+from lightning_modules.pose_prior import PosePrior, PosePriorModule
+from lightning_modules.priors.vposer import load_vposer
 
 # Names and shapes in the published v2 checkpoint (under "vp_model.").
 V2_KEYS = {
@@ -71,6 +72,6 @@ def test_learns_to_reconstruct_and_keeps_its_codes_near_the_prior(tmp_path: Path
     assert 0.1 < codes.std() < 2
     # The stage's own checkpoint is what the annotator loads.
     trainer.save_checkpoint(tmp_path / "prior.ckpt")
-    fresh = PosePrior(128)
-    assert load_prior(fresh, tmp_path / "prior.ckpt").share == 1
+    fresh, layout, width = load_vposer(tmp_path / "prior.ckpt", min_coverage=1)
+    assert (layout, width) == ("v2", 128)
     torch.testing.assert_close(fresh.state_dict(), module.prior.state_dict())

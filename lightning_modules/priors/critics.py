@@ -1,0 +1,104 @@
+"""HMR's adversarial prior [1]: critics that learn to tell the network's bodies from recorded ones, while it trains.
+
+25 critics: one for each of the 23 body joints, one for the whole pose, one for the shape. They look at rotation
+matrices, the joints' through two shared layers. Network and critics are trained in the same step, as in HMR, by least
+squares [2]: critics give recorded bodies 1 and the network's 0, the network wants 1.
+
+Both losses are terms of one sum for one optimiser: the network's term sees copies of the critics' weights, the
+critics' term copies of the network's bodies, so each gets the gradient of its own term alone, and Adam treats every
+weight by itself. Hence checkpoints, precision and several processes work as for every other loss.
+
+Poses come from sequences, which know neither SMPL's two hand joints (at rest) nor shapes: these are drawn from the
+standard normal distribution, to which SMPL's shape coefficients are scaled. All draws follow torch's random state.
+
+[1] Kanazawa et al., End-to-end Recovery of Human Shape and Pose, CVPR 2018.
+[2] Mao et al., Least Squares Generative Adversarial Networks, ICCV 2017.
+"""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
+from body_models.rotations import axis_angle_to_matrix
+from lightning_modules.losses import TermSums
+
+CRITIC_LR = 1e-4
+CRITIC_WEIGHT_DECAY = 1e-4
+NUM_CRITICS = NUM_BODY_ROTATIONS + 2
+
+
+class Critics(nn.Module):
+    """The critics' networks, of HMR's sizes."""
+
+    def __init__(self, joint_width: int = 32, pose_width: int = 1024) -> None:
+        super().__init__()
+        # The same for all joints, which is a convolution over them in HMR.
+        self.joints = nn.Sequential(
+            nn.Linear(9, joint_width), nn.ReLU(), nn.Linear(joint_width, joint_width), nn.ReLU()
+        )
+        self.each_weight = nn.Parameter(torch.empty(NUM_BODY_ROTATIONS, joint_width))
+        self.each_bias = nn.Parameter(torch.zeros(NUM_BODY_ROTATIONS))
+        self.pose = nn.Sequential(
+            nn.Linear(NUM_BODY_ROTATIONS * joint_width, pose_width),
+            nn.ReLU(),
+            nn.Linear(pose_width, pose_width),
+            nn.ReLU(),
+            nn.Linear(pose_width, 1),
+        )
+        self.shape = nn.Sequential(nn.Linear(NUM_BETAS, 10), nn.ReLU(), nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1))
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        nn.init.xavier_uniform_(self.each_weight)
+
+    def forward(self, body_pose: Tensor, betas: Tensor) -> Tensor:
+        """(B, 25) opinions on poses (B, 23, 3, 3) and shapes (B, 10): joints, pose, shape."""
+        joints = self.joints(body_pose.flatten(2))
+        each = (joints * self.each_weight).sum(dim=-1) + self.each_bias
+        return torch.cat((each, self.pose(joints.flatten(1)), self.shape(betas)), dim=1)
+
+
+class AdversarialPrior(nn.Module):
+    """The two least-squares terms.
+
+    Args:
+        poses: (N, 21, 3) axis-angle of recorded poses, radians, possibly mapped from disk; needed to train.
+    """
+
+    def __init__(self, poses: NDArray | None = None) -> None:
+        super().__init__()
+        self.critics = Critics()
+        # Neither a buffer nor in checkpoints: there may be millions, of which a step looks at a few.
+        self.poses = poses
+
+    def forward(self, prediction: Prediction, batch: Batch) -> TermSums:
+        """The network's term: squared distance of the critics' opinions from 1, summed over the critics as in HMR."""
+        fixed = {name: value.detach() for name, value in self.critics.state_dict(keep_vars=True).items()}
+        opinions = functional_call(self.critics, fixed, (prediction.body_pose, prediction.betas))
+        return _sums((opinions - 1).square())
+
+    def critic(self, prediction: Prediction, batch: Batch) -> TermSums:
+        """The critics' own term: recorded bodies from 1, the network's from 0."""
+        body_pose, betas = prediction.body_pose.detach(), prediction.betas.detach()
+        real_pose, real_betas = self.draw(len(betas))
+        real = self.critics(real_pose.to(body_pose), real_betas.to(betas))
+        return _sums((real - 1).square() + self.critics(body_pose, betas).square())
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """Recorded poses (count, 23, 3, 3) and shapes (count, 10)."""
+        assert self.poses is not None, "AnnotatorModule checks it before it trains"
+        rows = torch.randint(len(self.poses), (count,)).numpy()
+        recorded = axis_angle_to_matrix(torch.tensor(self.poses[rows], dtype=torch.float32))
+        body_pose = torch.eye(3).repeat(count, NUM_BODY_ROTATIONS, 1, 1)
+        body_pose[:, : recorded.shape[1]] = recorded
+        return body_pose, torch.randn(count, NUM_BETAS)
+
+
+def _sums(squares: Tensor) -> TermSums:
+    total = squares.sum(dim=1)
+    return TermSums(total, torch.ones_like(total))
