@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from experiments.grid import Cell, Grid, write_manifest
-from experiments.run_state import FAILED, FINISHED, LOG_FILE, RUNNING, WAITING, read_state
+from experiments.run_state import FAILED, FINISHED, LOG_FILE, RUNNING, WAITING, mark_failed, read_state
 
 _LOOK_SECONDS = 1.0
 # After which a run that was asked to stop is ended.
@@ -62,6 +62,7 @@ def run_side_by_side(grid: Grid, cells: Sequence[Cell], jobs: int, gpus: Sequenc
                     ended[job.cell.label] = FAILED if job.process.returncode else FINISHED
                     if job.process.returncode:
                         failed.append(job.cell)
+                        mark_failed(job.cell.folder, job.process.returncode)
                     _say(console, job.cell, ended[job.cell.label])
                     write_manifest(grid)
                 if console.is_terminal:

@@ -46,7 +46,7 @@ class Run:
     state: RunState = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = RunState(self.folder, [stage for stage in self.settings.stages if stage != "report"])
+        self.state = RunState(self.folder)
 
     def output(self, stage: str, name: str) -> Any:
         """An output of an earlier stage.
@@ -155,6 +155,7 @@ def _perform(run: Run, stage: Stage, folder: Path, key: dict[str, Any]) -> None:
         on_rank_zero(record.save)
         _say(run, stage.name, f"done in {record.seconds:.0f} s")
     run.records[stage.name] = record
+    on_rank_zero(partial(run.state.leave_stage, stage.name))
 
 
 @contextmanager

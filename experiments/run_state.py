@@ -25,6 +25,7 @@ FINISHED, RUNNING, FAILED, INTERRUPTED, WAITING = "finished", "running", "failed
 BEAT_SECONDS = 5.0
 # Network file systems show changes late, and a busy machine may miss some beats.
 STALE_SECONDS = 180.0
+_NOWHERE = {"stage": None, "step": None, "steps": None}
 
 
 class RunBusyError(RuntimeError):
@@ -36,15 +37,19 @@ class RunState:
 
     Args:
         folder: of the run.
-        stages: names of the stages that the run goes through.
+
+    Attributes:
+        stages: those that the run goes through; to be set before it is entered. A run that was begun with more of them
+            before is not finished before they are.
 
     Raises:
         RunBusyError: on entering, if another process is making the run.
     """
 
-    def __init__(self, folder: Path, stages: list[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._content: dict[str, Any] = {"state": RUNNING, "stages": stages, "stage": None, "step": None, "steps": None}
+        self.stages: list[str] = []
+        self._content: dict[str, Any] = {}
         self._progress: Callable[[], int] | None = None
         self._changed, self._ended = threading.Lock(), threading.Event()
         self._held = FileLock(folder / ".lock", timeout=0)
@@ -58,7 +63,17 @@ class RunState:
             found = read_state(self.folder)
             msg = f"{self.folder} is being made by process {found.get('pid')} on {found.get('host')}; wait, or end it"
             raise RunBusyError(msg) from error
-        self._content |= {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "error": None}
+        before = read_state(self.folder).get("stages", [])
+        self._content = {
+            "state": RUNNING,
+            "stages": [*self.stages, *(stage for stage in before if stage not in self.stages)],
+            "done": [],
+            **_NOWHERE,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": time.time(),
+            "error": None,
+        }
         self._write()
         self._thread.start()
         return self
@@ -69,7 +84,9 @@ class RunState:
         self._ended.set()
         self._thread.join()
         if error is None:
-            self._content |= {"state": FINISHED, "stage": None, "step": None, "steps": None}
+            done = set(self._content["stages"]) <= set(self._content["done"])
+            self._content |= {"state": FINISHED if done else INTERRUPTED, **_NOWHERE}
+            self._progress = None
         elif isinstance(error, Exception):
             lines = str(error).strip().splitlines() or [type(error).__name__]
             self._content |= {"state": FAILED, "error": lines[0]}
@@ -81,7 +98,13 @@ class RunState:
     def enter_stage(self, name: str) -> None:
         """Say that a stage begins."""
         self._progress = None
-        self._content |= {"stage": name, "step": None, "steps": None}
+        self._content |= {**_NOWHERE, "stage": name}
+        self._write()
+
+    def leave_stage(self, name: str) -> None:
+        """Say that the results of a stage are there."""
+        self._progress = None
+        self._content |= {**_NOWHERE, "done": [*self._content["done"], name]}
         self._write()
 
     def watch(self, progress: Callable[[], int], steps: int) -> None:
@@ -108,6 +131,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     ============== ==================================================================================
     state          finished, running, interrupted, failed or waiting (not begun)
     stages         names of the stages that the run goes through
+    done           those of them (and others) whose results are there
     stage          the one that it is at, null outside of them
     step, steps    of the training that it is at, null outside of one
     pid, host      of the process
@@ -122,6 +146,16 @@ def read_state(folder: Path) -> dict[str, Any]:
     if content["state"] == RUNNING and not _is_alive(content):
         content["state"] = INTERRUPTED
     return content
+
+
+def mark_failed(folder: Path, code: int) -> None:
+    """Note down that the process of a run ended with an exit code; a reason that it gave itself stays."""
+    content = read_state(folder)
+    if content["state"] in (RUNNING, INTERRUPTED, WAITING):
+        reason = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        write_whole(
+            folder / STATE_FILE, {"stages": [], "done": [], **_NOWHERE, **content} | {"state": FAILED, "error": reason}
+        )
 
 
 def _is_alive(content: dict[str, Any]) -> bool:

@@ -104,6 +104,7 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
 
 def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
     """All stages of one run, and the files that say what it was."""
+    one.state.stages = [stage.name for stage in ORDER if stage.name in one.settings.stages and stage.needed(one)]
     with one.state if processes.rank() == 0 else nullcontext():
         processes.on_rank_zero(partial(_write_config, grid, cell))
         for stage in ORDER:
