@@ -83,9 +83,10 @@ class Prediction:
     """What every mesh network returns for a batch of B people.
 
     Attributes:
-        global_orient: (B, 3, 3) root rotation, camera axes of the crop.
-        body_pose: (B, 23, 3, 3) joint rotations.
-        betas: (B, 10) shape of the neutral model.
+        global_orient: (B, 3, 3) root rotation, camera axes of the crop; None for a mesh without parameters, like the
+            next two.
+        body_pose: (B, 23, 3, 3) joint rotations, or None.
+        betas: (B, 10) shape of the neutral model, or None.
         transl: (B, 3) metres, in the crop camera's frame.
         focal: (B, 2) pixels, crop camera.
         princpt: (B, 2) pixels, crop camera.
@@ -93,11 +94,13 @@ class Prediction:
         joints_2d: (B, J, 2) crop pixels.
         latent: (B, 32) code of the pose prior, or None where the rotations are regressed directly.
         extra: outputs by name that only the network's own loss terms know, (B, ...) each, or None.
+        vertices: (B, 6890, 3) metres, crop camera's frame (``transl`` included), of a network that predicts them
+            directly; None where they follow from the parameters.
     """
 
-    global_orient: Tensor
-    body_pose: Tensor
-    betas: Tensor
+    global_orient: Tensor | None
+    body_pose: Tensor | None
+    betas: Tensor | None
     transl: Tensor
     focal: Tensor
     princpt: Tensor
@@ -105,3 +108,15 @@ class Prediction:
     joints_2d: Tensor
     latent: Tensor | None = None
     extra: dict[str, Tensor] | None = None
+    vertices: Tensor | None = None
+
+    def parameters(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``global_orient``, ``body_pose`` and ``betas``, for whoever cannot do without.
+
+        Raises:
+            ValueError: the mesh was predicted without parameters.
+        """
+        if self.global_orient is None or self.body_pose is None or self.betas is None:
+            msg = "this network predicts vertices without pose and shape: choose a family that predicts parameters"
+            raise ValueError(msg)
+        return self.global_orient, self.body_pose, self.betas

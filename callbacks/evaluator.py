@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import Batch
 from callbacks.evaluation import Evaluation, EvaluationError
-from lightning_modules.protocols import PER_JOINT, Bodies, BodyScorer, Protocol
+from lightning_modules.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted
 
 
 class TrueJoints(NamedTuple):
@@ -94,7 +94,7 @@ class MeshEvaluator(pl.Callback):
 
     def _score(self, outputs: Any, batch: Batch) -> None:
         protocols = self._scorer.protocols
-        pred = Bodies.predicted(outputs["prediction"])
+        pred = predicted(outputs["prediction"])
         on_bodies = {protocol.key for protocol in protocols if not protocol.needs_joints}
         true = Bodies.true(batch) if on_bodies else None
         joints = {protocol.key: self._joints(protocol, batch) for protocol in protocols if protocol.needs_joints}

@@ -31,7 +31,8 @@ def label_rows(
     """
     size = batch["image"].shape[-1]
     focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], size)
-    rotations = torch.cat((prediction.global_orient.unsqueeze(1), prediction.body_pose), dim=1).float()
+    global_orient, body_pose, betas = prediction.parameters()
+    rotations = torch.cat((global_orient.unsqueeze(1), body_pose), dim=1).float()
     pose = matrix_to_axis_angle(rotations).flatten(1)
     error_2d, count = _error_2d(batch, prediction, size)
     unknown = torch.full_like(error_2d, torch.nan)
@@ -39,13 +40,13 @@ def label_rows(
         "box": batch["box"],
         "global_orient": pose[:, :3],
         "body_pose": pose[:, 3:],
-        "betas": prediction.betas,
+        "betas": betas,
         "transl": prediction.transl,
         "focal": focal,
         "princpt": princpt,
         "error_2d": error_2d,
         "visible_joints": count,
-        **body_quality(rotations[:, 1:], pose[:, 3:], prediction.betas, mixture),
+        **body_quality(rotations[:, 1:], pose[:, 3:], betas, mixture),
         "mirror_disagreement": unknown if mirrored is None else mirror_disagreement(prediction, mirrored),
     }
     if prediction.latent is not None:

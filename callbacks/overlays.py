@@ -77,13 +77,13 @@ def person_panels(
 
 def prediction_panels(batch: Batch, prediction: Prediction, body: BodyModel, size: int = PANEL_SIZE) -> list[Panels]:
     """Panels of each person of a batch, on the network's own crops, with the crop's camera."""
-    with torch.no_grad():
-        posed = body(prediction.global_orient, prediction.body_pose, prediction.betas, prediction.transl)
+    mesh = prediction.vertices
+    if mesh is None:
+        with torch.no_grad():
+            mesh = body(*prediction.parameters(), prediction.transl).vertices
     images = batch["image"].cpu().numpy().transpose(0, 2, 3, 1)
     height, width = images.shape[1:3]
-    vertices, focal, princpt = (
-        value.float().cpu().numpy() for value in (posed.vertices, prediction.focal, prediction.princpt)
-    )
+    vertices, focal, princpt = (value.float().cpu().numpy() for value in (mesh, prediction.focal, prediction.princpt))
     return [
         person_panels(
             np.ascontiguousarray(images[i]), (0, 0, width, height), vertices[i], body.faces, focal[i], princpt[i], size
@@ -101,24 +101,49 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 class OverlayCallback(pl.Callback):
-    """Draws the same people after every validation, as ``folder/overlays-<step>.jpg`` and in Weights & Biases.
+    """Draws the same people again and again, as ``folder/overlays-<step>.jpg`` and in Weights & Biases.
 
     Args:
         batch: the people, without augmentation, on the CPU.
         body_models: folder of model files, or "standin".
         folder: where pictures are written.
         size: side of each panel in pixels.
+        every_n_steps: training steps between two pictures; None draws after every validation.
     """
 
-    def __init__(self, batch: Batch, body_models: str, folder: str | Path, size: int = PANEL_SIZE) -> None:
-        self.batch, self.folder, self.size = batch, Path(folder), size
+    def __init__(
+        self,
+        batch: Batch,
+        body_models: str,
+        folder: str | Path,
+        size: int = PANEL_SIZE,
+        every_n_steps: int | None = None,
+    ) -> None:
+        self.batch, self.folder, self.size, self.every_n_steps = batch, Path(folder), size, every_n_steps
         self._body = BodyModel(body_models)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        # Validation has put the network into eval mode.
+        if self.every_n_steps is None and not trainer.sanity_checking and trainer.is_global_zero:
+            self._draw(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.every_n_steps is None or trainer.global_step % self.every_n_steps or not trainer.is_global_zero:
             return
+        # Some layers may be kept from training, so each gets its own mode back.
+        modes = [(module, module.training) for module in pl_module.modules()]
+        pl_module.eval()
+        try:
+            self._draw(trainer, pl_module)
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         batch = pl_module.transfer_batch_to_device(self.batch, pl_module.device, 0)
-        # Validation has put the network into eval mode; its forward is called past DDP, so no other rank is needed.
+        # The network's forward is called past DDP, so no other rank is needed.
         with torch.no_grad():
             prediction = pl_module(batch)
         panels = prediction_panels(batch, _to_cpu(prediction), self._body, self.size)
@@ -126,7 +151,8 @@ class OverlayCallback(pl.Callback):
         write_picture(self.folder / f"overlays-{trainer.global_step:07d}.jpg", np.concatenate(rows))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("overlays/front_and_side", rows, step=trainer.global_step, caption=list(batch["id"]))
+                # Without a step of its own: other calls log the same x-axis.
+                logger.log_image("overlays/front_and_side", rows, caption=list(batch["id"]), step=trainer.global_step)
 
 
 def _to_cpu(prediction: Prediction) -> Prediction:

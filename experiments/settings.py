@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
-STAGES = ("world", "prior", "mixture", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
+STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
-REGRESSORS = ("hmr", "pare", "cliff", "pose2pose")
+REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 LABEL_FORMATS = (
@@ -29,6 +29,10 @@ CAMERAS = ("virtual", "full_image", "known")
 HEADS = ("regression", "iterative", "joints")
 LOSS_SHAPES = ("l1", "l2", "robust")
 SCHEDULES = ("mixed", "pretrain", "auxiliary_only")
+INITS = (
+    "random", "generic", "imagenet", "moco", "byol", "detcon", "dino", "pose2d_coco", "pose2d_mpii", "pose2d", "file",
+)  # fmt: skip
+POSE2D_LOSSES = ("integral", "heatmap", "both")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
 
@@ -98,9 +102,16 @@ class Recipe:
         choices=SCHEDULES,
     )  # fmt: skip
     init: str = option(
-        "random", "Recipe 2: weights the annotator's backbone starts from.", choices=("random", "pose2d", "file")
+        "random",
+        "Recipe 2: weights the annotator's backbone starts from. generic (this project's stand-in for ImageNet: "
+        "clothes and surroundings of the pose2d stage's people) and pose2d are trained by the stages of that name; "
+        "pose2d_coco and pose2d_mpii too, on that data set alone, unless recipe.init_file gives a published network; "
+        "the others are read from recipe.init_file.",
+        choices=INITS,
     )
-    init_file: str | None = option(None, "Checkpoint for recipe.init=file.")
+    init_file: str | None = option(
+        None, "Published weights, as downloaded, for recipe.init; {init} in the path stands for its value."
+    )
     prior: str = option("none", "Recipe 3: pose prior that the annotator regresses into.", choices=("none", "vposer"))
     prior_file: str | None = option(None, "Checkpoint of the prior; null trains one in the prior stage.")
     longer: bool = option(
@@ -177,8 +188,16 @@ class Prior:
 
 
 @dataclass
+class Generic:
+    """Stage generic: a start that knows people but not poses; on the pose2d stage's data sets, with its batch size."""
+
+    samples: int | None = option(None, "People seen in training; null takes pose2d.samples.", at_least=1)
+    lr: float = option(2e-3, "Learning rate of Adam.", above=0)
+
+
+@dataclass
 class Pose2D:
-    """Stage pose2d: the 2D pose network whose backbone recipe.init=pose2d starts from."""
+    """Stage pose2d: the 2D pose network whose backbone recipe.init=pose2d starts from; of use by itself."""
 
     sources: dict[str, float] = option(
         {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
@@ -187,6 +206,10 @@ class Pose2D:
     samples: int = sized(64, 80_000, 120_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = option(2e-3, "Learning rate of Adam.", above=0)
+    loss: str = option("integral", "What is supervised: the joints, their heatmaps, or both.", choices=POSE2D_LOSSES)
+    holdout: float = option(
+        0.05, "Share of the images that is not trained on, but measured on: OKS AP, PCKh.", at_least=0, at_most=0.9
+    )
 
 
 @dataclass
@@ -377,6 +400,7 @@ class Settings:
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)
     prior: Prior = field(default_factory=Prior)
+    generic: Generic = field(default_factory=Generic)
     pose2d: Pose2D = field(default_factory=Pose2D)
     annotate: Annotate = field(default_factory=Annotate)
     dump: Dump = field(default_factory=Dump)

@@ -21,7 +21,7 @@ from body_models.joint_sets import BODY_JOINT_INDEX
 from lightning_modules.cameras import CropCamera
 from lightning_modules.checkpoints import Coverage, load_weights
 from lightning_modules.heads import Head
-from lightning_modules.losses import TermSums, masked_l1
+from lightning_modules.losses import TermSums, masked_l1, nothing
 from lightning_modules.pose2d import POSE2D_JOINTS, soft_argmax
 
 MAP_JOINTS = "map_joints"
@@ -111,10 +111,9 @@ class JointHead(Head):
 def map_joints_2d(prediction: Prediction, batch: Batch) -> TermSums:
     """L1 of the places of the joints on the maps, in units of the crop's side; nothing for networks without maps."""
     if prediction.extra is None or MAP_JOINTS not in prediction.extra:
-        zero = prediction.betas.new_zeros(len(prediction.betas))
-        return TermSums(zero, zero)
+        return nothing(prediction)
     side = batch["image"].shape[-1]
-    index = _BODY_INDEX.to(prediction.betas.device)
+    index = _BODY_INDEX.to(prediction.transl.device)
     target, conf = batch["joints_2d"][:, index], batch["joints_2d_conf"][:, index]
     # A joint outside the crop has no place on the map.
     inside = ((target >= 0) & (target <= side)).all(dim=-1)

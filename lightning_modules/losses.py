@@ -55,6 +55,12 @@ def masked_error(pred: Tensor, target: Tensor, mask: Tensor, penalty: Penalty = 
     return TermSums(error.view(batch, -1).sum(dim=1), mask.reshape(batch, -1).sum(dim=1))
 
 
+def nothing(prediction: Prediction) -> TermSums:
+    """The term of a network that has not got what it is about."""
+    zero = prediction.transl.new_zeros(len(prediction.transl))
+    return TermSums(zero, zero)
+
+
 def masked_l1(pred: Tensor, target: Tensor, mask: Tensor) -> TermSums:
     """:func:`masked_error` by L1."""
     return masked_error(pred, target, mask)
@@ -91,14 +97,18 @@ def joints_3d(prediction: Prediction, batch: Batch, penalty: Penalty = torch.abs
 
 
 def smpl_pose(prediction: Prediction, batch: Batch, penalty: Penalty = torch.abs) -> TermSums:
-    """Entries of the 24 rotation matrices."""
+    """Entries of the 24 rotation matrices; nothing for networks without them."""
+    if prediction.global_orient is None or prediction.body_pose is None:
+        return nothing(prediction)
     pred = torch.cat((prediction.global_orient.unsqueeze(1), prediction.body_pose), dim=1).flatten(2)
     target = torch.cat((batch["global_orient"].unsqueeze(1), batch["body_pose"]), dim=1).flatten(2)
     return masked_error(pred, target, batch["has_pose"].unsqueeze(1).expand(pred.shape[:2]), penalty)
 
 
 def smpl_betas(prediction: Prediction, batch: Batch, penalty: Penalty = torch.abs) -> TermSums:
-    """Betas, of neutral bodies only: betas of a gendered model mean another body."""
+    """Betas, of neutral bodies only: betas of a gendered model mean another body. Nothing without betas."""
+    if prediction.betas is None:
+        return nothing(prediction)
     known = batch["has_betas"] * (batch["gender"] == _NEUTRAL)
     return masked_error(prediction.betas, batch["betas"], known, penalty)
 
@@ -106,14 +116,15 @@ def smpl_betas(prediction: Prediction, batch: Batch, penalty: Penalty = torch.ab
 def latent_l2(prediction: Prediction, batch: Batch) -> TermSums:
     """Mean square of the prior's latent code; nothing for networks without one."""
     if prediction.latent is None:
-        zero = prediction.betas.new_zeros(len(prediction.betas))
-        return TermSums(zero, zero)
+        return nothing(prediction)
     total = prediction.latent.square().mean(dim=1)
     return TermSums(total, torch.ones_like(total))
 
 
 def betas_l2(prediction: Prediction, batch: Batch) -> TermSums:
-    """Mean square of betas."""
+    """Mean square of betas; nothing for networks without them."""
+    if prediction.betas is None:
+        return nothing(prediction)
     total = prediction.betas.square().mean(dim=1)
     return TermSums(total, torch.ones_like(total))
 

@@ -114,9 +114,13 @@ class MeshModule(pl.LightningModule):
         # Cameras and bodies stay in fp32 under bf16: it costs up to 12 mm and several pixels otherwise.
         with torch.autocast(device_type=image.device.type, enabled=False):
             camera = self.camera(batch, self.input_size)
-        out = self.head(self.backbone(self.normalize(image)), camera)
+        out = self.outputs(self.normalize(image), camera)
         with torch.autocast(device_type=image.device.type, enabled=False):
             return self.bodies(out, camera)
+
+    def outputs(self, image: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+        """The head's outputs for normalised images (B, 3, H, W)."""
+        return self.head(self.backbone(image), camera)
 
     def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
         """From the head's outputs to bodies in front of the crops' camera, in fp32."""

@@ -88,6 +88,10 @@ class MeshRegressorModule(MeshModule):
         self.save_hyperparameters({"family": self.family})
         if backbone_weights is not None:
             load_backbone(self.backbone, backbone_weights, min_coverage)
+        self.add_networks()
+
+    def add_networks(self) -> None:
+        """For a family with more than backbone and head; the backbone has its initial weights by now."""
 
     @torch.no_grad()
     def targets(self, batch: Batch) -> Batch:

@@ -65,18 +65,33 @@ class Bodies(NamedTuple):
         return Bodies(self.global_orient[some], self.body_pose[some], self.betas[some], gender)
 
     @classmethod
-    def predicted(cls, prediction: Prediction) -> Bodies:
-        """The neutral bodies of a prediction."""
-        return cls(prediction.global_orient, prediction.body_pose, prediction.betas)
-
-    @classmethod
     def true(cls, batch: Batch) -> Bodies:
         """The ground-truth bodies of a batch, each of its own gender."""
         return cls(batch["global_orient"], batch["body_pose"], batch["betas"], batch["gender"])
 
 
+class Meshes(NamedTuple):
+    """Meshes of N people without pose and shape: vertices (N, 6890, 3) metres, translated as unposed neutral bodies."""
+
+    vertices: Tensor
+
+    def rows(self, some: slice | Tensor) -> Meshes:
+        """Some of the people."""
+        return Meshes(self.vertices[some])
+
+
+def predicted(prediction: Prediction) -> Bodies | Meshes:
+    """The neutral bodies of a prediction, or its meshes where there are no parameters."""
+    if prediction.vertices is not None:
+        return Meshes(prediction.vertices - prediction.transl.unsqueeze(1))
+    return Bodies(*prediction.parameters())
+
+
 class Posed(NamedTuple):
-    """Posed bodies: vertices (N, 6890, 3) and body joints (N, J, 3), metres; global rotations (N, 24, 3, 3)."""
+    """Posed bodies: vertices (N, 6890, 3) and body joints (N, J, 3), metres; global rotations (N, 24, 3, 3).
+
+    Rotations of meshes without parameters are NaN, so what is made of them counts as unknown.
+    """
 
     vertices: Tensor
     joints: Tensor
@@ -332,17 +347,19 @@ class BodyScorer:
         """The values of :meth:`score` for protocols that compare bodies."""
         return self.score(pred, true).values
 
-    def score(self, pred: Bodies, true: Bodies | None = None, joints: Mapping[str, Tensor] | None = None) -> Scores:
+    def score(
+        self, pred: Bodies | Meshes, true: Bodies | None = None, joints: Mapping[str, Tensor] | None = None
+    ) -> Scores:
         """Compare, in the axes that both are given in, without translation.
 
         Args:
-            pred: predicted bodies of N people.
+            pred: predicted bodies or meshes of N people.
             true: their true bodies, for protocols that compare bodies.
             joints: by the protocol's key the true joints (N, K, 3), metres, for protocols that compare joints.
         """
         parts: list[dict[str, Tensor]] = []
         with torch.no_grad():
-            for start in range(0, len(pred.betas), self.batch_size):
+            for start in range(0, len(pred[0]), self.batch_size):
                 some = slice(start, start + self.batch_size)
                 posed = self._pose(pred.rows(some))
                 truth = None if true is None else self._pose(true.rows(some))
@@ -359,7 +376,11 @@ class BodyScorer:
         per_joint = {protocol.key: joined.pop(f"{protocol.key}_{PER_JOINT}") for protocol in self.protocols if joined}
         return Scores(joined, per_joint)
 
-    def _pose(self, people: Bodies) -> Posed:
+    def _pose(self, people: Bodies | Meshes) -> Posed:
+        if isinstance(people, Meshes):
+            vertices = people.vertices.float()
+            joints = self._model(GENDERS[0], vertices.device).joints_from_vertices(vertices)
+            return Posed(vertices, joints, torch.full((len(vertices), len(SMPL_JOINTS), 3, 3), torch.nan).to(vertices))
         count, device = len(people.betas), people.betas.device
         gender = people.gender if people.gender is not None else torch.zeros(count, dtype=torch.int64, device=device)
         parts, order = [], []

@@ -58,6 +58,8 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Four residual stages behind a stem; ends at the feature map.
 
+    Forward is :meth:`stem`, then :meth:`stages`.
+
     Args:
         block: the residual block.
         depths: blocks in each of the four stages.
@@ -109,5 +111,12 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Feature map (B, out_channels, H / stride, W / stride) of normalised images (B, 3, H, W)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.stages(self.stem(image))
+
+    def stem(self, image: Tensor) -> Tensor:
+        """Early features (B, widths[0], h, w), at an eighth of the backbone's stride."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(image))))
+
+    def stages(self, early: Tensor) -> Tensor:
+        """From early features to the feature map."""
+        return self.layer4(self.layer3(self.layer2(self.layer1(early))))

@@ -79,3 +79,14 @@ def test_every_body_joint_lies_on_the_side_that_it_names() -> None:
         elif "right" in name:
             assert x < 0, name
     assert np.ptp(joints[:, 1]) > 1.2  # a standing person
+
+
+def test_joints_of_a_mesh_without_rotations() -> None:
+    """All joints on the surface are the same; SMPL's own come through a regressor that was made for the rest pose."""
+    body = BodyModel()
+    posed = body(*random_body())
+    joints = body.joints_from_vertices(posed.vertices)
+    torch.testing.assert_close(joints[:, 24:], posed.joints[:, 24:], atol=1e-5, rtol=0)
+    assert (joints - posed.joints)[:, :24].norm(dim=-1).mean() < 0.02
+    rest = body(torch.eye(3).expand(1, 3, 3), torch.eye(3).expand(1, 23, 3, 3), torch.ones(1, 10))
+    torch.testing.assert_close(body.joints_from_vertices(rest.vertices), rest.joints, atol=1e-5, rtol=0)

@@ -8,7 +8,16 @@ from scipy.spatial.transform import Rotation
 from body_models.joint_sets import BODY_JOINT_INDEX, HUMAN36M17, MPI_INF_3DHP17, NUM_BODY_JOINTS
 from body_models.smpl import BodyModel
 from datamodules.sources.threedpw import FRAME_FILTERS
-from lightning_modules.protocols import PROTOCOLS, Bodies, BodyScorer, Posed, find_protocols, human36m, mpi_inf_3dhp
+from lightning_modules.protocols import (
+    PROTOCOLS,
+    Bodies,
+    BodyScorer,
+    Meshes,
+    Posed,
+    find_protocols,
+    human36m,
+    mpi_inf_3dhp,
+)
 
 REGRESSOR = slice(24 + 21, 24 + 21 + 17)  # rows of J_regressor_h36m among the body joints
 
@@ -120,3 +129,14 @@ def test_frames_of_3dpw_are_those_of_its_reader() -> None:
     for key, columns in FRAME_FILTERS.items():
         if key != "all":
             assert PROTOCOLS[key].rows == dict.fromkeys(columns, 1)
+
+
+def test_meshes_without_parameters_are_scored_but_for_their_angles() -> None:
+    people = bodies()
+    mesh = Meshes(BodyModel()(people.global_orient, people.body_pose, people.betas).vertices)
+    scorer = BodyScorer(protocols=["lsp14", "smpl24"], batch_size=2)
+    found, expected = scorer.score(mesh, bodies(seed=1)).values, scorer.score(people, bodies(seed=1)).values
+    for name in ("lsp14_mpjpe", "lsp14_pa_mpjpe", "lsp14_mpvpe", "lsp14_mpvpe_untranslated", "smpl24_pa_mpvpe"):
+        torch.testing.assert_close(found[name], expected[name], atol=1e-3, rtol=0)
+    assert found["smpl24_mpjae"].isnan().all()
+    assert scorer.score(mesh, people).values["lsp14_mpjpe"].max() < 1e-3
