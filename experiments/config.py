@@ -384,8 +384,9 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         problems.append(("stages", f"no stage; the nearest is [{', '.join(STAGES)}]"))
     if not settings.annotate.targets:
         problems.append(("annotate.targets", "no data set to annotate; the nearest is {coco: 1}"))
-    if settings.recipe.init == "file" and settings.recipe.init_file is None:
-        problems.append(("recipe.init", "recipe.init=file needs recipe.init_file=PATH"))
+    init = settings.recipe.init
+    if init != "random" and settings.recipe.init_file is None and sources.start_stage(settings) is None:
+        problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
     if settings.recipe.schedule != "mixed" and not settings.recipe.auxiliary:
         problems.append(
             (

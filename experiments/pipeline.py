@@ -85,6 +85,7 @@ class Stage:
         shared: data or cache, if runs with equal keys share one folder there.
         single_process: whether only rank zero works.
         folder: its folder in the run folder, if it is not called like the stage.
+        implied: made for the stages that need it, named in ``stages=`` or not.
     """
 
     name: str
@@ -95,6 +96,11 @@ class Stage:
     shared: str | None = None
     single_process: bool = False
     folder: str | None = None
+    implied: bool = False
+
+    def selected(self, settings: Settings) -> bool:
+        """Whether a run with these settings may make it."""
+        return self.implied or self.name in settings.stages
 
 
 def perform(run: Run, stage: Stage) -> None:
@@ -119,7 +125,7 @@ def look_up(run: Run, stages: Sequence[Stage]) -> bool:
         folder, key = _place(run, stage)
         if (record := find_stage(folder, key)) is not None and record.complete:
             run.records[stage.name] = record
-        elif stage.name in run.settings.stages:
+        elif stage.selected(run.settings):
             complete = False
     return complete
 
@@ -137,7 +143,7 @@ def _place(run: Run, stage: Stage) -> tuple[Path, dict[str, Any]]:
 
 def _perform(run: Run, stage: Stage, folder: Path, key: dict[str, Any]) -> None:
     settings = run.settings
-    selected = stage.name in settings.stages
+    selected = stage.selected(settings)
     record = on_rank_zero(lambda: open_stage(folder, key, settings.overwrite and selected))
     if record.complete:
         _say(run, stage.name, f"used again from {folder}")

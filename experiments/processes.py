@@ -66,6 +66,15 @@ def local_world() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if dist.is_initialized() else 1
 
 
+def gather(value: T) -> list[T]:
+    """The (picklable) values of all ranks, in their order, on every rank."""
+    if world_size() == 1:
+        return [value]
+    values: list = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def on_rank_zero(work: Callable[[], T]) -> T:
     """Do work in rank zero only and hand its (picklable) result to every rank; an error is raised in all of them."""
     outcome: list = [None, None]

@@ -20,6 +20,8 @@ _SOURCES = {
     "lspet": ("lspet", "lspet", "train"),
     "crowdpose": ("crowdpose", "crowdpose", "train"),
 }
+# recipe.init -> the one data set that its 2D pose network is trained on.
+_POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
 _WORLD_FOLDERS = {"threedpw": "3dpw"}
 
 
@@ -29,8 +31,30 @@ def targets(settings: Settings) -> list[str]:
 
 
 def pose2d(settings: Settings) -> list[str]:
-    """Data sets that the 2D pose network is trained on."""
-    return [name for name, weight in settings.pose2d.sources.items() if weight > 0]
+    """Data sets that the 2D pose network, and the generic start, are trained on."""
+    alone = _POSE2D_ON.get(settings.recipe.init)
+    return [alone] if alone else [name for name, weight in settings.pose2d.sources.items() if weight > 0]
+
+
+def start_stage(settings: Settings) -> str | None:
+    """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
+    init = settings.recipe.init
+    if init in ("generic", "pose2d"):
+        return init
+    return "pose2d" if init in _POSE2D_ON and settings.recipe.init_file is None else None
+
+
+def init_file(settings: Settings) -> str | None:
+    """File that the annotator's backbone starts from, if any."""
+    recipe = settings.recipe
+    if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d"):
+        return None
+    return recipe.init_file.replace("{init}", recipe.init)
+
+
+def generic_samples(settings: Settings) -> int:
+    """People that the generic start sees in training."""
+    return settings.generic.samples or settings.pose2d.samples
 
 
 def auxiliary(settings: Settings) -> list[str]:
@@ -59,15 +83,34 @@ def scores_poses(settings: Settings) -> bool:
     return settings.dump.prior_score and (synthetic or settings.paths.amass is not None)
 
 
+def learns_prior(settings: Settings) -> bool:
+    """Whether the stage prior is part of the run."""
+    return settings.recipe.prior == "vposer" and settings.recipe.prior_file is None
+
+
+def fits_mixture(settings: Settings) -> bool:
+    """Whether the stage mixture is part of the run: to score labels, or as the annotator's prior."""
+    is_prior = settings.recipe.prior == "gmm" and settings.recipe.prior_file is None
+    return is_prior or scores_poses(settings)
+
+
+def trains_on_poses(settings: Settings) -> bool:
+    """Whether the annotator's training itself looks at recorded poses."""
+    return settings.recipe.prior in ("l2", "adversarial")
+
+
 def used(settings: Settings) -> list[str]:
     """All sources that the selected stages read."""
     stages = settings.stages
     names: list[str] = []
-    if "prior" in stages and settings.recipe.prior == "vposer" and settings.recipe.prior_file is None:
+    if "prior" in stages and learns_prior(settings):
         names.append("amass")
-    if "mixture" in stages and scores_poses(settings):
+    if "mixture" in stages and fits_mixture(settings):
         names.append("amass")
-    if "pose2d" in stages and settings.recipe.init == "pose2d":
+    if "annotate" in stages and trains_on_poses(settings):
+        names.append("amass")
+    alone = "annotate" not in stages
+    if any(stage in stages and (alone or start_stage(settings) == stage) for stage in ("generic", "pose2d")):
         names += pose2d(settings)
     if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
         names += targets(settings)

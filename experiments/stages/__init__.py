@@ -34,11 +34,12 @@ from experiments.pipeline import Run, Stage, console, look_up, perform
 from experiments.run_state import LOG_FILE
 from experiments.settings import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
-from experiments.stages.prepare import MIXTURE, POSE2D, PRIOR, WORLD
+from experiments.stages.prepare import MIXTURE, PRIOR, WORLD
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE
 from experiments.stages.reporting import compare, summarise
+from experiments.stages.starts import GENERIC, POSE2D
 
-ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
+ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
 
 def runs_of(settings: Settings, origins: Mapping[str, str]) -> list[Run]:
@@ -104,7 +105,7 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
 
 def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
     """All stages of one run, and the files that say what it was."""
-    one.state.stages = [stage.name for stage in ORDER if stage.name in one.settings.stages and stage.needed(one)]
+    one.state.stages = [stage.name for stage in ORDER if stage.selected(one.settings) and stage.needed(one)]
     with one.state if processes.rank() == 0 else nullcontext():
         processes.on_rank_zero(partial(_write_config, grid, cell))
         for stage in ORDER:
@@ -169,7 +170,7 @@ def _dry_models(one: Run) -> list[str]:
     missing = []
     for gender in GENDERS:
         missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
-    given = {"recipe.init_file": settings.recipe.init_file, "recipe.prior_file": settings.recipe.prior_file}
+    given = {"recipe.init_file": sources.init_file(settings), "recipe.prior_file": settings.recipe.prior_file}
     for key, path in given.items():
         if path is not None and not Path(path).is_file():
             missing.append(f"{path} ({key})")

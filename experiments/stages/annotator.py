@@ -25,6 +25,7 @@ from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
 from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
+from experiments.stages.starts import give_start
 from experiments.training import fit, make_trainer, samples_of, steps_of
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.pose_mixture import PoseMixture
@@ -77,23 +78,16 @@ def build_annotator(run: Run) -> AnnotatorModule:
     """The untrained annotator that the run's recipe asks for."""
     settings = run.settings
     recipe, annotate = settings.recipe, settings.annotate
-    starts = {
-        "random": lambda: None,
-        "pose2d": lambda: run.path("pose2d", "checkpoint"),
-        "file": lambda: recipe.init_file,
-    }
     prior = None
     if recipe.prior == "vposer":
         prior = recipe.prior_file or run.path("prior", "checkpoint")
-    return AnnotatorModule(
+    module = AnnotatorModule(
         backbone=settings.model.backbone,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
         prior=recipe.prior,
         prior_weights=prior,
         prior_width=settings.prior.hidden,
-        backbone_weights=starts[recipe.init](),
-        min_coverage=settings.model.min_coverage,
         losses=asdict(annotate.losses),
         lr=annotate.lr,
         camera=settings.model.camera,
@@ -101,6 +95,8 @@ def build_annotator(run: Run) -> AnnotatorModule:
         loss=annotate.loss,
         tolerance_2d=annotate.tolerance_2d,
     )
+    give_start(run, module.backbone)
+    return module
 
 
 def _train(run: Run, folder: Path) -> dict[str, Any]:
@@ -119,7 +115,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 
 ANNOTATE = Stage(
     name="annotate",
-    after=("prior", "pose2d"),
+    after=("prior", "generic", "pose2d"),
     key=lambda run: {
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
         "annotate": asdict(run.settings.annotate),

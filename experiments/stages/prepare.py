@@ -1,4 +1,4 @@
-"""The shared stages: the synthetic world, the pose prior, the pose mixture, and the 2D pose network."""
+"""The shared stages: the synthetic world, the pose prior, and the pose mixture; starts.py has those of recipe 2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from datamodules.crops import Augmentation
 from datamodules.people_module import PeopleDataModule
-from datamodules.pose2d import Pose2DDataModule
 from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
@@ -22,8 +21,7 @@ from experiments.artifacts import key_hash
 from experiments.data_content import content
 from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank, world_size
-from experiments.training import fit, samples_of, steps_of
-from lightning_modules.pose2d import PoseNet2DModule
+from experiments.training import fit
 from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.pose_prior import PosePriorModule
 
@@ -118,6 +116,7 @@ WORLD = Stage(
     needed=lambda run: any(sources.is_synthetic(run.settings, name) for name in sources.used(run.settings)),
     shared="data",
     single_process=True,
+    implied=True,
 )
 
 
@@ -168,35 +167,4 @@ MIXTURE = Stage(
     needed=lambda run: sources.scores_poses(run.settings),
     shared="cache",
     single_process=True,
-)
-
-
-def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
-    settings = run.settings.pose2d
-    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    data = Pose2DDataModule(
-        {name: sources.source(run.settings, world_folder(run), name) for name in sources.pose2d(run.settings)},
-        settings.sources,
-        samples_per_epoch=samples_of(settings.samples, settings.batch_size),
-        **people_settings(run, settings.batch_size),
-    )
-    model = run.settings.model
-    module = PoseNet2DModule(model.backbone, model.input_size, lr=settings.lr)
-    steps = steps_of(settings.samples, settings.batch_size)
-    final = fit(run, "pose2d", folder, module, data, steps)
-    report_people(data)
-    return {"checkpoint": final.name, "samples": settings.samples}
-
-
-POSE2D = Stage(
-    name="pose2d",
-    after=(),
-    key=lambda run: {
-        "pose2d": asdict(run.settings.pose2d),
-        "data": data_key(run, sources.pose2d(run.settings)),
-        **network_key(run),
-    },
-    make=_train_pose2d,
-    needed=lambda run: run.settings.recipe.init == "pose2d",
-    shared="cache",
 )

@@ -94,7 +94,7 @@ def run_result(run: Run) -> RunResult:
     records = run.records
     seen: dict[str, int] = {
         name: records[name].outputs["samples"]  # type: ignore[index]
-        for name in ("pose2d", "annotate")
+        for name in ("generic", "pose2d", "annotate")
         if name in records
     }
     names = sources.targets(settings)

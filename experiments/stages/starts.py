@@ -1,0 +1,169 @@
+"""What an annotator's backbone starts from (recipe 2): the stages that train a start, and the files of others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+from torch import nn
+
+from datamodules.people import PeopleTable
+from datamodules.pose2d import Pose2DDataModule
+from datamodules.pseudo_gt.native import write_json
+from experiments import sources
+from experiments.pipeline import Run, Stage, console
+from experiments.processes import gather, on_rank_zero, rank
+from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
+from experiments.training import fit, make_trainer, samples_of, steps_of
+from lightning_modules.generic import GenericModule
+from lightning_modules.initial_weights import load_initial_weights
+from lightning_modules.keypoint_metrics import AREA_OF_BOX, joint_error, oks_ap, pckh
+from lightning_modules.pose2d import POSE2D_JOINTS, PoseNet2DModule
+
+_METRICS_FILE = "metrics.json"
+
+
+def give_start(run: Run, backbone: nn.Module) -> None:
+    """Fill the annotator's backbone as ``recipe.init`` says, and say how much of it was filled."""
+    recipe, stage = run.settings.recipe, sources.start_stage(run.settings)
+    if recipe.init == "random":
+        return
+    if stage is not None:
+        path, kind = run.path(stage, "checkpoint"), "file"
+    else:
+        path, kind = Path(sources.init_file(run.settings)), recipe.init
+    start = load_initial_weights(backbone, path, kind, run.settings.model.min_coverage)
+    if rank() == 0:
+        console.print(f"  start: {start.text(path)}")
+
+
+def _data(run: Run, samples: int) -> Pose2DDataModule:
+    settings = run.settings.pose2d
+    names = sources.pose2d(run.settings)
+    return Pose2DDataModule(
+        {name: sources.source(run.settings, world_folder(run), name) for name in names},
+        _shares(run),
+        holdout=settings.holdout,
+        samples_per_epoch=samples_of(samples, settings.batch_size),
+        **people_settings(run, settings.batch_size),
+    )
+
+
+def _train_generic(run: Run, folder: Path) -> dict[str, Any]:
+    settings, model = run.settings.generic, run.settings.model
+    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
+    samples = sources.generic_samples(run.settings)
+    data = _data(run, samples)
+    module = GenericModule(model.backbone, model.input_size, lr=settings.lr)
+    final = fit(run, "generic", folder, module, data, steps_of(samples, run.settings.pose2d.batch_size))
+    report_people(data)
+    return {"checkpoint": final.name, "samples": samples}
+
+
+def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
+    settings, model = run.settings.pose2d, run.settings.model
+    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
+    data = _data(run, settings.samples)
+    module = PoseNet2DModule(model.backbone, model.input_size, loss=settings.loss, lr=settings.lr)
+    final = fit(run, "pose2d", folder, module, data, steps_of(settings.samples, settings.batch_size))
+    report_people(data)
+    metrics = _evaluate_pose2d(run, folder, module, data)
+    return {"checkpoint": final.name, "samples": settings.samples, "metrics": metrics}
+
+
+def _evaluate_pose2d(
+    run: Run, folder: Path, module: PoseNet2DModule, data: Pose2DDataModule
+) -> dict[str, dict[str, float]]:
+    """Judge the network on the people that it has not seen, data set by data set; printed and written by rank zero."""
+    data.setup("predict")
+    tables = {name: data.target_table(name) for name in data.targets}
+    data.targets = [name for name in data.targets if len(tables[name])]
+    found: dict[str, tuple[NDArray, NDArray]] = {}
+    if data.targets:
+        trainer = make_trainer(run, "pose2d", folder, logs=False)
+        for part in gather(_rows(trainer.predict(module, datamodule=data) or [])):
+            found |= part
+    metrics = {name: _judge(tables[name], found) for name in data.targets}
+    on_rank_zero(lambda: write_json(folder / _METRICS_FILE, metrics))
+    if rank() == 0:
+        for name, values in metrics.items():
+            text = ", ".join(f"{key} {value:.1%}" for key, value in values.items() if key != "people")
+            console.print(f"  {name}: {values['people']:,} people held out: {text}")
+    return metrics
+
+
+def _rows(batches: list[Any]) -> dict[str, tuple[NDArray, NDArray]]:
+    """Id -> (K, 2) image pixels and (K,) scores."""
+    # One loader's batches come as a plain list, several loaders' as a list of lists.
+    flat = [batch for part in batches for batch in (part if isinstance(part, list) else [part])]
+    return {
+        name: (joints, score)
+        for batch in flat
+        for name, joints, score in zip(
+            batch["id"], batch["image_joints_2d"].cpu().numpy(), batch["score"].cpu().numpy(), strict=True
+        )
+    }
+
+
+def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray, NDArray]]) -> dict[str, float]:
+    """Metrics of the joints that both the data set and the network have."""
+    own = defaultdict(lambda: -1, {name: i for i, name in enumerate(POSE2D_JOINTS)})
+    index = np.array([own[name] for name in table.joint_set.body])
+    rows = [found[name] for name in table.ids()]
+    pred = np.stack([joints for joints, _ in rows])[:, index]
+    score = np.stack([scores for _, scores in rows])[:, index[index >= 0]].mean(axis=1)
+    true, box = table.column("joints_2d"), table.column("box").astype(np.float64)
+    true[:, index < 0, 2] = 0
+    values: dict[str, float] = {"people": len(rows), "joint_error": joint_error(pred, true, box[:, 2:].max(axis=1))}
+    if table.joint_set.name == "coco17":
+        area = AREA_OF_BOX * box[:, 2] * box[:, 3]
+        values |= oks_ap(pred, score, true, area, [image.decode() for image in table.column("image").tolist()])
+    if {"head_top", "neck"} <= set(table.joint_set.names):
+        values["pckh"] = pckh(pred, true, table.joint_set)
+    return values
+
+
+def _asked_for(run: Run, stage: str) -> bool:
+    """Whether the run needs a start, or was told to train it for its own sake."""
+    alone = "annotate" not in run.settings.stages and stage in run.settings.stages
+    return alone or sources.start_stage(run.settings) == stage
+
+
+GENERIC = Stage(
+    name="generic",
+    after=(),
+    key=lambda run: {
+        "generic": {"samples": sources.generic_samples(run.settings), "lr": run.settings.generic.lr},
+        "batch_size": run.settings.pose2d.batch_size,
+        "holdout": run.settings.pose2d.holdout,
+        "sources": _shares(run),
+        "data": data_key(run, sources.pose2d(run.settings)),
+        **network_key(run),
+    },
+    make=_train_generic,
+    needed=lambda run: _asked_for(run, "generic"),
+    shared="cache",
+)
+
+POSE2D = Stage(
+    name="pose2d",
+    after=(),
+    key=lambda run: {
+        "pose2d": {**asdict(run.settings.pose2d), "sources": _shares(run)},
+        "data": data_key(run, sources.pose2d(run.settings)),
+        **network_key(run),
+    },
+    make=_train_pose2d,
+    needed=lambda run: _asked_for(run, "pose2d"),
+    shared="cache",
+)
+
+
+def _shares(run: Run) -> dict[str, float]:
+    return {name: run.settings.pose2d.sources.get(name) or 1.0 for name in sources.pose2d(run.settings)}
