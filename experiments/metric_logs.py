@@ -36,7 +36,8 @@ def write_metrics(run: Run) -> Path:
     rows = [
         {"stage": name, "step": str(step), **{key: value for key, value in row.items() if key not in _UNWANTED}}
         for name, record in run.records.items()
-        for step, row in read_log(record.folder).items()
+        for folder in {record.folder, run.folder / name}  # the dump logs beside the label tables
+        for step, row in read_log(folder).items()
     ]
     columns = [*_FIRST, *sorted({key for row in rows for key in row} - set(_FIRST))]
     path = run.folder / METRICS_FILE

@@ -6,21 +6,20 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from callbacks.batchnorm import BatchNormAverage
 from callbacks.leakage import LeakageGuard
 from callbacks.progress import progress_bar
-from experiments import sources
+from callbacks.step_seed import StepSeed
 from experiments.metric_logs import METRICS
 from experiments.pipeline import Run
 from experiments.processes import local_world, on_rank_zero, world_size
-from experiments.settings import to_plain
+from experiments.wandb_logs import Artifact, close, keep_artifacts, logged, model, use_artifacts, wandb_logger
 
 LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
 
@@ -44,6 +43,7 @@ def fit(
     steps: int,
     callbacks: Sequence[pl.Callback] = (),
     monitor: str | None = None,
+    uses: Sequence[Artifact] = (),
 ) -> Path:
     """Train a module, from where an interrupted training of the same stage stopped.
 
@@ -56,6 +56,7 @@ def fit(
         steps: optimiser steps.
         callbacks: beside those that every stage has.
         monitor: metric whose smallest value chooses the checkpoint; None takes the last.
+        uses: what earlier stages made and this one starts from, for the lineage in Weights & Biases.
 
     Returns:
         The checkpoint to go on with.
@@ -74,13 +75,17 @@ def fit(
     trainer = make_trainer(
         run, stage, folder, [*kept, *callbacks], steps=steps, validate_every=interval if monitor is not None else None
     )
+    logger = logged(trainer.loggers)
+    use_artifacts(logger, run, uses)
     resume = folder / LAST
     on_rank_zero(lambda: run.state.watch(lambda: trainer.global_step, steps))
     trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
     final = folder / FINAL
     trainer.save_checkpoint(final, weights_only=True)
-    finish_loggers(trainer)
-    return folder / BEST if monitor is not None else final
+    chosen = folder / BEST if monitor is not None else final
+    keep_artifacts(logger, run, [model(chosen)])
+    close(logger)
+    return chosen
 
 
 def make_trainer(
@@ -105,7 +110,7 @@ def make_trainer(
         max_steps=steps,
         max_epochs=-1,
         logger=_loggers(run, stage, folder) if logs else False,
-        callbacks=[LeakageGuard(), BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
+        callbacks=[LeakageGuard(), StepSeed(), BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
         limit_val_batches=0 if validate_every is None else 1.0,
         val_check_interval=validate_every,
         check_val_every_n_epoch=None,
@@ -120,20 +125,31 @@ def make_trainer(
     )
 
 
-def log_results(run: Run, stage: str, folder: Path, metrics: dict[str, float]) -> None:
-    """Log the numbers that a stage ended with, where annotators are compared; called by rank zero alone."""
-    for logger in _loggers(run, stage, folder):
+def log_results(
+    run: Run,
+    stage: str,
+    folder: Path,
+    metrics: dict[str, float],
+    uses: Sequence[Artifact] = (),
+    makes: Sequence[Artifact] = (),
+) -> None:
+    """Log the numbers that a stage ended with, where annotators are compared; called by rank zero alone.
+
+    Args:
+        run: that the stage belongs to.
+        stage: its name.
+        folder: where the logs go.
+        metrics: name -> value.
+        uses: what earlier stages made and this one starts from.
+        makes: what it made.
+    """
+    loggers = _loggers(run, stage, folder)
+    for logger in loggers if metrics else ():
         logger.log_metrics(metrics, step=0)
         logger.save()
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
-
-
-def finish_loggers(trainer: pl.Trainer) -> None:
-    """Close the W&B run, so that the next stage starts one of its own."""
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
-            logger.experiment.finish()
+    use_artifacts(logged(loggers), run, uses)
+    keep_artifacts(logged(loggers), run, makes)
+    close(logged(loggers))
 
 
 def _strategy(name: str) -> str | Strategy:
@@ -144,36 +160,8 @@ def _strategy(name: str) -> str | Strategy:
 
 
 def _loggers(run: Run, stage: str, folder: Path) -> list[Logger]:
-    settings = run.settings
-    loggers: list[Logger] = [CSVLogger(folder, name=METRICS)]
-    if settings.wandb.mode != "disabled":
-        recipe = settings.recipe
-        tags = [
-            f"recipe:{recipe.name}",
-            f"init:{recipe.init}",
-            f"prior:{recipe.prior}",
-            *(f"auxiliary:{name}" for name in sources.auxiliary(settings)),
-            *(f"target:{name}" for name in sources.targets(settings)),
-            *settings.wandb.tags,
-        ]
-        loggers.append(
-            WandbLogger(
-                name=f"{run.label}-{stage}",
-                save_dir=str(folder),
-                offline=settings.wandb.mode == "offline",
-                project=settings.wandb.project,
-                entity=settings.wandb.entity,
-                group=settings.wandb.group or settings.name,
-                job_type=stage,
-                tags=tags,
-                config=_config(run),
-            )
-        )
-    return loggers
-
-
-def _config(run: Run) -> dict[str, Any]:
-    return {**to_plain(run.settings), "label": run.label}
+    loggers: list[Logger | None] = [CSVLogger(folder, name=METRICS), wandb_logger(run, stage, folder)]
+    return [logger for logger in loggers if logger is not None]
 
 
 def silence_tips() -> None:

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 
 from body_models.smpl import BodyModel
 from callbacks.label_rows import body_quality
+from callbacks.overlays import OverlayCallback
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.annotation import AnnotationDataModule
 from datamodules.people import PeopleTable
@@ -24,9 +25,17 @@ from experiments import sources
 from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
-from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
+from experiments.stages.prepare import (
+    data_key,
+    network_key,
+    people_settings,
+    report_people,
+    shown_people,
+    world_folder,
+)
 from experiments.stages.starts import give_start
-from experiments.training import fit, make_trainer, samples_of, steps_of
+from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
+from experiments.wandb_logs import labels, made_by
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.pose_mixture import PoseMixture
 
@@ -103,7 +112,14 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     samples, batch_size = samples_seen(run), run.settings.annotate.batch_size
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     module, data = build_annotator(run), annotation_data(run)
-    final = fit(run, "annotate", folder, module, data, steps_of(samples, batch_size))
+    steps = steps_of(samples, batch_size)
+    on_rank_zero(data.prepare_data)
+    data.setup("fit")
+    overlays = OverlayCallback(
+        shown_people(data.predict_dataloader()[0]), run.settings.paths.body_models, folder,
+        every_n_steps=max(1, steps // run.settings.trainer.epochs),
+    )  # fmt: skip
+    final = fit(run, "annotate", folder, module, data, steps, [overlays], uses=made_by(run, *ANNOTATE.after))
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
     outputs = {"checkpoint": final.name, "samples": samples, "people": people}
@@ -158,12 +174,22 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
     if not run.settings.dump.keep_single_views:
         on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
+    used, made = made_by(run, "annotate"), [labels(folder / table.name) for table in people.values()]
+    # Beside the tables, so that labels/ holds nothing else.
+    on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks), used, made))
     return {
         "reprojection": checks,
         "tables": {name: table.name for name, table in people.items()},
         "mocap": fused,
         "labels": sum(map(len, people.values())),
         "dropped": {name: dict(table.dropped) for name, table in people.items()},
+    }
+
+
+def _flat(checks: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What was measured of the labels, under split/source/metric."""
+    return {
+        f"labels/{name}/reprojection_{key}": value for name, found in checks.items() for key, value in found.items()
     }
 
 

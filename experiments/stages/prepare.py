@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytorch_lightning as pl
 from rich.progress import MofNCompleteColumn, Progress
+from torch.utils.data import DataLoader
 
+from body_models.contracts import Batch
 from datamodules.crops import Augmentation
+from datamodules.dataset import PeopleDataset, collate
 from datamodules.people_module import PeopleDataModule
 from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
@@ -26,6 +30,7 @@ from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.pose_prior import PosePriorModule
 
 _CROP_CACHE_BELOW = 100
+_SHOWN = 4
 _ANNOTATORS_OWN = ("camera", "head")
 
 
@@ -46,6 +51,16 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
         "cache_dir": settings.paths.cache,
         "seed": settings.seed,
     }
+
+
+def shown_people(loader: DataLoader) -> Batch:
+    """People spread over a loader's set, the same in every run, whose overlays show how a training goes."""
+    dataset = cast(PeopleDataset, loader.dataset)
+    # Those with many joints say most about where a mesh should lie.
+    joints = dataset.table.labelled_joints()
+    rows = np.flatnonzero(joints >= np.median(joints))
+    places = np.linspace(0, len(rows) - 1, min(_SHOWN, len(rows))).round().astype(int)
+    return cast(Batch, collate([dataset[int(row)] for row in rows[places]]))
 
 
 def report_people(data: PeopleDataModule) -> None:

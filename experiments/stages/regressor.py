@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from body_models.contracts import Batch
 from body_models.rotations import axis_angle_to_matrix, mean_rotations
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
-from datamodules.dataset import PeopleDataset, collate
 from datamodules.downstream import DownstreamDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels
 from datamodules.sources.poses import open_poses
@@ -25,16 +23,23 @@ from experiments import sources
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.settings import TARGETS
-from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
+from experiments.stages.prepare import (
+    data_key,
+    network_key,
+    people_settings,
+    report_people,
+    shown_people,
+    world_folder,
+)
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.truth import bodies_of, compare_with_truth
+from experiments.wandb_logs import labels, made_by
 from lightning_modules.mesh_module import upright
 from lightning_modules.protocols import Bodies
 from lightning_modules.regressors import FAMILIES
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
-_SHOWN = 4
 
 
 def labels_of(run: Run) -> dict[str, Path]:
@@ -85,19 +90,14 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
     on_rank_zero(data.prepare_data)
     data.setup("fit")
-    overlays = OverlayCallback(_shown_people(data), settings.paths.body_models, folder)
+    shown = shown_people(cast(DataLoader, data.val_dataloader()))
+    overlays = OverlayCallback(shown, settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
-    best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], monitor=MONITOR)
+    used = [labels(table) for table in labels_of(run).values()]
+    best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], MONITOR, used)
     report_people(data)
     people = {row["source"]: row for row in data.describe() if row["trained"]}
     return {"checkpoint": best.name, "samples": downstream.samples, "people": people}
-
-
-def _shown_people(data: DownstreamDataModule) -> Batch:
-    """People spread over the validation set, whose overlays show how the training goes."""
-    dataset = cast(PeopleDataset, cast(DataLoader, data.val_dataloader()).dataset)
-    places = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).round().astype(int)
-    return collate([dataset[int(place)] for place in places])  # type: ignore[return-value]
 
 
 DOWNSTREAM = Stage(
@@ -142,7 +142,8 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
             "people": len(evaluator.evaluation.ids),
             "excluded": evaluator.evaluation.excluded,
         }
-    on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs)))
+    used = made_by(run, "dump", "downstream")
+    on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs), used))
     return outputs
 
 
