@@ -9,10 +9,11 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.files import AnnotationError
 from datamodules.people_module import make_loader
+from datamodules.samplers import MixtureSampler, UnpaddedSampler
 from datamodules.sources.poses import open_poses
 
 
@@ -30,11 +31,13 @@ class PoseDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int | tuple[int, int]) -> Tensor:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        return torch.from_numpy(self.poses[self.rows[indices]])
+    def __getitems__(self, indices: Sequence[int | tuple[int, int]]) -> Tensor:
+        # The sampler of trainings gives each a seed, which a pose has no use for.
+        places = np.array(indices).reshape(len(indices), -1)[:, 0]
+        return torch.from_numpy(self.poses[self.rows[places]])
 
 
 def _as_fetched(batch: Tensor) -> Tensor:
@@ -47,12 +50,13 @@ class PosePriorDataModule(pl.LightningDataModule):
     Args:
         root: folder of AMASS, or of ASF/AMC clips.
         batch_size: poses per step and process.
-        samples_per_epoch: poses seen in an epoch by each process, drawn with repetition; each pose once if None.
+        samples_per_epoch: poses seen in an epoch over all processes, each once before any is seen again; as many as
+            there are if None.
         val_share: share of the sequences that are validated on.
         fps: poses a second that are used.
         num_workers: loader processes for each process.
         cache_dir: folder for caches.
-        seed: of the held-out sequences.
+        seed: of the held-out sequences and the order.
     """
 
     def __init__(
@@ -92,16 +96,25 @@ class PosePriorDataModule(pl.LightningDataModule):
         self.val_data = PoseDataset(poses, np.flatnonzero(held_out))
 
     def train_dataloader(self) -> DataLoader:
-        """Random poses, other ones in each process."""
-        count = self.samples_per_epoch
-        rank = self.trainer.global_rank if self.trainer else 0
-        (state,) = np.random.SeedSequence((self.seed, rank)).generate_state(1)
-        generator = torch.Generator().manual_seed(int(state))
-        sampler = RandomSampler(self.train_data, count is not None, count, generator)
-        return make_loader(self.train_data, sampler, self.batch_size, self.num_workers, _as_fetched, False)
+        """Random poses; a training that is resumed within an epoch gets those that it has not seen yet."""
+        ranks, rank = self._ranks()
+        sampler = MixtureSampler(
+            sizes=[len(self.train_data)],
+            quotas=[1.0],
+            batch_size=self.batch_size,
+            samples_per_epoch=self.samples_per_epoch or max(len(self.train_data), self.batch_size * ranks),
+            seed=self.seed,
+            num_replicas=ranks,
+            rank=rank,
+        )
+        if self.trainer:
+            sampler.start_step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return make_loader(self.train_data, sampler, self.batch_size, self.num_workers, _as_fetched, True)
 
     def val_dataloader(self) -> DataLoader:
-        """Every held-out pose."""
-        return make_loader(
-            self.val_data, SequentialSampler(self.val_data), self.batch_size, self.num_workers, _as_fetched, False
-        )
+        """Every held-out pose once over all processes."""
+        sampler = UnpaddedSampler(self.val_data, *self._ranks())
+        return make_loader(self.val_data, sampler, self.batch_size, self.num_workers, _as_fetched, False)
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

@@ -25,6 +25,7 @@ LABEL_FORMATS = (
     "neuralannot", "neuralannot_mocap", "spin", "spin_fits", "cliff", "eft", "hmr2", "hmr2_tar", "bedlam", "humandata",
     "coco_smpl",
 )  # fmt: skip
+PRIORS = ("none", "l2", "gmm", "adversarial", "vposer")
 CAMERAS = ("virtual", "full_image", "known")
 HEADS = ("regression", "iterative", "joints")
 LOSS_SHAPES = ("l1", "l2", "robust")
@@ -112,8 +113,14 @@ class Recipe:
     init_file: str | None = option(
         None, "Published weights, as downloaded, for recipe.init; {init} in the path stands for its value."
     )
-    prior: str = option("none", "Recipe 3: pose prior that the annotator regresses into.", choices=("none", "vposer"))
-    prior_file: str | None = option(None, "Checkpoint of the prior; null trains one in the prior stage.")
+    prior: str = option(
+        "none", "Recipe 3: what keeps poses plausible: nothing, L2 from the mean pose, a Gaussian mixture, critics "
+        "trained along, or VPoser, whose code the annotator then regresses.",
+        choices=PRIORS,
+    )  # fmt: skip
+    prior_file: str | None = option(
+        None, "vposer: a checkpoint, v1, v2 or own; gmm: a mixture such as gmm_08.pkl. null makes it in a stage."
+    )
     longer: bool = option(
         False, "Train the annotator for pose2d.samples more, so that one without pre-training sees as many people."
     )
@@ -220,7 +227,13 @@ class AnnotateLosses:
     joints_3d: float = option(10.0, "On root-relative joints, metres, where known.", at_least=0)
     smpl_pose: float = option(1.0, "On rotation matrices, root included, where known.", at_least=0)
     smpl_betas: float = option(0.1, "On the shape, where known.", at_least=0)
-    latent_l2: float = option(0.001, "L2 on the pose prior's code.", at_least=0)
+    latent_l2: float = option(0.001, "recipe.prior=vposer: mean square of the code.", at_least=0)
+    pose_l2: float = option(0.1, "recipe.prior=l2: mean square angle from the mean pose, radians squared.", at_least=0)
+    pose_gmm: float = option(0.1, "recipe.prior=gmm: -log density in nats, divided by the mixture's values.", at_least=0)
+    pose_adversarial: float = option(
+        0.08, "recipe.prior=adversarial: squared distance of the critics' opinions from 1, summed over 25; as HMR's.",
+        at_least=0,
+    )  # fmt: skip
     betas_l2: float = option(0.1, "L2 on the shape.", at_least=0)
     map_joints_2d: float = option(10.0, "L1 on the joints of the maps of model.head=joints, crop widths.", at_least=0)
 
@@ -243,6 +256,7 @@ class Annotate:
     samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
+    critic_lr: float = option(1e-4, "recipe.prior=adversarial: learning rate of the critics.", above=0)
     losses: AnnotateLosses = field(default_factory=AnnotateLosses)
     loss: str = option(
         "l1", "Shape of the terms that compare with annotations; robust is Geman and McClure's. They agree at 0.1 crop "

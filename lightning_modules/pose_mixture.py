@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
+from body_models.contracts import NUM_BODY_ROTATIONS
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from body_models.safe_pickle import ModelFileError, load_pickle
 
@@ -91,6 +92,16 @@ class PoseMixture(nn.Module):
             white = torch.nn.functional.linear(pose[..., : self.size].to(linear.dtype), linear) - self._offset
             distance = white.unflatten(-1, (-1, self.size)).square().sum(-1)
             return -torch.logsumexp(self._log_scale - distance / 2, dim=-1)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """SMPL's ``body_pose`` (count, 23, 3, 3) drawn from the mixture; joints that it is not over are at rest."""
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        factors = torch.linalg.cholesky(self.covars.double()).float()
+        normal = torch.randn(count, self.size, 1, generator=generator)
+        pose = self.means[chosen] + (factors[chosen] @ normal).squeeze(-1)
+        rotations = axis_angle_to_matrix(pose.unflatten(1, (-1, 3)))
+        rest = torch.eye(3).expand(count, NUM_BODY_ROTATIONS - rotations.shape[1], 3, 3)
+        return torch.cat((rotations, rest), dim=1)
 
     @classmethod
     def fit(cls, poses: NDArray, components: int = COMPONENTS, seed: int = 0) -> PoseMixture:

@@ -34,7 +34,8 @@ from experiments.pipeline import Run, Stage, console, look_up, perform
 from experiments.run_state import LOG_FILE
 from experiments.settings import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
-from experiments.stages.prepare import MIXTURE, PRIOR, WORLD
+from experiments.stages.prepare import WORLD
+from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D

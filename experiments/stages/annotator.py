@@ -33,6 +33,7 @@ from experiments.stages.prepare import (
     shown_people,
     world_folder,
 )
+from experiments.stages.priors import recorded_poses
 from experiments.stages.starts import give_start
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.wandb_logs import labels, made_by
@@ -87,18 +88,21 @@ def build_annotator(run: Run) -> AnnotatorModule:
     """The untrained annotator that the run's recipe asks for."""
     settings = run.settings
     recipe, annotate = settings.recipe, settings.annotate
-    prior = None
-    if recipe.prior == "vposer":
-        prior = recipe.prior_file or run.path("prior", "checkpoint")
+    priors = {
+        "vposer": lambda: recipe.prior_file or run.path("prior", "checkpoint"),
+        "gmm": lambda: recipe.prior_file or run.path("mixture", "file"),
+    }
     module = AnnotatorModule(
         backbone=settings.model.backbone,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
         prior=recipe.prior,
-        prior_weights=prior,
+        prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
+        prior_poses=recorded_poses(run) if sources.trains_on_poses(settings) else None,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
         lr=annotate.lr,
+        critic_lr=annotate.critic_lr,
         camera=settings.model.camera,
         head=settings.model.head,
         loss=annotate.loss,
@@ -129,13 +133,24 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     return outputs
 
 
+def _data_used(run: Run) -> list[str]:
+    poses = ["amass"] if sources.trains_on_poses(run.settings) else []
+    return [*sources.targets(run.settings), *sources.auxiliary(run.settings), *poses]
+
+
+def _fitted_prior(run: Run) -> bool:
+    # Other annotators do not depend on the mixture, which only scores their labels.
+    return run.settings.recipe.prior == "gmm" and "mixture" in run.records
+
+
 ANNOTATE = Stage(
     name="annotate",
     after=("prior", "generic", "pose2d"),
     key=lambda run: {
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
         "annotate": asdict(run.settings.annotate),
-        "data": data_key(run, [*sources.targets(run.settings), *sources.auxiliary(run.settings)]),
+        "data": data_key(run, _data_used(run)),
+        **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
         "network": {"camera": run.settings.model.camera, "head": run.settings.model.head},
         **({"pose2d_samples": run.settings.pose2d.samples} if run.settings.recipe.longer else {}),
         **network_key(run),

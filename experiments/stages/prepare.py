@@ -1,4 +1,4 @@
-"""The shared stages: the synthetic world, the pose prior, and the pose mixture; starts.py has those of recipe 2."""
+"""The synthetic world, and what the stages share; starts.py has the stages of recipe 2, priors.py those of recipe 3."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from body_models.contracts import Batch
 from datamodules.crops import Augmentation
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.people_module import PeopleDataModule
-from datamodules.pose_prior import PosePriorDataModule
-from datamodules.sources.poses import open_poses
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
 from experiments import sources
@@ -26,8 +24,6 @@ from experiments.data_content import content
 from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank, world_size
 from experiments.training import fit
-from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
-from lightning_modules.pose_prior import PosePriorModule
 
 _CROP_CACHE_BELOW = 100
 _SHOWN = 4
@@ -132,54 +128,4 @@ WORLD = Stage(
     shared="data",
     single_process=True,
     implied=True,
-)
-
-
-def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
-    settings = run.settings.prior
-    pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    root = sources.root_of(run.settings, world_folder(run), "amass")
-    data = PosePriorDataModule(
-        root, batch_size=settings.batch_size, samples_per_epoch=settings.steps * settings.batch_size,
-        cache_dir=run.settings.paths.cache, seed=run.settings.seed,
-    )  # fmt: skip
-    module = PosePriorModule(
-        settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
-    )
-    final = fit(run, "prior", folder, module, data, settings.steps)
-    return {"checkpoint": final.name, "samples": 0, "poses": settings.steps * settings.batch_size * world_size()}
-
-
-PRIOR = Stage(
-    name="prior",
-    after=(),
-    key=lambda run: {
-        "prior": asdict(run.settings.prior),
-        "seed": run.settings.seed,
-        "data": data_key(run, ["amass"]),
-        "body_models": run.settings.paths.body_models,
-    },
-    make=_train_prior,
-    needed=lambda run: run.settings.recipe.prior == "vposer" and run.settings.recipe.prior_file is None,
-    shared="cache",
-)
-
-
-def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
-    root = sources.root_of(run.settings, world_folder(run), "amass")
-    poses, _ = open_poses(root, run.settings.paths.cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    PoseMixture.fit(poses).save(folder / "mixture.npz")
-    return {"file": "mixture.npz"}
-
-
-MIXTURE = Stage(
-    name="mixture",
-    after=(),
-    # The same for all seeds, so that the scores of their labels can be compared.
-    key=lambda run: {"components": COMPONENTS, "data": data_key(run, ["amass"])},
-    make=_fit_mixture,
-    needed=lambda run: sources.scores_poses(run.settings),
-    shared="cache",
-    single_process=True,
 )
