@@ -51,13 +51,25 @@ def test_unknown_people_give_no_nan_and_use_all_parameters(make_batch, family: s
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_bodies_and_losses_stay_in_fp32_under_bf16(make_batch, family: str) -> None:
+    batch = make_batch(2)
+    module = FAMILIES[family]("slim", 48)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = module(batch)
+        loss, _ = module.loss(prediction, batch)
+    assert {value.dtype for value in vars(prediction).values() if torch.is_tensor(value)} == {torch.float32}
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    assert all(value.dtype == torch.float32 for value in (prediction.extra or {}).values())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_overfits_eight_people(eight_people, family: str) -> None:
     torch.manual_seed(0)
     batch = eight_people()
     module = FAMILIES[family]("slim", 48)
     optimizer = torch.optim.Adam(module.parameters(), lr=5e-4)
-    error, steps = torch.tensor(torch.inf), 0
-    for steps in range(400):
+    error = torch.tensor(torch.inf)
+    for _ in range(400):
         prediction = module(batch)
         error = pa_mpjpe(prediction.joints_3d[:, :24], batch["joints_3d"][:, :24]).mean()
         if error < 25:
@@ -67,4 +79,3 @@ def test_overfits_eight_people(eight_people, family: str) -> None:
         loss.backward()
         optimizer.step()
     assert error < 30
-    print(family, steps, error.item())
