@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from body_models.joint_sets import SMPL_JOINTS
 from body_models.smpl import BodyModel
 from callbacks.overlays import person_panels
 from datamodules.crops import read_image
@@ -15,9 +18,11 @@ from datamodules.files import image_size
 from datamodules.pseudo_gt.native import Columns, body_parameters
 from experiments.report_figures import mesh_color
 from experiments.results import GalleryPerson, Views
+from lightning_modules.metrics import pa_mpjpe
 
 VIEW_SIZE = 256
 _FEW_JOINTS = 8
+_SMPL_JOINTS = len(SMPL_JOINTS)
 
 
 def choose_people(columns: Columns, count: int) -> list[str]:
@@ -65,15 +70,28 @@ def draw_people(
         path = Path(image_root, places["image"][first[name]])
         image = read_image(path, image_size(path))
         box = places["box"][first[name]]
-        views, photo = {}, image
+        views, meshes, photo = {}, {}, image
         for label, columns in bodies.items():
             row = rows[label][name]
             one = {key: columns[key][row : row + 1] for key in ("global_orient", "body_pose", "betas", "transl")}
             with torch.no_grad():
                 vertices = body(**body_parameters(one)).vertices[0].numpy()
+            meshes[label] = vertices
             camera = columns["focal"][row], columns["princpt"][row]
             panels = person_panels(image, box, vertices, body.faces, *camera, size, mesh_color(colors[label]))
             photo, views[label] = panels.photo, Views(panels.front, panels.side)
         known = {label: float(values[name]) for label, values in (errors or {}).items() if name in values}
-        people.append(GalleryPerson(name, photo, views, known))
+        people.append(GalleryPerson(name, photo, views, known, vertices=meshes))
     return people
+
+
+def disagreements(tables: Sequence[Columns], body: BodyModel) -> NDArray[np.float64]:
+    """(N,) mean PA-MPJPE in mm between each two tables' bodies, on the 24 SMPL joints; rows are the same people."""
+    joints = []
+    for columns in tables:
+        given = body_parameters(columns)
+        with torch.no_grad():
+            posed = body.joints(given["global_orient"], given["body_pose"], given["betas"])
+        joints.append(posed[:, :_SMPL_JOINTS])
+    pairs = [pa_mpjpe(one, other).numpy() for one, other in itertools.combinations(joints, 2)]
+    return np.mean(pairs, axis=0) if pairs else np.zeros(len(joints[0]))

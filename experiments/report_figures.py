@@ -14,14 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from experiments.results import HEADLINES, Column, Comparison, RunResult
+from experiments.effects import Effects
+from experiments.results import Column, Comparison, Variant
 
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, told apart by colour-blind readers, on light and dark alike; one for each run."""
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b68c8", "#8f8a1f", "#b8436d", "#2f9c95",
+    "#a0522d", "#5f7d8e",
+)  # fmt: skip
+"""Okabe and Ito's colours, told apart by colour-blind readers, on light and dark alike, and more for large grids."""
 YARDSTICK_COLOR = "#888888"
 # Drawn in this colour, replaced by the page's text colour afterwards.
 _INK = "#010203"
 _SMOOTHING = 40
+_FEW_POINTS = 12
+_MANY = 12
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -43,8 +49,8 @@ _STYLE: Any = {
 
 
 def color_of(comparison: Comparison, label: str) -> str:
-    """Colour of a run (or of what is none) in all figures."""
-    labels = [run.label for run in comparison.runs]
+    """Colour of a variant (or of what is none) in all figures."""
+    labels = [one.label for one in comparison.variants]
     return PALETTE[labels.index(label) % len(PALETTE)] if label in labels else YARDSTICK_COLOR
 
 
@@ -56,37 +62,108 @@ def mesh_color(color: str) -> tuple[float, float, float]:
 
 
 def metric_figure(comparison: Comparison) -> str:
-    """Headline metrics of each run with their intervals, the yardstick as a line."""
-    columns = [column for column in comparison.columns if column.key in HEADLINES]
+    """Headline metrics of each variant as bars with 95 % intervals and a dot a seed, the yardstick as a line."""
+    columns = comparison.headlines
     if not columns:
         return ""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.42 * len(comparison.runs)), layout="constrained")
+        height = 0.42 if len(comparison.variants) <= _MANY else 0.26
+        figure = Figure(figsize=(8.4, 0.9 + height * len(comparison.variants)), layout="constrained")
         for axes, column in zip(np.atleast_1d(figure.subplots(1, len(columns), sharey=True)), columns, strict=True):
             _draw_metric(axes, comparison, column)
         return _svg(figure, "errors of each annotator with 95 % intervals")
 
 
 def _draw_metric(axes: Axes, comparison: Comparison, column: Column) -> None:
-    for row, run in enumerate(comparison.runs):
-        metric = run.metrics.get(column.key)
+    ends = []
+    for row, one in enumerate(comparison.variants):
+        metric = one.interval(column.key)
         if metric is None:
             continue
-        color = color_of(comparison, run.label)
+        color = color_of(comparison, one.label)
+        axes.barh(row, metric.value, height=0.66, color=color, alpha=0.3, linewidth=0)
         if metric.low is not None and metric.high is not None:
-            axes.plot([metric.low, metric.high], [row, row], color=color, linewidth=2.5, solid_capstyle="round")
-        axes.plot(metric.value, row, "o", color=color, markersize=7)
+            axes.plot([metric.low, metric.high], [row, row], color=color, linewidth=2.2, solid_capstyle="round")
+        axes.plot([metric.value] * 2, [row - 0.33, row + 0.33], color=color, linewidth=2.2)
+        seeds = list(one.by_seed(column.key).values())
+        if len(seeds) > 1:
+            axes.plot(seeds, [row] * len(seeds), "o", color=color, markersize=4, markeredgecolor="white")
+        ends += [metric.value, *seeds, metric.high or 0]
     mean = comparison.yardstick.metrics.get(column.key) if comparison.yardstick else None
     if mean is not None and comparison.yardstick is not None:
         axes.axvline(mean.value, color=YARDSTICK_COLOR, linestyle="--", linewidth=1.2)
-        axes.text(mean.value, -0.55, f"{comparison.yardstick.label} ", ha="right", va="center", fontsize=8.5)
-    axes.set_yticks(range(len(comparison.runs)), [run.label for run in comparison.runs])
-    axes.set_ylim(len(comparison.runs) - 0.4, -0.8)
-    values = [run.metrics[column.key] for run in comparison.rows if column.key in run.metrics]
-    axes.set_xlim(0, 1.06 * max(value.high or value.value for value in values))
+        axes.text(mean.value, -0.75, f"{comparison.yardstick.label} ", ha="right", va="center", fontsize=8.5)
+        ends.append(mean.value)
+    axes.set_yticks(range(len(comparison.variants)), [one.label for one in comparison.variants])
+    axes.set_ylim(len(comparison.variants) - 0.4, -1.1 if mean is not None else -0.6)
+    axes.set_xlim(0, 1.04 * max(ends))
     axes.grid(axis="y", visible=False)
     axes.set_title(column.group, fontsize=9.5, loc="left")
     axes.set_xlabel(f"{column.header}, {column.unit} (smaller is better)", fontsize=9)
+
+
+def effect_figure(panels: Sequence[tuple[Column, Effects]]) -> str:
+    """Main effects and interactions with their t intervals and a dot a seed; zero changes nothing."""
+    panels = [(column, effects) for column, effects in panels if effects.effects]
+    if not panels:
+        return ""
+    names = [effect.name for effect in panels[0][1].effects]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(names)), layout="constrained")
+        for axes, (column, effects) in zip(
+            np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True
+        ):
+            axes.axvline(0, color=_INK, linewidth=0.8)
+            for row, effect in enumerate(effects.effects):
+                change = effect.change
+                color = YARDSTICK_COLOR if not change.excludes_zero else PALETTE[2 if change.value < 0 else 1]
+                if change.low is not None:
+                    axes.plot([change.low, change.high], [row, row], color=color, linewidth=2.2)
+                axes.plot(list(effect.by_seed.values()), [row] * len(effect.by_seed), "o", color=color, markersize=3.5)
+                axes.plot(change.value, row, "D", color=color, markersize=6)
+            axes.set_yticks(range(len(names)), names)
+            axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.grid(axis="y", visible=False)
+            axes.set_title(column.group, fontsize=9.5, loc="left")
+            axes.set_xlabel(f"change of {column.header}, {column.unit} (negative is better)", fontsize=9)
+        return _svg(figure, "effect of each recipe with 95 % intervals over seeds")
+
+
+def quality_figure(comparison: Comparison, columns: Sequence[tuple[str, str]]) -> str:
+    """Distributions of the label tables' columns: 5 to 95 % thin, 25 to 75 % thick, median a line, for each variant.
+
+    Args:
+        comparison: whose runs know the distributions.
+        columns: (column, header) of the panels.
+    """
+    variants = [one for one in comparison.variants if any(run.quality for run in one.runs)]
+    panels = [(key, header) for key, header in columns if any(key in one.first.quality for one in variants)]
+    if not panels:
+        return ""
+    across = 3
+    down = -(-len(panels) // across)
+    height = 0.28 if len(variants) <= _MANY else 0.14
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8.4, down * (0.8 + height * len(variants))), layout="constrained")
+        places = np.atleast_1d(figure.subplots(down, across, sharey=True)).ravel()
+        for axes in places[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (key, header) in zip(places[: len(panels)], panels, strict=True):
+            for row, one in enumerate(variants):
+                known = [run.quality[key].quantiles for run in one.runs if key in run.quality]
+                if not known:
+                    continue
+                low, first, middle, third, high = np.mean(known, axis=0)
+                color = color_of(comparison, one.label)
+                axes.plot([low, high], [row, row], color=color, linewidth=1.2)
+                axes.barh(row, third - first, left=first, height=0.5, color=color, alpha=0.55, linewidth=0)
+                axes.plot([middle, middle], [row - 0.32, row + 0.32], color=color, linewidth=2.4)
+            axes.set_yticks(range(len(variants)), [one.label for one in variants], fontsize=8.5)
+            axes.set_ylim(len(variants) - 0.4, -0.6)
+            axes.grid(axis="y", visible=False)
+            axes.set_title(header, fontsize=9, loc="left")
+            axes.tick_params(axis="x", labelsize=8.5)
+        return _svg(figure, "what the label tables say about themselves")
 
 
 class Shares(NamedTuple):
@@ -99,21 +176,17 @@ class Shares(NamedTuple):
 
 
 def distribution_figure(comparison: Comparison) -> str:
-    """Share of the people whose error is below a value."""
+    """Share of the people whose error is below a value; of the first seed of each variant."""
     panels = []
-    for column in comparison.columns:
+    for column in comparison.headlines:
         lines = [
-            Shares(run.label, color_of(comparison, run.label), people.values, run is comparison.yardstick)
-            for run in comparison.rows
-            if (people := run.per_person.get(column.key)) is not None
+            Shares(one.label, color_of(comparison, one.label), people.values, one.first is comparison.yardstick)
+            for one in comparison.rows
+            if (people := one.first.per_person.get(column.key)) is not None
         ]
-        if column.key in HEADLINES and any(line.label != _label(comparison.yardstick) for line in lines):
+        if any(not line.dashed for line in lines):
             panels.append((column.group, f"{column.header}, {column.unit}", lines))
     return share_figure(panels)
-
-
-def _label(run: RunResult | None) -> str | None:
-    return None if run is None else run.label
 
 
 def share_figure(panels: Sequence[tuple[str, str, Sequence[Shares]]]) -> str:
@@ -139,37 +212,51 @@ def share_figure(panels: Sequence[tuple[str, str, Sequence[Shares]]]) -> str:
             axes.set_title(title, fontsize=9.5, loc="left")
             axes.set_xlabel(quantity, fontsize=9)
             axes.set_ylabel("% of people below", fontsize=9)
-            axes.legend(fontsize=8.5, loc="lower right")
+            if len(lines) <= _MANY:
+                axes.legend(fontsize=8.5, loc="lower right")
             axes.label_outer()
         return _svg(figure, "share of the people whose error is below a value")
 
 
 def curve_figures(comparison: Comparison) -> dict[str, str]:
-    """One figure for each curve, with a line for each run; single steps faint, their moving mean strong."""
+    """One figure for each curve: a line for each variant, the mean of its seeds, and the band that they span."""
     names = list(dict.fromkeys(name for run in comparison.runs for name in run.curves))
     figures = {}
     with matplotlib.rc_context(_STYLE):
         for name in names:
             figure = Figure(figsize=(4.1, 2.6), layout="constrained")
             axes = figure.subplots()
-            for run in comparison.runs:
-                points = np.array([point for point in run.curves.get(name, []) if np.isfinite(point[1])])
-                if len(points) == 0:
-                    continue
-                color = color_of(comparison, run.label)
-                smooth = _moving_mean(points)
-                if len(smooth) < len(points):
-                    axes.plot(*_thinned(points).T, color=color, alpha=0.25, linewidth=0.8)
-                    axes.plot(*smooth.T, color=color, linewidth=1.8, label=run.label)
-                else:
-                    axes.plot(*points.T, "o-", color=color, linewidth=1.8, markersize=3, label=run.label)
+            for one in comparison.variants:
+                _draw_curve(axes, one, name, color_of(comparison, one.label))
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-            axes.set_xlabel("samples seen", fontsize=9)
+            axes.set_xlabel("people seen", fontsize=9)
             axes.set_title(name, fontsize=9.5, loc="left")
-            axes.legend(fontsize=8.5)
-            figures[name] = _svg(figure, f"{name} over the samples seen")
+            figures[name] = _svg(figure, f"{name} over the people seen")
     return figures
+
+
+def _draw_curve(axes: Axes, one: Variant, name: str, color: str) -> None:
+    lines, faint = [], []
+    for run in one.runs:
+        points = np.array([point for point in run.curves.get(name, []) if np.isfinite(point[1])])
+        if len(points):
+            lines.append(_moving_mean(points))
+            faint.append(points)
+    if not lines:
+        return
+    if len(lines) == 1:
+        (line,) = lines
+        if len(line) < len(faint[0]):
+            axes.plot(*_thinned(faint[0]).T, color=color, alpha=0.25, linewidth=0.8)
+        axes.plot(*line.T, color=color, linewidth=1.8, marker="o" if len(line) < _FEW_POINTS else "", markersize=3)
+        return
+    # The seeds may have been logged at other steps.
+    seen = lines[0][:, 0]
+    values = np.array([np.interp(seen, line[:, 0], line[:, 1]) for line in lines])
+    axes.fill_between(seen, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
+    axes.plot(seen, values.mean(axis=0), color=color, linewidth=1.8, marker="o" if len(seen) < _FEW_POINTS else "",
+              markersize=3)  # fmt: skip
 
 
 def _moving_mean(points: np.ndarray) -> np.ndarray:

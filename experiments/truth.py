@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
-from callbacks.evaluation import Evaluation, count_excluded
+from callbacks.evaluation import Evaluation
 from datamodules.pseudo_gt.native import Columns, body_parameters, iter_labels, read_provenance
-from lightning_modules.protocols import Bodies, BodyScorer
+from lightning_modules.protocols import PER_JOINT, Bodies, BodyScorer
 
 LABEL_PROTOCOL = "smpl24"
 """Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
@@ -60,6 +60,7 @@ def compare_with_truth(body_models: str, ids: Sequence[str], pred: Bodies, truth
         pred: their N bodies.
         truth: file of true bodies; must hold all of the ids.
     """
-    values = BodyScorer(body_models, [LABEL_PROTOCOL])(pred, read_truth(truth, ids))
-    arrays = {name: value.numpy() for name, value in values.items()}
-    return Evaluation(np.array(ids), arrays, count_excluded(arrays))
+    scores = BodyScorer(body_models, [LABEL_PROTOCOL]).score(pred, read_truth(truth, ids))
+    arrays = {name: value.numpy() for name, value in scores.values.items()}
+    arrays |= {f"{key}_{PER_JOINT}": value.numpy() for key, value in scores.per_joint.items()}
+    return Evaluation.of(np.array(ids), arrays)

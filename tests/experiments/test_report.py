@@ -45,11 +45,11 @@ def test_page_is_self_contained(compared, tmp_path):
     parser.feed(page)
     assert not parser.open
     assert all(source.startswith(("data:", "#")) for source in parser.sources)
-    assert not re.search(r"url\((?!#)|@import|<script", page)
+    assert not re.search(r"url\((?!#)|@import|<script[^>]*src", page)
     # One photo, and two views for each of two annotators and the true body.
     assert sum(source.startswith("data:image/jpeg") for source in parser.sources) == 7
     assert page.count("<svg") == 4
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "table.csv", "table.md"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "table.csv", "table.md", "table.tex"]
 
 
 def test_page_is_the_same_every_time(compared):
