@@ -86,11 +86,15 @@ def test_size_scales_every_training_stage() -> None:
         assert values == sorted(set(values)), key
 
 
-def test_base_settings_do_not_hide_sizes() -> None:
+def test_experiments_do_not_hide_sizes() -> None:
+    # MPII has a fifth of COCO's people: its header says so.
+    allowed = {(f"annotate_mpii{level}", "annotate.samples") for level in ("", "_none", "_two", "_three")}
     for name in descriptions("experiments"):
         _, origins = load_settings([f"experiment={name}", "size=tiny"])
-        for option in OPTIONS.values():
-            assert not option.sizes or origins[option.key] == "size=tiny", (name, option.key)
+        hidden = {
+            (name, option.key) for option in OPTIONS.values() if option.sizes and origins[option.key] != "size=tiny"
+        }
+        assert hidden <= allowed
 
 
 def test_schema_stands_for_the_default_size_and_no_recipe() -> None:
