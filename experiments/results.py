@@ -40,6 +40,8 @@ COLUMNS = (
     Column("pseudo_gt/smpl24_pa_mpjpe", LABELS, "PA-MPJPE"),
     Column("pseudo_gt/smpl24_mpvpe", LABELS, "MPVPE"),
     Column("pseudo_gt/error_2d", "Pseudo-GT", "2D error", "% of box"),
+    Column("pseudo_gt/limit_violations", "Pseudo-GT", "limit violations", "joints per person"),
+    Column("pseudo_gt/limit_excess_deg", "Pseudo-GT", "outside limits", "degrees per person"),
     Column("threedpw/lsp14_mpjpe", LSP14, "MPJPE"),
     Column("threedpw/lsp14_pa_mpjpe", LSP14, "PA-MPJPE"),
     Column("threedpw/lsp14_mpvpe", LSP14, "MPVPE"),

@@ -36,6 +36,8 @@ QUALITY = (
     "max_abs_beta",
 )  # fmt: skip
 """Columns of a label table that say how good its labels are."""
+LIMITS = ("limit_violations", "limit_excess_deg")
+"""Those that say how far labels are beyond anatomical joint limits: joints, and degrees, of each person."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CURVES = {
     "pose2d": ("train/all/joints_2d",),
@@ -97,10 +99,13 @@ def read_errors(folder: Path) -> dict[str, PerPerson]:
     found: dict[str, PerPerson] = {}
     tables = label_tables(folder)
     if tables:
-        parts = [read_labels(table, ["id", "image", "error_2d"]).columns for table in tables.values()]
-        ids, images, errors = (np.concatenate([part[key] for part in parts]) for key in ("id", "image", "error_2d"))
-        ids, images = ids.astype(str), images.astype(str)
-        found["pseudo_gt/error_2d"] = PerPerson(ids, 100 * errors.astype(np.float64), images)
+        limits = [name for name in LIMITS if all(name in column_names(table) for table in tables.values())]
+        parts = [read_labels(table, ["id", "image", "error_2d", *limits]).columns for table in tables.values()]
+        columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        ids, images = columns["id"].astype(str), columns["image"].astype(str)
+        found["pseudo_gt/error_2d"] = PerPerson(ids, 100 * columns["error_2d"].astype(np.float64), images)
+        for name in limits:
+            found[f"pseudo_gt/{name}"] = PerPerson(ids, columns[name].astype(np.float64), images)
         if labels := _label_evaluation(folder):
             image_of = dict(zip(ids.tolist(), images.tolist(), strict=True))
             groups = np.array([image_of[name] for name in labels.ids.tolist()])

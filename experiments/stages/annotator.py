@@ -19,12 +19,13 @@ from datamodules.annotation import AnnotationDataModule
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.formats import FORMATS, export_labels
 from datamodules.pseudo_gt.mocap import fuse_views, is_mocap
-from datamodules.pseudo_gt.native import iter_labels, reproject
+from datamodules.pseudo_gt.native import iter_labels, read_labels, reproject
 from datamodules.pseudo_gt.shards import DumpTable
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
+from experiments.run_folders import LIMITS
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -187,13 +188,15 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         lambda: {name: _fuse(run, table, mixture) for name, table in tables.items() if is_mocap(table.people)}
     )
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
+    limits = on_rank_zero(lambda: {name: _limits(folder / table.name) for name, table in people.items()})
     if not run.settings.dump.keep_single_views:
         on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
     used, made = made_by(run, "annotate"), [labels(folder / table.name) for table in people.values()]
     # Beside the tables, so that labels/ holds nothing else.
-    on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks), used, made))
+    on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks, limits), used, made))
     return {
         "reprojection": checks,
+        "limits": limits,
         "tables": {name: table.name for name, table in people.items()},
         "mocap": fused,
         "labels": sum(map(len, people.values())),
@@ -201,11 +204,21 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def _flat(checks: dict[str, dict[str, float]]) -> dict[str, float]:
+def _flat(checks: dict[str, dict[str, float]], limits: dict[str, dict[str, float]]) -> dict[str, float]:
     """What was measured of the labels, under split/source/metric."""
-    return {
-        f"labels/{name}/reprojection_{key}": value for name, found in checks.items() for key, value in found.items()
-    }
+    flat = {f"labels/{name}/reprojection_{key}": value for name, one in checks.items() for key, value in one.items()}
+    return flat | {f"labels/{name}/{key}": value for name, one in limits.items() for key, value in one.items()}
+
+
+def _limits(table: Path) -> dict[str, float]:
+    """Means over a label table of what lies beyond anatomical joint limits: joints, and degrees, of a person."""
+    columns = read_labels(table, LIMITS).columns
+    found = {name: float(columns[name].mean(dtype=np.float64)) for name in LIMITS}
+    console.print(
+        f"  {table.name}: {found['limit_violations']:.2f} joints of a person are beyond their limits, by "
+        f"{found['limit_excess_deg']:.1f} degrees together"
+    )
+    return found
 
 
 def _remove(folders: list[Path]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pytorch_lightning as pl
 from rich.progress import MofNCompleteColumn, Progress
 from torch.utils.data import DataLoader
 
@@ -22,8 +21,7 @@ from experiments import sources
 from experiments.artifacts import key_hash
 from experiments.data_content import content
 from experiments.pipeline import Run, Stage, console
-from experiments.processes import on_rank_zero, rank, world_size
-from experiments.training import fit
+from experiments.processes import on_rank_zero, rank
 
 _CROP_CACHE_BELOW = 100
 _SHOWN = 4

@@ -11,26 +11,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from body_models.rotations import axis_angle_to_matrix
+from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from callbacks.evaluation import Evaluation
+from callbacks.label_rows import body_quality
 from callbacks.run_summary import write_summary
 from datamodules.sources import open_source
 from datamodules.synthetic.world import distance_table, read_world
 from experiments import sources
 from experiments.artifacts import key_hash
-from experiments.bootstrap import mean_interval
+from experiments.bootstrap import Interval, mean_interval
 from experiments.comparison import YARDSTICK, open_comparison
 from experiments.pipeline import Run, console
 from experiments.provenance import code_commit, is_standin, versions
 from experiments.report import build_comparison
 from experiments.results import RunResult
-from experiments.run_folders import read_errors
+from experiments.run_folders import LIMITS, read_errors
 from experiments.settings import Settings
 from experiments.stages.prepare import data_key, world_folder
 from experiments.stages.regressor import mean_pose_bodies
 from experiments.truth import compare_with_truth
 from lightning_modules.protocols import Bodies, BodyScorer
+
+_YARDSTICK_VERSION = 2
 
 
 def summarise(run: Run) -> None:
@@ -40,6 +44,7 @@ def summarise(run: Run) -> None:
         key: mean_interval(people.values, people.groups, run.settings.evaluate.bootstrap)._asdict()
         for key, people in result.per_person.items()
     }
+    metrics |= {key: Interval(value, None, None)._asdict() for key, value in _prior_metrics(run).items()}
     recipe = run.settings.recipe
     write_summary(
         run.folder,
@@ -62,6 +67,17 @@ def summarise(run: Run) -> None:
             "versions": {**versions(), "commit": code_commit() or "unknown"},
         },
     )
+
+
+def _prior_metrics(run: Run) -> dict[str, float]:
+    """What the prior stages measured: ``prior/poses/...`` of held-out poses, ``prior/samples/...``, ``mixture/...``."""
+    return {
+        f"{stage}/{name}": value
+        for stage in ("prior", "mixture")
+        if stage in run.records
+        # A mixture that was fitted before its samples were looked at has none.
+        for name, value in (run.records[stage].outputs or {}).get("metrics", {}).items()
+    }
 
 
 def _labels_used(run: Run) -> dict[str, Any] | None:
@@ -151,6 +167,7 @@ def _write_yardstick(run: Run) -> None:
     if run.output("evaluate", "downstream"):
         parts["threedpw"] = lambda: _mean_pose_on_threedpw(run)
     key = {
+        "version": _YARDSTICK_VERSION,
         "targets": targets,
         "data": data_key(run, [*targets, "threedpw_test", "amass"]),
         "protocols": run.settings.evaluate.protocols,
@@ -174,7 +191,16 @@ def _mean_pose_on_labels(run: Run, world: Path, targets: Sequence[str]) -> Evalu
         with np.load(truth, allow_pickle=False) as content:
             ids = content["id"].astype(str).tolist()
         parts.append(compare_with_truth(run.settings.paths.body_models, ids, mean_pose_bodies(run, len(ids)), truth))
-    return Evaluation.join(parts)
+    joined = Evaluation.join(parts)
+    limits = body_quality(*_mean_pose(run))
+    joined.values |= {name: np.full(len(joined.ids), limits[name].item(), dtype=np.float64) for name in LIMITS}
+    return joined
+
+
+def _mean_pose(run: Run) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean pose as :func:`callbacks.label_rows.body_quality` takes it."""
+    body = mean_pose_bodies(run, 1)
+    return body.body_pose, matrix_to_axis_angle(body.body_pose).flatten(1), body.betas
 
 
 def _mean_pose_on_threedpw(run: Run) -> Evaluation:
