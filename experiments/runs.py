@@ -27,10 +27,6 @@ _DEPTH = 4
 _COLORS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "red", WAITING: "dim"}
 
 
-class NoRunsError(ValueError):
-    """A folder in which there are no runs."""
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     parser = CommandParser("runs", __doc__)
@@ -49,12 +45,12 @@ def find_runs(root: Path) -> list[Path]:
     """Run folders below a folder, itself included; of a grid also those that are not there yet, in its order.
 
     Raises:
-        NoRunsError: there are none.
+        GridError: there are none.
     """
     found = list(dict.fromkeys(_walk(root, _DEPTH))) if root.is_dir() else []
     if not found:
         msg = f"no runs in {root}: name the folder that a run's paths.runs was, or one of its subfolders"
-        raise NoRunsError(msg)
+        raise GridError(msg)
     return found
 
 
