@@ -112,6 +112,19 @@ def matrix_to_swing_twist(body_pose: Tensor) -> Tensor:
     return torch.rad2deg(torch.where(twist_slot, twist.unsqueeze(-1), swing_angles))
 
 
+def angles_outside(body_pose: Tensor) -> Tensor:
+    """How far each of a joint's three angles is beyond its range, to be counted or, as it is differentiable, avoided.
+
+    Args:
+        body_pose: (..., 23, 3, 3) SMPL joint rotations without the root.
+
+    Returns:
+        (..., 23, 3) degrees, 0 inside.
+    """
+    angles = matrix_to_swing_twist(body_pose)
+    return torch.maximum(LOW.to(angles) - angles, angles - HIGH.to(angles)).clamp(min=0)
+
+
 def degrees_outside(body_pose: Tensor) -> Tensor:
     """How far each joint is beyond its range.
 
@@ -121,9 +134,7 @@ def degrees_outside(body_pose: Tensor) -> Tensor:
     Returns:
         (..., 23) degrees: the largest excess over the joint's three angles, 0 inside.
     """
-    angles = matrix_to_swing_twist(body_pose)
-    excess = torch.maximum(LOW.to(angles) - angles, angles - HIGH.to(angles))
-    return excess.amax(-1).clamp(min=0)
+    return angles_outside(body_pose).amax(-1)
 
 
 def violations(body_pose: Tensor, tolerance_deg: float = 0.1) -> Tensor:

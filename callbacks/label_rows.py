@@ -13,13 +13,18 @@ from body_models.joint_limits import degrees_outside
 from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
 from body_models.rotations import matrix_to_axis_angle
 from lightning_modules.pose_mixture import PoseMixture
+from lightning_modules.refinement import error_2d
 
 _MIRROR = torch.from_numpy(mirror_permutation(SMPL_JOINTS))
 _LIMIT_TOLERANCE_DEG = 0.1
 
 
 def label_rows(
-    batch: Batch, prediction: Prediction, mixture: PoseMixture | None = None, mirrored: Prediction | None = None
+    batch: Batch,
+    prediction: Prediction,
+    mixture: PoseMixture | None = None,
+    disagreement: Tensor | None = None,
+    accepted: Tensor | None = None,
 ) -> dict[str, NDArray]:
     """Columns of the native label table (:mod:`datamodules.pseudo_gt.native`) for a batch without augmentation.
 
@@ -27,15 +32,16 @@ def label_rows(
         batch: of people.
         prediction: of their crops.
         mixture: what poses are scored by; None leaves ``prior_score`` NaN.
-        mirrored: prediction of the mirrored crops; None leaves ``mirror_disagreement`` NaN.
+        disagreement: (B,) mm, of :func:`mirror_disagreement`; None leaves the column NaN.
+        accepted: (B,) bool, whose refinement was accepted; None where nothing was refined.
     """
     size = batch["image"].shape[-1]
     focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], size)
     global_orient, body_pose, betas = prediction.parameters()
     rotations = torch.cat((global_orient.unsqueeze(1), body_pose), dim=1).float()
     pose = matrix_to_axis_angle(rotations).flatten(1)
-    error_2d, count = _error_2d(batch, prediction, size)
-    unknown = torch.full_like(error_2d, torch.nan)
+    error = error_2d(batch, prediction)
+    unknown = torch.full_like(error, torch.nan)
     columns = {
         "box": batch["box"],
         "global_orient": pose[:, :3],
@@ -44,10 +50,10 @@ def label_rows(
         "transl": prediction.transl,
         "focal": focal,
         "princpt": princpt,
-        "error_2d": error_2d,
-        "visible_joints": count,
+        "error_2d": error,
+        "visible_joints": (batch["joints_2d_conf"] > 0).sum(dim=1),
         **body_quality(rotations[:, 1:], pose[:, 3:], betas, mixture),
-        "mirror_disagreement": unknown if mirrored is None else mirror_disagreement(prediction, mirrored),
+        "mirror_disagreement": unknown if disagreement is None else disagreement,
     }
     if prediction.latent is not None:
         columns["latent"] = prediction.latent
@@ -55,7 +61,10 @@ def label_rows(
     for name in ("visible_joints", "limit_violations"):
         rows[name] = rows[name].astype(np.int32)
     people = len(batch["id"])
-    return {"gender": np.full(people, "neutral"), **rows, "refinement": np.full(people, "none")}
+    refinement = np.full(people, "none")
+    if accepted is not None:
+        refinement = np.where(accepted.cpu().numpy(), "accepted", "rejected")
+    return {"gender": np.full(people, "neutral"), **rows, "refinement": refinement}
 
 
 def body_quality(
@@ -86,14 +95,6 @@ def mirror_disagreement(prediction: Prediction, mirrored: Prediction) -> Tensor:
     )
     other = other[:, _MIRROR.to(other.device)] * other.new_tensor([-1.0, 1.0, 1.0])
     return 1000 * torch.linalg.vector_norm(joints - other, dim=-1)[:, 1:].mean(dim=1)
-
-
-def _error_2d(batch: Batch, prediction: Prediction, size: int) -> tuple[Tensor, Tensor]:
-    visible = batch["joints_2d_conf"] > 0
-    distance = torch.linalg.vector_norm(prediction.joints_2d - batch["joints_2d"], dim=-1) / size
-    count = visible.sum(dim=1)
-    # 0 / 0 = NaN is what a person without any annotated joint shall have.
-    return (distance * visible).sum(dim=1) / count, count
 
 
 def _to_host(columns: dict[str, Tensor]) -> dict[str, NDArray]:

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from body_models.contracts import Batch, Prediction
-from callbacks.label_rows import label_rows
+from callbacks.label_rows import label_rows, mirror_disagreement
 from datamodules.annotation import AnnotationDataModule
 from datamodules.pseudo_gt.native import LabelError
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
 from lightning_modules.pose_mixture import PoseMixture
+from lightning_modules.refinement import Refiner
 
 _Rows = tuple[NDArray[np.int64], dict[str, NDArray]]
 
@@ -35,6 +38,8 @@ class PseudoGTWriter(pl.Callback):
         tables: what to write.
         mixture: scores the poses, for ``prior_score``.
         mirror: whether to look at each crop's mirror image too, for ``mirror_disagreement``: a second forward pass.
+            It is about what the network says before it is refined.
+        refiner: refines each prediction before it is written; None writes what the network says.
         flush_rows: people buffered in each process before they are written.
 
     Raises:
@@ -46,9 +51,10 @@ class PseudoGTWriter(pl.Callback):
         tables: Sequence[DumpTable],
         mixture: PoseMixture | None = None,
         mirror: bool = True,
+        refiner: Refiner | None = None,
         flush_rows: int = 4096,
     ) -> None:
-        self.mixture, self.mirror, self.flush_rows = mixture, mirror, flush_rows
+        self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
         self.tables = {table.people.name: table for table in tables}
         self._done: dict[str, NDArray[np.bool_]] = {}
         self._buffers: dict[str, list[_Rows]] = defaultdict(list)
@@ -68,8 +74,11 @@ class PseudoGTWriter(pl.Callback):
             data.leave_out(self._done)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.mixture is not None:
-            self.mixture.to(pl_module.device)
+        # Gradients pass through the refiner, which tensors made in Lightning's inference mode would not let.
+        with torch.inference_mode(False):
+            for module in (self.mixture, self.refiner):
+                if module is not None:
+                    module.to(pl_module.device)
 
     def on_predict_batch_end(
         self,
@@ -80,8 +89,14 @@ class PseudoGTWriter(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        mirrored = self._predict_mirrored(trainer, pl_module, batch) if self.mirror else None
-        columns = label_rows(batch, outputs["prediction"], self.mixture, mirrored)
+        prediction: Prediction = outputs["prediction"]
+        disagreement: Tensor | None = None
+        if self.mirror:
+            disagreement = mirror_disagreement(prediction, self._predict_mirrored(trainer, pl_module, batch))
+        accepted: Tensor | None = None
+        if self.refiner is not None:
+            prediction, accepted = self.refiner(batch, prediction)
+        columns = label_rows(batch, prediction, self.mixture, disagreement, accepted)
         names = ["-".join(person.split("/", 2)[:2]) for person in batch["id"]]
         for name in dict.fromkeys(names):
             mine = np.flatnonzero([other == name for other in names])

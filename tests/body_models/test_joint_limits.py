@@ -9,6 +9,7 @@ from body_models.joint_limits import (
     HIGH,
     LOW,
     TWIST_AXIS,
+    angles_outside,
     degrees_outside,
     matrix_to_swing_twist,
     sample_inside,
@@ -16,7 +17,7 @@ from body_models.joint_limits import (
     violations,
 )
 from body_models.joint_sets import SMPL_JOINTS
-from body_models.rotations import mirror_pose
+from body_models.rotations import axis_angle_to_matrix, mirror_pose
 from body_models.smpl import BodyModel
 
 
@@ -51,6 +52,21 @@ def test_inside_has_no_violation_and_outside_is_measured_in_degrees() -> None:
     outside = degrees_outside(bent_back)[0]
     assert outside[BODY_JOINT_NAMES.index("left_knee")].item() == pytest.approx(30, abs=0.01)
     assert violations(bent_back).sum() == 1
+
+
+def test_the_way_back_inside_is_the_gradient() -> None:
+    """Against finite differences in float64; and finite at rest, where several quotients are 0 / 0."""
+
+    def penalty(pose: torch.Tensor) -> torch.Tensor:
+        return torch.deg2rad(angles_outside(axis_angle_to_matrix(pose))).square().sum(dim=(-2, -1))
+
+    pose = torch.randn(4, 23, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    pose.requires_grad_()
+    assert penalty(pose).min() > 0.1
+    assert torch.autograd.gradcheck(penalty, pose, eps=1e-6, atol=1e-5)
+    rest = torch.zeros(1, 23, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(penalty(rest).sum(), rest)
+    assert gradient.isfinite().all()
 
 
 def test_the_unposed_body_is_inside_and_sides_are_mirror_images() -> None:

@@ -1,5 +1,7 @@
 """The dump: what the network says, for everyone, with the camera of the full image."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from datamodules.pseudo_gt.native import LabelError, read_labels
 from datamodules.pseudo_gt.shards import DumpTable
 from datamodules.samplers import UnpaddedSampler
 from lightning_modules.pose_mixture import PoseMixture
+from lightning_modules.refinement import Refiner
+from lightning_modules.smplify import SMPLify
 
 
 def dump_table(tmp_path, people, key=None, **provenance):
@@ -98,6 +102,62 @@ def test_prior_score_is_the_mixtures(tmp_path):
     columns = read_labels(tmp_path / "coco-train").columns
     expected = 63 / 2 * np.log(2 * np.pi * 0.1) + (columns["body_pose"][:, :63] ** 2).sum(1) / 0.2
     np.testing.assert_allclose(columns["prior_score"], expected, rtol=1e-5)
+
+
+def broad_mixture():
+    return PoseMixture(np.zeros((1, 63)), 0.1 * np.eye(63)[None], [1.0])
+
+
+def test_refined_rows_say_whether_they_were_accepted(tmp_path):
+    """Pulled half way to the joints; but everyone whose number is odd also into a pose that nobody takes."""
+
+    def optimiser(batch, start):
+        odd = torch.tensor([int(name.rpartition("/")[2]) % 2 for name in batch["id"]])
+        pose = axis_angle_to_matrix(odd[:, None, None] * torch.tensor([2.0, 0, 0]).expand(len(odd), 23, 3))
+        return dataclasses.replace(
+            start, joints_2d=(start.joints_2d + batch["joints_2d"]) / 2, body_pose=pose, betas=start.betas + 1
+        )
+
+    people = People(7)
+    writer = PseudoGTWriter(
+        [dump_table(tmp_path, people)], mirror=False, flush_rows=5, refiner=Refiner(optimiser, broad_mixture())
+    )
+    trainer(writer).predict(Oracle(), loader(people), return_predictions=False)
+    columns = read_labels(tmp_path / "coco-train").columns
+    # The first has no annotated joints.
+    expected = ["rejected", "rejected", "accepted", "rejected", "accepted", "rejected", "accepted"]
+    assert columns["refinement"].tolist() == expected
+    for i, word in enumerate(expected):
+        step = 1.0 if word == "accepted" else 0.0
+        np.testing.assert_allclose(columns["betas"][i] - people[i]["betas"].numpy(), step, atol=1e-6)
+        if i:
+            assert columns["error_2d"][i] == pytest.approx(0.1 - step * 0.05, rel=1e-4)
+
+
+def test_an_interrupted_refining_dump_goes_on_bit_by_bit(tmp_path):
+    people = People(14)
+
+    class Lost(Oracle):
+        def forward(self, batch):
+            prediction = super().forward(batch)
+            return dataclasses.replace(prediction, joints_2d=prediction.joints_2d + 100)
+
+    def refining(table, limit=1.0):
+        served = torch.utils.data.DataLoader(people, 4, sampler=UnpaddedSampler(people, done=table.finished()))
+        refiner = Refiner(SMPLify(broad_mixture(), iterations=2), broad_mixture(), tolerance=1e6)
+        writer = PseudoGTWriter([table], mirror=False, flush_rows=3, refiner=refiner)
+        trainer(writer, limit_predict_batches=limit).predict(Lost(), served, return_predictions=False)
+
+    whole, table = (dump_table(tmp_path / name, people, key="a") for name in ("whole", "stopped"))
+    refining(whole)
+    with pytest.raises(LabelError, match="6 missing"):
+        refining(table, limit=2)
+    assert table.finished().sum() == 8
+    refining(table)
+    one, two = (read_labels(each.folder).columns for each in (whole, table))
+    assert (one["refinement"] == "accepted").any()
+    for name, values in one.items():
+        np.testing.assert_array_equal(two[name], values, err_msg=name)
 
 
 def test_each_data_set_gets_its_own_table(tmp_path):
