@@ -140,6 +140,7 @@ class AnnotatorModule(MeshModule):
         self.save_hyperparameters(
             ignore=["prior_weights", "prior_poses", "backbone_weights", "min_coverage", "coder", "others"]
         )
+        self.save_hyperparameters({"family": "annotator"})
         self.prior = coder
         self.prior_is_trained = prior_weights is not None
         self.penalty = _penalty(prior, prior_weights, prior_poses)

@@ -51,6 +51,7 @@ def save(module: pl.LightningModule, path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["regressor", "annotator"])
 def test_a_checkpoint_on_every_protocol_of_3dpw(tmp_path, capsys, world, cache, kind) -> None:
     module = (MeshRegressorModule if kind == "regressor" else AnnotatorModule)(backbone="slim", input_size=48)
+    assert module.hparams["family"] == ("hmr" if kind == "regressor" else "annotator")
     path = save(module, tmp_path / "run" / "downstream" / "best.ckpt")
     (tmp_path / "run" / "summary.json").write_text('{"used_3dpw_train": true}')
     options = ["--data", str(world / "3dpw"), "--cache", cache, "--num-workers", "0", "--accelerator", "cpu"]
