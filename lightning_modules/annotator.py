@@ -90,7 +90,7 @@ class AnnotatorModule(MeshModule):
         tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
 
     Attributes:
-        map_coverage: share of the joint maps (head "joints") that ``backbone_weights`` filled, None without.
+        map_coverage: share of the joint maps (head "joints") that the start filled, None without a start.
 
     Raises:
         ValueError: an unknown name.
@@ -140,15 +140,21 @@ class AnnotatorModule(MeshModule):
         self.save_hyperparameters(
             ignore=["prior_weights", "prior_poses", "backbone_weights", "min_coverage", "coder", "others"]
         )
-        self.save_hyperparameters({"family": "annotator"})
+        # Not by save_hyperparameters, which would compare it with every argument, and arrays do not compare to a truth.
+        self.hparams["family"] = "annotator"
         self.prior = coder
         self.prior_is_trained = prior_weights is not None
         self.penalty = _penalty(prior, prior_weights, prior_poses)
         if backbone_weights is not None:
             load_backbone(self.backbone, backbone_weights, min_coverage)
         self.map_coverage: float | None = None
-        if isinstance(self.head, JointHead) and backbone_weights is not None:
-            self.map_coverage = self.head.load_maps(backbone_weights).share
+        if backbone_weights is not None:
+            self.start_maps(backbone_weights)
+
+    def start_maps(self, path: str | Path) -> None:
+        """Fill the joint maps, where the head has them, from the checkpoint that the backbone started from."""
+        if isinstance(self.head, JointHead):
+            self.map_coverage = self.head.load_maps(path).share
 
     def loss_terms(self) -> Mapping[str, LossTerm]:
         terms = {**super().loss_terms(), "map_joints_2d": map_joints_2d}

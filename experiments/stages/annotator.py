@@ -109,7 +109,9 @@ def build_annotator(run: Run) -> AnnotatorModule:
         loss=annotate.loss,
         tolerance_2d=annotate.tolerance_2d,
     )
-    give_start(run, module.backbone)
+    start = give_start(run, module.backbone)
+    if start is not None:
+        module.start_maps(start)
     return module
 
 

@@ -29,18 +29,20 @@ from lightning_modules.pose2d import POSE2D_JOINTS, PoseNet2DModule
 _METRICS_FILE = "metrics.json"
 
 
-def give_start(run: Run, backbone: nn.Module) -> None:
-    """Fill the annotator's backbone as ``recipe.init`` says, and say how much of it was filled."""
+def give_start(run: Run, backbone: nn.Module) -> Path | None:
+    """Fill the annotator's backbone as ``recipe.init`` says, say how much of it was filled, and return from where."""
     recipe, stage = run.settings.recipe, sources.start_stage(run.settings)
     if recipe.init == "random":
-        return
+        return None
     if stage is not None:
         path, kind = run.path(stage, "checkpoint"), "file"
     else:
-        path, kind = Path(sources.init_file(run.settings)), recipe.init
+        path, kind = Path(str(sources.init_file(run.settings))), recipe.init
     start = load_initial_weights(backbone, path, kind, run.settings.model.min_coverage)
     if rank() == 0:
         console.print(f"  start: {start.text(path)}")
+    return path
+    return path
 
 
 def _data(run: Run, samples: int) -> Pose2DDataModule:

@@ -15,8 +15,8 @@ from experiments.pipeline import Run
 from experiments.run import main
 from experiments.stages.annotator import samples_seen, train_quotas
 
-STAGES = "stages=[world,pose2d,annotate,dump]"
-CHEAP = ["dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
+STAGES = "stages=[world,generic,pose2d,annotate,dump]"
+CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
 HELPED = "recipe.auxiliary={threedpw_train: 1, mpi_inf_3dhp: 3}"
 
 
