@@ -32,7 +32,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments import sources
-from experiments.settings import CUSTOM, OPTIONS, SECTIONS, SIZES, STAGES, Option, Settings, get
+from experiments.settings import CUSTOM, INITS, OPTIONS, RESNETS, SECTIONS, SIZES, STAGES, Option, Settings, get
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT_EXPERIMENT = "default"
@@ -359,7 +359,7 @@ def _limit_problems(option: Option, value: Any) -> list[str]:
         problems += [
             f"{name!r} is not one of {', '.join(choices)}; the nearest is {nearest(str(name), choices)}"
             for name in named
-            if name not in choices
+            if name not in choices and not _is_further(option, name)
         ]
     for number in value.values() if is_mapping else [value]:
         if isinstance(number, bool) or not isinstance(number, int | float):
@@ -375,6 +375,11 @@ def _limit_problems(option: Option, value: Any) -> list[str]:
     return problems
 
 
+def _is_further(option: Option, value: Any) -> bool:
+    prefix = option.limits.get("prefix")
+    return prefix is not None and str(value).startswith(prefix)
+
+
 def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
     """(key, problem) where settings do not fit together."""
     problems = []
@@ -385,7 +390,12 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
     if not settings.annotate.targets:
         problems.append(("annotate.targets", "no data set to annotate; the nearest is {coco: 1}"))
     init = settings.recipe.init
-    if init != "random" and settings.recipe.init_file is None and sources.start_stage(settings) is None:
+    if (
+        init in INITS
+        and init != "random"
+        and settings.recipe.init_file is None
+        and sources.start_stage(settings) is None
+    ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
     if settings.recipe.schedule != "mixed" and not settings.recipe.auxiliary:
         problems.append(
@@ -394,6 +404,8 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
                 f"recipe.schedule={settings.recipe.schedule} needs auxiliary data; the nearest is mixed",
             )
         )
+    if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
+        problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
     for name in sources.without_path(settings):
         key = next(
             key for key in ("annotate.targets", "recipe.auxiliary", "pose2d.sources") if name in get(settings, key)

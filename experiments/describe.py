@@ -56,7 +56,8 @@ def _option_lines(option: Option, width: int) -> list[str]:
         default = f"default {_plain(option.default)}"
     notes = [option.help]
     if choices := option.limits.get("choices"):
-        notes.append(f"{'Any' if option.container else 'One'} of {', '.join(choices)}.")
+        more = f" or {option.limits['prefix']}NAME" if "prefix" in option.limits else ""
+        notes.append(f"{'Any' if option.container else 'One'} of {', '.join(choices)}{more}.")
     indent = " " * 6
     return [
         *textwrap.wrap(f"  {option.key:<26} {option.type_name}; {default}", width, subsequent_indent=indent),

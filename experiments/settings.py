@@ -18,7 +18,9 @@ SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
-REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l")
+REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l", "hmr2")
+RESNETS = ("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+BACKBONES = (*RESNETS, "vit_slim", "vit_small", "vit_small_heads12", "vit_base", "vit_large", "vit_huge")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 LABEL_FORMATS = (
@@ -44,8 +46,8 @@ def option(default: Any, help_text: str, **limits: Any) -> Any:
     Args:
         default: its value where nothing else is said.
         help_text: one sentence for ``--help``, with the unit.
-        **limits: ``choices`` (allowed values, list items or mapping keys), ``at_least``, ``above``, ``at_most``
-            (numbers, also those in a mapping).
+        **limits: ``choices`` (allowed values, list items or mapping keys), ``prefix`` (text that begins further allowed
+            values), ``at_least``, ``above``, ``at_most`` (numbers, also those in a mapping).
     """
     metadata = {"help": help_text, **limits}
     if isinstance(default, list | dict):
@@ -103,7 +105,7 @@ class Recipe:
         choices=SCHEDULES,
     )  # fmt: skip
     init: str = option(
-        "random",
+        "generic",
         "Recipe 2: weights the annotator's backbone starts from. generic (this project's stand-in for ImageNet: "
         "clothes and surroundings of the pose2d stage's people) and pose2d are trained by the stages of that name; "
         "pose2d_coco and pose2d_mpii too, on that data set alone, unless recipe.init_file gives a published network; "
@@ -161,7 +163,7 @@ class Model:
     """The annotator's network; pose2d shares its backbone."""
 
     backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the annotator and of pose2d.",
-        choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        choices=BACKBONES, prefix="timm:",
     )  # fmt: skip
     input_size: int = sized(48, 48, 48, 256, "Side of the square crops, pixels; for every network.", at_least=32)
     augmentation: float = sized(
@@ -229,7 +231,9 @@ class AnnotateLosses:
     smpl_betas: float = option(0.1, "On the shape, where known.", at_least=0)
     latent_l2: float = option(0.001, "recipe.prior=vposer: mean square of the code.", at_least=0)
     pose_l2: float = option(0.1, "recipe.prior=l2: mean square angle from the mean pose, radians squared.", at_least=0)
-    pose_gmm: float = option(0.1, "recipe.prior=gmm: -log density in nats, divided by the mixture's values.", at_least=0)
+    pose_gmm: float = option(
+        0.1, "recipe.prior=gmm: -log density in nats, divided by the mixture's values.", at_least=0
+    )
     pose_adversarial: float = option(
         0.08, "recipe.prior=adversarial: squared distance of the critics' opinions from 1, summed over 25; as HMR's.",
         at_least=0,
@@ -328,7 +332,7 @@ class Downstream:
 
     family: str = option("hmr", "Kind of regressor.", choices=REGRESSORS)
     backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the regressor.",
-        choices=("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        choices=BACKBONES, prefix="timm:",
     )  # fmt: skip
     samples: int = sized(128, 48_000, 60_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
@@ -437,7 +441,7 @@ class Option:
         default: the schema's default.
         help: one sentence.
         sizes: value for each size, or empty where it does not depend on it.
-        limits: ``choices``, ``at_least``, ``above``, ``at_most``, as far as given.
+        limits: ``choices``, ``prefix``, ``at_least``, ``above``, ``at_most``, as far as given.
     """
 
     key: str

@@ -1,7 +1,7 @@
 """The backbones by name, and the normalisation of their input.
 
 To add one: a function that returns a module with ``out_channels`` and ``stride`` which maps (B, 3, H, W) to a feature
-map (B, out_channels, H / stride, W / stride), and a line in :data:`BACKBONES`.
+map (B, out_channels, H / stride, W / stride), and a line in :data:`BACKBONES`. ``timm:<name>`` is a network of timm.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from lightning_modules.checkpoints import Coverage
 from lightning_modules.initial_weights import load_initial_weights
 from lightning_modules.resnet import BasicBlock, Bottleneck, ResNet
+from lightning_modules.timm_backbone import PREFIX, TimmBackbone
+from lightning_modules.vit import VisionTransformer
 
-BACKBONES: dict[str, Callable[[], ResNet]] = {
+BACKBONES: dict[str, Callable[[], ResNet | VisionTransformer]] = {
     "resnet18": lambda: ResNet(BasicBlock, (2, 2, 2, 2)),
     "resnet34": lambda: ResNet(BasicBlock, (3, 4, 6, 3)),
     "resnet50": lambda: ResNet(Bottleneck, (3, 4, 6, 3)),
@@ -25,15 +27,25 @@ BACKBONES: dict[str, Callable[[], ResNet]] = {
     "resnet152": lambda: ResNet(Bottleneck, (3, 8, 36, 3)),
     # For 48 to 64 px crops on a CPU: what the default run and the tests train.
     "slim": lambda: ResNet(BasicBlock, (1, 1, 1, 1), (24, 48, 96, 192), small_input=True),
+    "vit_small": lambda: VisionTransformer(384, 12, 6),
+    # ViTPose's and MoCo v3's small network: the same weights' shapes, other attention.
+    "vit_small_heads12": lambda: VisionTransformer(384, 12, 12),
+    "vit_base": lambda: VisionTransformer(768, 12, 12),
+    "vit_large": lambda: VisionTransformer(1024, 24, 16),
+    "vit_huge": lambda: VisionTransformer(1280, 32, 16),
+    "vit_slim": lambda: VisionTransformer(128, 4, 4, patch=8, grid=6),
 }
 
 
-def make_backbone(name: str) -> ResNet:
+def make_backbone(name: str) -> ResNet | VisionTransformer | TimmBackbone:
     """The backbone of that name, with random weights.
 
     Raises:
         ValueError: no such backbone; names the nearest one.
+        BackboneImportError: timm does not import.
     """
+    if name.startswith(PREFIX):
+        return TimmBackbone(name.removeprefix(PREFIX))
     if name not in BACKBONES:
         nearest = get_close_matches(name, BACKBONES, n=1, cutoff=0.0)[0]
         msg = f"no backbone named {name!r}; did you mean {nearest!r}? There are: {', '.join(BACKBONES)}"

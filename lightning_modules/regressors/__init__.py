@@ -7,6 +7,7 @@ labels can be repeated on another network by changing one word. To add one: a su
 
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.regressors.cliff import CLIFFModule
+from lightning_modules.regressors.hmr2 import HMR2Module
 from lightning_modules.regressors.i2l import I2LModule
 from lightning_modules.regressors.pare import PAREModule
 from lightning_modules.regressors.pose2pose import Pose2PoseModule
@@ -19,5 +20,6 @@ FAMILIES: dict[str, type[MeshRegressorModule]] = {
         CLIFFModule,
         Pose2PoseModule,
         I2LModule,
+        HMR2Module,
     )
 }

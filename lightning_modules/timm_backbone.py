@@ -1,0 +1,66 @@
+"""Any backbone of timm, as ``timm:<name>``; an optional extra, imported when it is asked for."""
+
+from __future__ import annotations
+
+import types
+from difflib import get_close_matches
+
+from torch import Tensor, nn
+
+PREFIX = "timm:"
+
+
+class BackboneImportError(ImportError):
+    """timm is not there, or does not import."""
+
+
+class TimmBackbone(nn.Module):
+    """The last feature map of a network of timm, with random weights; ``net`` has timm's names.
+
+    Args:
+        name: as ``timm.create_model`` takes it.
+
+    Attributes:
+        out_channels: channels of the feature map.
+        stride: input pixels per cell of the feature map.
+
+    Raises:
+        BackboneImportError: timm does not import.
+        ValueError: timm has no such network; names the nearest one.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        timm = _import_timm()
+        if not timm.is_model(name):
+            nearest = get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
+            msg = f"timm has no network {name!r}; did you mean {', '.join(nearest)}?"
+            raise ValueError(msg)
+        # Transformers are made for one size of images, unless they are asked to resize their positions.
+        fixed = bool(getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False))
+        options = {"dynamic_img_size": True} if fixed else {}
+        self.net = timm.create_model(name, pretrained=False, features_only=True, out_indices=(-1,), **options)
+        self.out_channels: int = self.net.feature_info.channels()[-1]
+        self.stride: int = self.net.feature_info.reduction()[-1]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Feature map (B, out_channels, H / stride, W / stride) of normalised images (B, 3, H, W)."""
+        features = self.net(image)[-1]
+        # Swin and its kin give channels last.
+        return features if features.shape[1] == self.out_channels else features.permute(0, 3, 1, 2)
+
+
+def _import_timm() -> types.ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        msg = f"backbones {PREFIX}<name> need timm ({error}): pip install 'three-recipes[timm]'"
+        raise BackboneImportError(msg) from error
+    except RuntimeError as error:
+        msg = (
+            f"timm is installed, but torchvision, which it needs, does not fit this torch ({error}): install a "
+            "torchvision made for it (a CPU build of torch needs a CPU build of torchvision), or take vit_small, "
+            "vit_base, vit_large or vit_huge, which need neither"
+        )
+        raise BackboneImportError(msg) from error
+    return timm
