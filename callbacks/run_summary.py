@@ -32,7 +32,7 @@ from datamodules.pseudo_gt.native import write_json
 
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"
-_KEYS = (
+KEYS = (
     "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "labels",
     "metrics", "versions",
 )  # fmt: skip
@@ -48,12 +48,12 @@ def write_summary(folder: Path, content: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: a key is missing, or is none of the schema's.
     """
-    if set(content) != set(_KEYS):
-        missing, unknown = sorted(set(_KEYS) - set(content)), sorted(set(content) - set(_KEYS))
+    if set(content) != set(KEYS):
+        missing, unknown = sorted(set(KEYS) - set(content)), sorted(set(content) - set(KEYS))
         msg = f"{folder / SUMMARY_FILE}: missing keys {missing}, unknown keys {unknown}; see callbacks.run_summary"
         raise ValueError(msg)
     path = folder / SUMMARY_FILE
-    write_json(path, {"schema": SCHEMA, **{key: _plain(content[key]) for key in _KEYS}})
+    write_json(path, {"schema": SCHEMA, **{key: _plain(content[key]) for key in KEYS}})
     return path
 
 

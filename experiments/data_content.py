@@ -13,6 +13,7 @@ from pathlib import Path
 
 from datamodules.columns import open_columns
 from datamodules.people import PeopleTable
+from datamodules.pseudo_gt.native import PROVENANCE_FILE
 from datamodules.sources import open_source
 from datamodules.sources.amass import find_sequences
 from datamodules.sources.cmu_asf_amc import find_clips
@@ -40,3 +41,9 @@ def content(settings: Settings, name: str) -> str:
         _, meta = open_columns(people_of(settings, name).folder)
         parts = [source["sha256"] for source in meta["sources"]]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def label_content(folder: str | Path) -> str | None:
+    """Short hash of a label table's labels.json, which names the checkpoint or file that it came from; None without."""
+    path = Path(folder) / PROVENANCE_FILE
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None

@@ -113,7 +113,9 @@ def _print(found: Sequence[dict[str, Any]], roots: Sequence[Path]) -> None:
     from rich.table import Table
 
     shown = [column for column in COLUMNS if column.key in HEADLINES and any(column.key in r["metrics"] for r in found)]
-    table = Table("run", "state", "stages", "at", "time", header_style="bold")
+    table = Table(header_style="bold")
+    for name in ("run", "state", "stages", "at", "time"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("state", "stages"))
     for column in shown:
         table.add_column(f"{column.group}\n{column.header}, {column.unit}", justify="right")
     for run in found:

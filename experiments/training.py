@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from callbacks.batchnorm import BatchNormAverage
@@ -18,7 +19,7 @@ from callbacks.progress import progress_bar
 from callbacks.step_seed import StepSeed
 from experiments.metric_logs import METRICS
 from experiments.pipeline import Run
-from experiments.processes import local_world, on_rank_zero, world_size
+from experiments.processes import launched_outside, local_world, on_rank_zero, world_size
 from experiments.wandb_logs import Artifact, close, keep_artifacts, logged, model, use_artifacts, wandb_logger
 
 LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
@@ -106,6 +107,8 @@ def make_trainer(
         devices=local_world(),
         num_nodes=nodes,
         strategy=_strategy(settings.strategy),
+        # A single process in a SLURM job is one, however many tasks the job has.
+        plugins=None if launched_outside() else [LightningEnvironment()],
         precision=settings.precision,  # type: ignore[arg-type]
         max_steps=steps,
         max_epochs=-1,

@@ -20,6 +20,7 @@ from datamodules.downstream import DownstreamDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels
 from datamodules.sources.poses import open_poses
 from experiments import sources
+from experiments.data_content import label_content
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
 from experiments.settings import TARGETS
@@ -106,6 +107,8 @@ DOWNSTREAM = Stage(
     key=lambda run: {
         "downstream": asdict(run.settings.downstream),
         "labels": asdict(run.settings.labels),
+        # Where other labels came from; the run's own are told by the dump's key.
+        **({"label_tables": list(map(label_content, given))} if (given := run.settings.labels.folders) else {}),
         "data": data_key(run, [*sources.targets(run.settings), "threedpw_validation"]),
         **network_key(run),
     },
