@@ -156,6 +156,8 @@ def _heat_table(
     """(labels, rows of (name, cells of (text, style))); with ``most`` only the rows with the largest errors."""
     columns = {label: values for label, values in columns.items() if values}
     names = list(dict.fromkeys(name for values in columns.values() for name in values))
+    # The root has no error, because it is the origin.
+    names = [name for name in names if any(values.get(name, 0.0) != 0 for values in columns.values())]
     if most is not None:
         means = {name: np.nanmean([values.get(name, np.nan) for values in columns.values()]) for name in names}
         names = sorted(names, key=lambda name: -means[name])[:most]

@@ -109,7 +109,8 @@ def effect_figure(panels: Sequence[tuple[Column, Effects]]) -> str:
         return ""
     names = [effect.name for effect in panels[0][1].effects]
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(names)), layout="constrained")
+        lines = sum(name.count(" x ") + 1 for name in names)
+        figure = Figure(figsize=(8.4, 0.9 + 0.3 * lines), layout="constrained")
         for axes, (column, effects) in zip(
             np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True
         ):
@@ -121,11 +122,11 @@ def effect_figure(panels: Sequence[tuple[Column, Effects]]) -> str:
                     axes.plot([change.low, change.high], [row, row], color=color, linewidth=2.2)
                 axes.plot(list(effect.by_seed.values()), [row] * len(effect.by_seed), "o", color=color, markersize=3.5)
                 axes.plot(change.value, row, "D", color=color, markersize=6)
-            axes.set_yticks(range(len(names)), names)
+            axes.set_yticks(range(len(names)), [name.replace(" x ", "\nx ") for name in names], fontsize=8.5)
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.grid(axis="y", visible=False)
-            axes.set_title(column.group, fontsize=9.5, loc="left")
-            axes.set_xlabel(f"change of {column.header}, {column.unit} (negative is better)", fontsize=9)
+            axes.set_title(column.group.replace(" (", "\n("), fontsize=9, loc="left")
+            axes.set_xlabel(f"change of {column.header}, {column.unit}", fontsize=9)
         return _svg(figure, "effect of each recipe with 95 % intervals over seeds")
 
 

@@ -300,6 +300,11 @@ class Comparison:
         return [column for column in COLUMNS if any(column.key in run.metrics for run in self.runs)]
 
     @property
+    def shared_flags(self) -> list[str]:
+        """Flags that every variant carries, so that they are said once below a table."""
+        return [flag for flag in self.variants[0].flags if all(flag in one.flags for one in self.variants)]
+
+    @property
     def headlines(self) -> list[Column]:
         """The columns whose differences are told."""
         return [column for column in self.columns if column.key in HEADLINES]

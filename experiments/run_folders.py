@@ -26,6 +26,7 @@ from callbacks.run_summary import SUMMARY_FILE
 from datamodules.pseudo_gt.native import column_names, iter_labels, read_labels
 from experiments.artifacts import RECORD
 from experiments.bootstrap import Interval
+from experiments.grid import MANIFEST, read_manifest
 from experiments.metric_logs import METRICS_FILE
 from experiments.results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
 
@@ -57,7 +58,7 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     """Run folders among folders of runs and folders of grids.
 
     Returns:
-        Those with a summary, in order of their names, and run folders that are not finished.
+        Those with a summary, in the order of the grid's manifest or of their names, and run folders that are not finished.
 
     Raises:
         ComparisonError: a folder is neither.
@@ -68,8 +69,10 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
         if (folder / SUMMARY_FILE).is_file():
             finished.append(folder)
             continue
-        below = sorted(config.parent for config in folder.glob(f"*/{CONFIG_FILE}"))
-        below = sorted({*below, *(summary.parent for summary in folder.glob(f"*/{SUMMARY_FILE}"))})
+        below = sorted({file.parent for name in (CONFIG_FILE, SUMMARY_FILE) for file in folder.glob(f"*/{name}")})
+        if (folder / MANIFEST).is_file():
+            order = [run["folder"] for run in read_manifest(folder)["runs"]]
+            below.sort(key=lambda run: order.index(run.name) if run.name in order else len(order))
         if not below:
             msg = f"{folder} is neither a run (no {SUMMARY_FILE}) nor a folder of runs; give runs/NAME or runs/NAME/RUN"
             raise ComparisonError(msg)
