@@ -88,3 +88,11 @@ def test_maps_need_no_cells_that_are_a_power_of_two() -> None:
     upsampled, out = maps(torch.randn(1, 8, 3, 3))
     assert len(maps.deconv_layers) // 3 == 3  # stride 32
     assert out.shape[-2:] == upsampled.shape[-2:] == (24, 24)
+
+
+def test_places_and_outputs_stay_fp32_under_autocast(make_batch) -> None:
+    module = AnnotatorModule("slim", 48, head="joints", camera="known").eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = module(make_batch())
+    assert prediction.extra["map_joints"].dtype == prediction.transl.dtype == torch.float32
+    assert prediction.focal.dtype == prediction.joints_2d.dtype == torch.float32
