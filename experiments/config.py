@@ -389,12 +389,16 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         problems.append(("stages", f"no stage; the nearest is [{', '.join(STAGES)}]"))
     if not settings.annotate.targets:
         problems.append(("annotate.targets", "no data set to annotate; the nearest is {coco: 1}"))
+    if settings.dump.refine != "none" and settings.annotate.method != "network":
+        text = f"dump.refine refines a network, which annotate.method={settings.annotate.method} is not"
+        problems.append(("dump.refine", f"{text}; the nearest is dump.refine=none"))
     init = settings.recipe.init
     if (
         init in INITS
         and init != "random"
         and settings.recipe.init_file is None
         and sources.start_stage(settings) is None
+        and sources.trains_annotator(settings)
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
     if settings.recipe.schedule != "mixed" and not settings.recipe.auxiliary:
@@ -490,7 +494,10 @@ def _label(key: str, value: Any) -> str:
     if isinstance(value, dict):
         text = "+".join(f"{name}{weight}" for name, weight in value.items()) or "none"
     elif isinstance(value, list):
-        text = "+".join(str(item) for item in value) or "none"
+        # Label sets are told apart by their folders' names; one may well be called none.
+        is_labels = key in ("labels", "labels.folders")
+        text = "+".join(Path(str(item)).name if is_labels else str(item) for item in value)
+        text = text or ("nothing" if is_labels else "none")
     else:
         text = str(value)
     if key in ("recipe", "recipe.name"):

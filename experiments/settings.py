@@ -18,6 +18,8 @@ SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
+MIXED = tuple(dict.fromkeys((*TARGETS, *AUXILIARY)))
+"""Data sets that a downstream regressor can be trained on."""
 REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l", "hmr2")
 RESNETS = ("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "vit_slim", "vit_small", "vit_small_heads12", "vit_base", "vit_large", "vit_huge")
@@ -36,6 +38,7 @@ INITS = (
     "random", "generic", "imagenet", "moco", "byol", "detcon", "dino", "pose2d_coco", "pose2d_mpii", "pose2d", "file",
 )  # fmt: skip
 POSE2D_LOSSES = ("integral", "heatmap", "both")
+METHODS = ("network", "smplify", "eft")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
 
@@ -246,6 +249,11 @@ class AnnotateLosses:
 class Annotate:
     """Stage annotate: train the annotator on the very people it will annotate."""
 
+    method: str = option(
+        "network", "What annotates: the network; SMPLify, which fits a body to each person's 2D joints and trains "
+        "nothing; or EFT, the network after it was fine-tuned to each person.",
+        choices=METHODS,
+    )  # fmt: skip
     targets: dict[str, float] = option(
         {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch.",
         choices=TARGETS, at_least=0,
@@ -273,9 +281,39 @@ class Annotate:
 
 
 @dataclass
+class SMPLify:
+    """Bodies fitted to 2D joints, for annotate.method=smplify and dump.refine=smplify."""
+
+    prior: str = option("gmm", "What keeps poses plausible: a Gaussian mixture, or VPoser.", choices=("gmm", "vposer"))
+    prior_file: str | None = option(None, "Checkpoint of that prior; null takes that of the stage mixture or prior.")
+    iterations: int = sized(8, 100, 100, 200, "Steps of Adam in the stages of pose and shape together.", at_least=1)
+    lr: float = option(0.05, "Learning rate of Adam at the beginning of each stage.", above=0)
+
+
+@dataclass
+class EFT:
+    """The network fine-tuned to each person by itself, for annotate.method=eft and dump.refine=eft."""
+
+    steps: int = sized(2, 20, 20, 20, "Steps of Adam for each person; the best is kept.", at_least=1)
+    lr: float = sized(1e-4, 1e-4, 1e-4, 5e-6, "Learning rate of Adam.", above=0)
+    parts: str = sized(
+        "head", "head", "head", "all", "What is tuned: the head, of many people at once, or all, one after the other.",
+        choices=("head", "all"),
+    )
+
+
+@dataclass
 class Dump:
     """Stage dump: write the pseudo-GT of every person of the targets."""
 
+    refine: str = option(
+        "none", "Refine what the network says; accepted for people whose 2D error falls and whose pose stays as "
+        "plausible. Needs annotate.method=network.",
+        choices=("none", "smplify", "eft"),
+    )  # fmt: skip
+    refine_tolerance: float = option(
+        0.0, "Nats by which -log density of a refined pose under the pose mixture may rise.", at_least=0
+    )
     min_joints: int = option(0, "People with fewer annotated 2D joints get no label.", at_least=0)
     mirror: bool = option(True, "Look at each crop's mirror image too, for mirror_disagreement; doubles the time.")
     prior_score: bool = option(True, "Score each pose under the pose mixture, where pose sequences are there.")
@@ -310,7 +348,9 @@ class Labels:
     """The pseudo-GTs that the downstream stage trains on: which tables, and which of their rows."""
 
     folders: list[str] | None = option(
-        None, "Label folders, each called <dataset>-<split>; null takes this run's own. Short: labels=A,B."
+        None,
+        "Label folders called <dataset>-<split>, or folders of such, a run's for example; null takes this run's own, "
+        "[] none. Short: labels=A,B.",
     )
     filter: LabelFilter = field(default_factory=LabelFilter)
 
@@ -333,6 +373,11 @@ class Downstream:
     family: str = option("hmr", "Kind of regressor.", choices=REGRESSORS)
     backbone: str = sized("slim", "slim", "slim", "resnet50", "Backbone of the regressor.",
         choices=BACKBONES, prefix="timm:",
+    )  # fmt: skip
+    init_file: str | None = option(None, "Weights that the backbone starts from; null starts from random ones.")
+    mix: dict[str, float] = option(
+        {}, "Data sets to train on, each with its share of a batch: with labels where there are some, else with their "
+        "own 3D ground truth. Empty takes everyone who has a label.", choices=MIXED, at_least=0,
     )  # fmt: skip
     samples: int = sized(128, 48_000, 60_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
@@ -421,6 +466,8 @@ class Settings:
     generic: Generic = field(default_factory=Generic)
     pose2d: Pose2D = field(default_factory=Pose2D)
     annotate: Annotate = field(default_factory=Annotate)
+    smplify: SMPLify = field(default_factory=SMPLify)
+    eft: EFT = field(default_factory=EFT)
     dump: Dump = field(default_factory=Dump)
     labels: Labels = field(default_factory=Labels)
     downstream: Downstream = field(default_factory=Downstream)

@@ -45,6 +45,18 @@ MMPRETRAIN_VIT: Renames = (
     (r"^ln1\.", "norm."),
 )
 
+FLATTENED: Renames = ((r"^(stem|stages|layers)\.(\d+)\.", r"\1_\2."),)
+"""timm's feature extractors with flattened stages (ConvNeXt, Swin)."""
+
+OWN_NAMES: tuple[tuple[str, Renames], ...] = (
+    ("", ()),
+    # lightning_modules/timm_backbone.py: timm's network behind "net", or its feature extractor's "model" in there.
+    ("net.", ()),
+    ("net.", FLATTENED),
+    ("net.model.", ()),
+)
+"""What stands before the published names in this project's backbones, and how the rest is changed."""
+
 
 class Layout(NamedTuple):
     """How a kind of file names the tensors of its backbone.
@@ -150,7 +162,12 @@ def load_initial_weights(
         CheckpointError: unreadable, fills too little, or is of another kind than ``init`` says.
     """
     tensors = read_state_dict(path)
-    attempts = [(layout, _match(backbone, tensors, layout)) for layout in LAYOUTS if _has_sign(tensors, layout)]
+    attempts = [
+        (layout, _match(backbone, tensors, layout, *own))
+        for layout in LAYOUTS
+        if _has_sign(tensors, layout)
+        for own in OWN_NAMES
+    ]
     layout, found = max(attempts, key=lambda attempt: attempt[1].coverage.share)
     if found.coverage.share >= min_coverage and layout.origin not in ORIGINS[init]:
         fits = next((name for name, origins in ORIGINS.items() if layout.origin in origins), "file")
@@ -208,10 +225,12 @@ def _has_sign(tensors: Mapping[str, Tensor], layout: Layout) -> bool:
     return not layout.sign or any(layout.sign in name for name in tensors)
 
 
-def _match(backbone: nn.Module, tensors: Mapping[str, Tensor], layout: Layout) -> Match:
+def _match(
+    backbone: nn.Module, tensors: Mapping[str, Tensor], layout: Layout, own_prefix: str, own_renames: Renames
+) -> Match:
     own = backbone.state_dict()
     renamed = {
-        _rename(name.removeprefix(layout.prefix), layout.renames): value
+        own_prefix + _rename(_rename(name.removeprefix(layout.prefix), layout.renames), own_renames): value
         for name, value in tensors.items()
         if name.startswith(layout.prefix)
     }

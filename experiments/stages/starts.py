@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -115,8 +114,8 @@ def _rows(batches: list[Any]) -> dict[str, tuple[NDArray, NDArray]]:
 
 def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray, NDArray]]) -> dict[str, float]:
     """Metrics of the joints that both the data set and the network have."""
-    own = defaultdict(lambda: -1, {name: i for i, name in enumerate(POSE2D_JOINTS)})
-    index = np.array([own[name] for name in table.joint_set.body])
+    own: dict[str | None, int] = {name: i for i, name in enumerate(POSE2D_JOINTS)}
+    index = np.array([own.get(name, -1) for name in table.joint_set.body])
     rows = [found[name] for name in table.ids()]
     pred = np.stack([joints for joints, _ in rows])[:, index]
     score = np.stack([scores for _, scores in rows])[:, index[index >= 0]].mean(axis=1)

@@ -66,7 +66,7 @@ def test_labels_say_how_good_they_are_and_where_they_come_from(tiny_run: Path) -
 
 def test_mocap_sets_get_labels_in_the_world_and_in_each_view(tiny_run: Path, tiny_folders: list[str]) -> None:
     arguments = [*tiny_folders, "name=mocap", "recipe=none", "recipe.auxiliary={mpi_inf_3dhp: 1}"]
-    stages = "stages=world,mixture,annotate,dump,evaluate"
+    stages = "stages=world,mixture,generic,annotate,dump,evaluate"
     formats = "dump.formats=[neuralannot,neuralannot_mocap]"
     assert main([*arguments, "annotate.targets={mpi_inf_3dhp: 1}", stages, formats]) == 0
     folder = tiny_run.parent / "mocap" / "custom" / "labels"
@@ -190,7 +190,7 @@ def test_an_interrupted_training_goes_on(
     """A run that is stopped in the annotator's last epoch ends with the weights of one that was not."""
     from lightning_modules.annotator import AnnotatorModule
 
-    arguments = [*tiny_folders, "recipe=none", "name=stopped", "stages=world,annotate", "trainer.epochs=2"]
+    arguments = [*tiny_folders, "recipe=none", "name=stopped", "stages=world,generic,annotate", "trainer.epochs=2"]
     step = AnnotatorModule.training_step
 
     def fail(self: AnnotatorModule, batch: dict, index: int) -> torch.Tensor:
@@ -231,7 +231,7 @@ def test_real_model_files_take_the_place_of_the_standin(
     """A folder in the official names is used by the same command; files of the stand-in are recognised in it."""
     write_standin(tmp_path / "smpl")
     arguments = [*tiny_folders, "recipe=none", "name=files", f"paths.body_models={tmp_path / 'smpl'}"]
-    assert main([*arguments, "stages=world,mixture,annotate,dump"]) == 0
+    assert main([*arguments, "stages=world,mixture,generic,annotate,dump"]) == 0
     runs = Path(tiny_folders[1].partition("=")[2])
     provenance = read_labels(runs / "files" / "none" / "labels" / "coco-train", ["id"]).provenance
     assert provenance["standin_body"] is True

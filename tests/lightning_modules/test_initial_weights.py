@@ -171,6 +171,33 @@ def test_hrnet(tmp_path: Path, origin: str, write: Callable[[State], Any]) -> No
     torch.testing.assert_close(target.state_dict(), source.state_dict())
 
 
+class Wrapped(nn.Module):
+    """As timm's networks stand in this project."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_networks_of_timm(tmp_path: Path, depth: int) -> None:
+    source, target = make_backbone("slim"), make_backbone("slim")
+    torch.save(classifier(source.state_dict()), tmp_path / "a.pth")
+    wrapped = Wrapped(target)
+    if depth == 2:
+        wrapped.net = nn.ModuleDict({"model": target})
+    assert load_initial_weights(wrapped, tmp_path / "a.pth", "imagenet").coverage.share == 1
+    torch.testing.assert_close(target.state_dict(), source.state_dict())
+
+
+def test_networks_of_timm_with_flattened_stages(tmp_path: Path) -> None:
+    stages = [nn.Linear(3, 4), nn.Linear(4, 5)]
+    torch.save({f"stages.{i}.{k}": v for i, m in enumerate(stages) for k, v in m.state_dict().items()}, tmp_path / "a")
+    target = Wrapped(nn.ModuleDict({"stages_0": nn.Linear(3, 4), "stages_1": nn.Linear(4, 5)}))
+    assert load_initial_weights(target, tmp_path / "a").coverage.share == 1
+    assert target.net["stages_1"].weight.equal(stages[1].weight)
+
+
 class SmallViT(nn.Module):
     """A ViT of two blocks with timm's names and no class token."""
 
