@@ -94,19 +94,19 @@ def people_provenance(people: PeopleTable) -> dict[str, Any]:
     }
 
 
-def provenance(run: Run, checkpoint: Path) -> dict[str, Any]:
+def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
     """What is written once into every label table of a run: plain values.
 
     Args:
         run: that writes the labels.
-        checkpoint: of the annotator.
+        checkpoint: of the annotator; None for one that is no network.
     """
     settings = run.settings
     return {
         "run": run.label,
         "settings": to_plain(settings),
         "stages": {name: record.hash for name, record in run.records.items()},
-        "checkpoint": {"path": str(checkpoint), "sha256": content_hash(checkpoint)},
+        "checkpoint": checkpoint and {"path": str(checkpoint), "sha256": content_hash(checkpoint)},
         "commit": code_commit(),
         "versions": versions(),
         "standin_body": is_standin(settings.paths.body_models),

@@ -36,9 +36,16 @@ def pose2d(settings: Settings) -> list[str]:
     return [alone] if alone else [name for name, weight in settings.pose2d.sources.items() if weight > 0]
 
 
+def trains_annotator(settings: Settings) -> bool:
+    """Whether there is a network to train: SMPLify looks at nothing but 2D joints."""
+    return settings.annotate.method != "smplify"
+
+
 def start_stage(settings: Settings) -> str | None:
     """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
     init = settings.recipe.init
+    if not trains_annotator(settings):
+        return None
     if init in ("generic", "pose2d"):
         return init
     return "pose2d" if init in _POSE2D_ON and settings.recipe.init_file is None else None
@@ -47,7 +54,7 @@ def start_stage(settings: Settings) -> str | None:
 def init_file(settings: Settings) -> str | None:
     """File that the annotator's backbone starts from, if any."""
     recipe = settings.recipe
-    if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d"):
+    if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d") or not trains_annotator(settings):
         return None
     return recipe.init_file.replace("{init}", recipe.init)
 
@@ -59,7 +66,14 @@ def generic_samples(settings: Settings) -> int:
 
 def auxiliary(settings: Settings) -> list[str]:
     """Data sets with 3D ground truth that help the annotator (recipe 1)."""
+    if not trains_annotator(settings):
+        return []
     return [name for name, weight in settings.recipe.auxiliary.items() if weight > 0]
+
+
+def mixed(settings: Settings) -> list[str]:
+    """Data sets that the downstream regressor's mix names; empty where it takes whatever has labels."""
+    return [name for name, weight in settings.downstream.mix.items() if weight > 0]
 
 
 def trained_on_threedpw(settings: Settings) -> bool:
@@ -83,20 +97,29 @@ def scores_poses(settings: Settings) -> bool:
     return settings.dump.prior_score and (synthetic or settings.paths.amass is not None)
 
 
+def fits_bodies(settings: Settings) -> bool:
+    """Whether SMPLify is part of the run: as the annotator, or to refine what the network says."""
+    return "smplify" in (settings.annotate.method, settings.dump.refine)
+
+
 def learns_prior(settings: Settings) -> bool:
-    """Whether the stage prior is part of the run."""
-    return settings.recipe.prior == "vposer" and settings.recipe.prior_file is None
+    """Whether the stage prior is part of the run: for the annotator, or for SMPLify."""
+    recipe, smplify = settings.recipe, settings.smplify
+    is_prior = recipe.prior == "vposer" and recipe.prior_file is None and trains_annotator(settings)
+    return is_prior or (fits_bodies(settings) and smplify.prior == "vposer" and smplify.prior_file is None)
 
 
 def fits_mixture(settings: Settings) -> bool:
-    """Whether the stage mixture is part of the run: to score labels, or as the annotator's prior."""
-    is_prior = settings.recipe.prior == "gmm" and settings.recipe.prior_file is None
-    return is_prior or scores_poses(settings)
+    """Whether the stage mixture is part of the run: to score labels and refinements, or as a prior."""
+    recipe, smplify = settings.recipe, settings.smplify
+    is_prior = recipe.prior == "gmm" and recipe.prior_file is None and trains_annotator(settings)
+    fits = fits_bodies(settings) and smplify.prior == "gmm" and smplify.prior_file is None
+    return is_prior or fits or settings.dump.refine != "none" or scores_poses(settings)
 
 
 def trains_on_poses(settings: Settings) -> bool:
     """Whether the annotator's training itself looks at recorded poses."""
-    return settings.recipe.prior in ("l2", "adversarial")
+    return settings.recipe.prior in ("l2", "adversarial") and trains_annotator(settings)
 
 
 def used(settings: Settings) -> list[str]:
@@ -117,7 +140,7 @@ def used(settings: Settings) -> list[str]:
     if "annotate" in stages:
         names += auxiliary(settings)
     if "downstream" in stages:
-        names.append("threedpw_validation")
+        names += [*mixed(settings), "threedpw_validation"]
     if {"downstream", "evaluate"} & set(stages):
         names.append("threedpw_test")
     return list(dict.fromkeys(names))

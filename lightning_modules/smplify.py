@@ -38,7 +38,7 @@ from body_models.smpl import BodyModel
 from lightning_modules.cameras import find_camera
 from lightning_modules.mesh_module import upright
 from lightning_modules.pose_mixture import PoseMixture
-from lightning_modules.pose_prior import NUM_PRIOR_JOINTS, PosePrior
+from lightning_modules.pose_prior import NUM_PRIOR_JOINTS, PoseCoder
 
 SIDE = 224.0
 """Crop side in pixels that the weights are meant for, SPIN's: 2D errors are measured as if crops had this size."""
@@ -111,7 +111,7 @@ class SMPLify(pl.LightningModule):
 
     def __init__(
         self,
-        prior: PoseMixture | PosePrior,
+        prior: PoseMixture | PoseCoder,
         body_models: str = "standin",
         camera: str = "virtual",
         iterations: int = 100,
@@ -164,7 +164,7 @@ class SMPLify(pl.LightningModule):
 
     def _mean_body(self, problem: _Problem) -> tuple[Values, Tensor]:
         people = problem.joints.new_zeros(len(problem.joints))
-        size = LATENT_SIZE if isinstance(self.prior, PosePrior) else NUM_BODY_ROTATIONS * 3
+        size = LATENT_SIZE if isinstance(self.prior, PoseCoder) else NUM_BODY_ROTATIONS * 3
         body = people.new_zeros(len(people), size)
         if isinstance(self.prior, PoseMixture):
             body[:, : self.prior.size] = self.prior.weights @ self.prior.means
@@ -181,7 +181,7 @@ class SMPLify(pl.LightningModule):
     def _body_of(self, start: Prediction) -> tuple[Values, Tensor]:
         orient, body_pose, betas = (_copy(value).float() for value in start.parameters())
         transl = _copy(start.transl).float()
-        if isinstance(self.prior, PosePrior):
+        if isinstance(self.prior, PoseCoder):
             pose = matrix_to_axis_angle(body_pose[:, :NUM_PRIOR_JOINTS])
             body = self.prior.encode(pose).mean if start.latent is None else _copy(start.latent).float()
         else:
@@ -276,7 +276,7 @@ class SMPLify(pl.LightningModule):
         return body_pose, self.body.joints(orient, body_pose, values["betas"], _translation(values))
 
     def _pose(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
-        if isinstance(self.prior, PosePrior):
+        if isinstance(self.prior, PoseCoder):
             return self.prior.decode_body_pose(body), body
         return axis_angle_to_matrix(body.unflatten(1, (NUM_BODY_ROTATIONS, 3))), None
 

@@ -171,11 +171,15 @@ def _dry_models(one: Run) -> list[str]:
     missing = []
     for gender in GENDERS:
         missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
-    given = {"recipe.init_file": sources.init_file(settings), "recipe.prior_file": settings.recipe.prior_file}
+    given = {
+        "recipe.init_file": sources.init_file(settings),
+        "recipe.prior_file": settings.recipe.prior_file,
+        "smplify.prior_file": settings.smplify.prior_file,
+    }
     for key, path in given.items():
         if path is not None and not Path(path).is_file():
             missing.append(f"{path} ({key})")
-    if not missing:
+    if not missing and sources.trains_annotator(settings):
         # Without the weights of earlier stages, which are not there yet.
         recipe = replace(settings.recipe, init="random", prior="none")
         module = build_annotator(Run(replace(settings, recipe=recipe), one.label, one.folder))

@@ -26,6 +26,7 @@ from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
 from experiments.run_folders import LIMITS
+from experiments.stages import optimisers
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -70,6 +71,8 @@ def train_quotas(run: Run) -> dict[str, Any]:
     settings = run.settings
     annotated = _shares(sources.targets(settings), settings.annotate.targets)
     helping = _shares(sources.auxiliary(settings), settings.recipe.auxiliary)
+    if not sources.trains_annotator(settings):
+        return {"quotas": annotated}
     if settings.recipe.schedule == "pretrain":
         return {"quotas": annotated, "pretrain": (settings.annotate.pretrain_share, helping)}
     if settings.recipe.schedule == "auxiliary_only":
@@ -151,7 +154,8 @@ ANNOTATE = Stage(
     after=("prior", "generic", "pose2d"),
     key=lambda run: {
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
-        "annotate": asdict(run.settings.annotate),
+        # EFT begins with the same network.
+        "annotate": {name: value for name, value in asdict(run.settings.annotate).items() if name != "method"},
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
         "network": {"camera": run.settings.model.camera, "head": run.settings.model.head},
@@ -159,6 +163,7 @@ ANNOTATE = Stage(
         **network_key(run),
     },
     make=_train,
+    needed=lambda run: sources.trains_annotator(run.settings),
 )
 
 
@@ -166,12 +171,11 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     data = annotation_data(run)
     on_rank_zero(data.prepare_data)
     data.setup("predict")
-    checkpoint = run.path("annotate", "checkpoint")
-    module = AnnotatorModule.load_from_checkpoint(checkpoint, weights_only=True)
+    module = optimisers.annotator(run)
     people = {name: data.target_table(name) for name in data.targets}
-    origin = provenance(run, checkpoint)
+    origin = provenance(run, run.path("annotate", "checkpoint") if sources.trains_annotator(run.settings) else None)
     # Whatever the rows depend on: an interrupted dump goes on only where all of it is the same.
-    key = [origin["checkpoint"]["sha256"], origin["stages"], asdict(run.settings.dump)]
+    key = [(origin["checkpoint"] or {}).get("sha256"), origin["stages"], _dump_key(run)]
     tables = {
         name: DumpTable(
             folder / (table.name + (_SINGLE_VIEWS if is_mocap(table) else "")),
@@ -182,7 +186,9 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         for name, table in people.items()
     }
     mixture = _mixture(run)
-    writer = PseudoGTWriter(list(tables.values()), mixture, run.settings.dump.mirror)
+    # Optimisers look at joints, too, and treat the mirror image of a person as the mirror image.
+    mirror = run.settings.dump.mirror and run.settings.annotate.method == "network"
+    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, optimisers.refiner(run, module))
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
@@ -191,6 +197,9 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     )
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
     limits = on_rank_zero(lambda: {name: _limits(folder / table.name) for name, table in people.items()})
+    refined: dict[str, float] = {}
+    if run.settings.dump.refine != "none":
+        refined = on_rank_zero(lambda: {name: _refined(tables[name].folder) for name in people})
     if not run.settings.dump.keep_single_views:
         on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
     used, made = made_by(run, "annotate"), [labels(folder / table.name) for table in people.values()]
@@ -199,6 +208,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     return {
         "reprojection": checks,
         "limits": limits,
+        "refined": refined,
         "tables": {name: table.name for name, table in people.items()},
         "mocap": fused,
         "labels": sum(map(len, people.values())),
@@ -221,6 +231,13 @@ def _limits(table: Path) -> dict[str, float]:
         f"{found['limit_excess_deg']:.1f} degrees together"
     )
     return found
+
+
+def _refined(table: Path) -> float:
+    """Share of a label table whose refinement was accepted."""
+    accepted = read_labels(table, ["refinement"]).columns["refinement"] == "accepted"
+    console.print(f"  {table.name}: the refinement of {accepted.mean():.0%} of the people was accepted")
+    return float(accepted.mean())
 
 
 def _remove(folders: list[Path]) -> None:
@@ -286,10 +303,14 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
     return {"median": median, "q90": high}
 
 
+def _dump_key(run: Run) -> dict[str, Any]:
+    return {"dump": asdict(run.settings.dump), **optimisers.settings_key(run)}
+
+
 DUMP = Stage(
     name="dump",
-    after=("annotate", "mixture"),
-    key=lambda run: {"dump": asdict(run.settings.dump)},
+    after=("prior", "annotate", "mixture"),
+    key=_dump_key,
     make=_dump,
     folder="labels",
 )

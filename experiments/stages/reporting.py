@@ -52,9 +52,9 @@ def summarise(run: Run) -> None:
             "label": run.label,
             "recipe": {
                 "name": recipe.name,
-                "auxiliary": dict(recipe.auxiliary),
-                "init": recipe.init,
-                "prior": recipe.prior,
+                "auxiliary": {name: recipe.auxiliary[name] for name in result.auxiliary},
+                "init": result.init,
+                "prior": result.prior,
             },
             "seed": run.settings.seed,
             "is_standin": result.is_standin,
@@ -110,15 +110,20 @@ def run_result(run: Run) -> RunResult:
         recipe=settings.recipe.name,
         seed=settings.seed,
         auxiliary=sources.auxiliary(settings),
-        init=settings.recipe.init,
-        prior=settings.recipe.prior,
+        init=settings.recipe.init if sources.trains_annotator(settings) else "",
+        prior=settings.recipe.prior if sources.trains_annotator(settings) else settings.smplify.prior,
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(sources.is_synthetic(settings, name) for name in names),
-        used_3dpw_train=sources.trained_on_threedpw(settings),
+        used_3dpw_train=sources.trained_on_threedpw(settings) or _downstream_used_threedpw(run),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),
     )
+
+
+def _downstream_used_threedpw(run: Run) -> bool:
+    record = run.records.get("downstream")
+    return bool(record and record.outputs and record.outputs.get("used_3dpw_train"))
 
 
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
