@@ -1,0 +1,162 @@
+"""Recipe 3 through the real stages: every choice makes labels, every training goes on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import wandb
+
+from body_models.rotations import axis_angle_to_matrix
+from datamodules.pseudo_gt.native import read_labels
+from experiments.run import main
+from lightning_modules.annotator import PRIORS, AnnotatorModule
+from lightning_modules.pose_prior import PosePriorModule
+from lightning_modules.priors.vposer_v1 import PosePriorV1
+
+STAGES = "stages=world,prior,mixture,annotate,dump"
+COMMON = ["recipe=none", "recipe.init=random", "wandb.mode=disabled"]
+
+
+def runs_of(folders: list[str]) -> Path:
+    return Path(folders[1].partition("=")[2])
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def all_priors(tiny_folders: list[str]) -> Path:
+    """Folder of one run a prior."""
+    choices = ",".join(PRIORS)
+    assert main([*tiny_folders, *COMMON, "name=priors", STAGES, f"sweep.recipe.prior=[{choices}]"]) == 0
+    return runs_of(tiny_folders) / "priors"
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_every_choice_trains_and_annotates(all_priors: Path, prior: str) -> None:
+    run = all_priors / f"prior={prior}"
+    table = read_labels(run / "labels" / "coco-train")
+    assert len(table) == 120 and ("latent" in table.columns) is (prior == "vposer")
+    with next((run / "annotate" / "metrics").glob("*/metrics.csv")).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    others = {name for terms in PRIORS.values() for name in terms} - set(PRIORS[prior])
+    for name in PRIORS[prior]:
+        values = [float(row[f"train/all/{name}"]) for row in rows]
+        assert np.isfinite(values).all() and any(values)
+    assert not any(f"train/all/{name}" in rows[0] for name in others)
+
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["recipe"]["prior"] == prior
+    tables = [read_labels(run / "labels" / f"{name}-train").columns for name in ("coco", "mpii")]
+    for name in ("limit_violations", "limit_excess_deg"):
+        mean = np.concatenate([columns[name] for columns in tables]).mean()
+        assert summary["metrics"][f"pseudo_gt/{name}"]["value"] == pytest.approx(mean)
+
+
+def test_priors_give_different_annotators(all_priors: Path) -> None:
+    heads = {prior: weights(all_priors / f"prior={prior}" / "annotate" / "final.ckpt") for prior in PRIORS}
+    free = [heads[prior]["head.out.weight"] for prior in PRIORS if prior != "vposer"]
+    for i, one in enumerate(free):
+        assert all(not torch.equal(one, other) for other in free[:i])
+
+
+def test_stages_show_what_they_learned(all_priors: Path, tiny_folders: list[str]) -> None:
+    cache = Path(tiny_folders[2].partition("=")[2])
+    metrics = json.loads((all_priors / "prior=vposer" / "summary.json").read_text())["metrics"]
+    folders = [path.parent for path in cache.glob("prior-*/prior.json")]
+    found = [json.loads((folder / "prior.json").read_text()) for folder in folders]
+    mine = {name.removeprefix("prior/"): value["value"] for name, value in metrics.items() if name.startswith("prior/")}
+    folder = folders[found.index(mine)]
+    assert set(mine) == {
+        "poses/mpjpe", "poses/angle", "poses/kl", "poses/active",
+        "samples/limit_violations", "samples/limit_excess_deg",
+    }  # fmt: skip
+    assert 10 < mine["poses/mpjpe"] < 500 and 1 < mine["poses/angle"] < 90
+    with (folder / "kl.csv").open(newline="") as file:
+        kl = [float(row["kl"]) for row in csv.DictReader(file)]
+    assert len(kl) == 32 and sum(kl) == pytest.approx(mine["poses/kl"])
+    with (folder / "held_out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 21 and np.mean([float(row["mm"]) for row in rows]) == pytest.approx(mine["poses/mpjpe"])
+    assert cv2.imread(str(folder / "kl.png")) is not None
+    assert metrics["mixture/samples/limit_violations"]["value"] >= 0
+    for picture in (folder / "samples.png", next(cache.glob("mixture-*/samples.png"))):
+        image = cv2.imread(str(picture))
+        assert image.shape == (600, 12 * 190, 3)
+        # Each of the 24 views shows somebody.
+        views = image.reshape(2, 300, 12, 190, 3).transpose(0, 2, 1, 3, 4).reshape(24, -1)
+        assert ((views < 255).mean(axis=1) > 0.05).all()
+
+
+def test_a_published_v1_is_used_as_it_is(tiny_folders: list[str], tmp_path: Path) -> None:
+    """No prior stage, the layout is found by its names, and the labels' poses are its decoder's."""
+    torch.manual_seed(0)
+    prior = PosePriorV1(64).eval()
+    torch.save(prior.state_dict(), tmp_path / "v1.pt")
+    arguments = [*tiny_folders, *COMMON, "name=v1", "recipe.prior=vposer", f"recipe.prior_file={tmp_path / 'v1.pt'}"]
+    assert main([*arguments, STAGES]) == 0
+    (run,) = (runs_of(tiny_folders) / "v1").glob("*/labels")
+    columns = read_labels(run / "coco-train", ["latent", "body_pose"]).columns
+    decoded = prior.decode_body_pose(torch.tensor(columns["latent"])).detach()
+    module = AnnotatorModule.load_from_checkpoint(run.parent / "annotate" / "final.ckpt", weights_only=True)
+    assert module.hparams["prior_layout"] == "v1"
+    pose = axis_angle_to_matrix(torch.tensor(columns["body_pose"]).unflatten(1, (23, 3)))
+    torch.testing.assert_close(pose, decoded, atol=1e-4, rtol=0)
+    shutil.rmtree(run.parents[1])
+
+
+def interrupted(cls: type, arguments: list[str], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until a step of a module's training, as if the process had been killed there, and then again to the end."""
+    original = cls.training_step
+
+    def stop(self, batch, index):
+        if self.trainer.global_step == step:
+            raise KeyboardInterrupt
+        return original(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, "training_step", stop)
+        stopped = 1
+        with suppress(KeyboardInterrupt, SystemExit):
+            stopped = main(arguments)
+        assert stopped != 0
+    wandb.finish()
+    assert main(arguments) == 0
+
+
+def test_an_interrupted_prior_is_the_same_prior(
+    tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Poses, dropout and drawn codes of a resumed training are those of one that was not interrupted, bit by bit."""
+    common = [*tiny_folders, *COMMON, "recipe.prior=vposer", "stages=world,prior", "trainer.epochs=2", "prior.lr=0.002"]
+    caches = [tmp_path / name for name in ("stopped", "whole")]
+    stopped, whole = ([*common, f"name={cache.name}", f"paths.cache={cache}"] for cache in caches)
+    interrupted(PosePriorModule, stopped, 14, monkeypatch)
+    assert main(whole) == 0
+    first, second = (weights(next(cache.glob("prior-*")) / "final.ckpt") for cache in caches)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_an_interrupted_adversarial_training_goes_on(tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Critics, both learning rates and the drawn poses included."""
+    common = [*tiny_folders, *COMMON, "recipe.prior=adversarial", "stages=world,annotate", "trainer.epochs=2"]
+    interrupted(AnnotatorModule, [*common, "name=stopped-critics"], 6, monkeypatch)
+    assert main([*common, "name=whole-critics"]) == 0
+    runs = [runs_of(tiny_folders) / f"{name}-critics" for name in ("stopped", "whole")]
+    first, second = (weights(next(run.glob("*/annotate/final.ckpt"))) for run in runs)
+    assert any(name.startswith("penalty.critics.") for name in first)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    for run in runs:
+        shutil.rmtree(run)
