@@ -203,6 +203,7 @@ def side_view(
     color: ArrayLike = BODY_COLOR,
     angle: float = 90.0,
     background: int = 255,
+    centre: ArrayLike | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a mesh as seen from another side, without perspective, where errors in depth show.
 
@@ -215,14 +216,18 @@ def side_view(
         color: (3,) or (V, 3) in [0, 1].
         angle: degrees that the camera walks around the mesh, towards its own right; 0 is the front view.
         background: grey value.
+        centre: (3,) the point that is drawn in the middle, camera frame; None takes the middle of the mesh, which
+            moves with its arms.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     width, height = size
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    turned = vertices @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
-    turned = turned - (turned.min(0) + turned.max(0)) / 2 + [0, 0, VIEW_DISTANCE]
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    turned = vertices @ turn.T
+    middle = (turned.min(0) + turned.max(0)) / 2 if centre is None else turn @ np.asarray(centre)
+    turned = turned - middle + [0, 0, VIEW_DISTANCE]
     focal = VIEW_DISTANCE * height / VIEW_METRES
     plain = np.full((height, width, 3), background, dtype=np.uint8)
     return overlay(plain, turned, faces, (focal, focal), (width / 2, height / 2), color, opacity=1.0)

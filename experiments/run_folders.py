@@ -58,7 +58,7 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     """Run folders among folders of runs and folders of grids.
 
     Returns:
-        Those with a summary, in the order of the grid's manifest or of their names, and run folders that are not finished.
+        Those with a summary, in the order of the grid's manifest or of their names, and those that are not finished.
 
     Raises:
         ComparisonError: a folder is neither.
