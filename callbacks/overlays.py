@@ -6,7 +6,7 @@ while a network is trained, into the run folder and, if there is one, into Weigh
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,4 +158,4 @@ class OverlayCallback(pl.Callback):
 def _to_cpu(prediction: Prediction) -> Prediction:
     values: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
     moved: dict[str, Any] = {name: value.cpu() for name, value in values.items() if isinstance(value, Tensor)}
-    return Prediction(**moved)
+    return replace(prediction, **moved)

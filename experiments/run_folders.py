@@ -89,11 +89,11 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     """Finished runs, each with the name of what it shares with runs of other seeds, in the order of the folders."""
     configs = [_read_config(folder) for folder in folders]
     results = [_read_run(folder, config) for folder, config in zip(folders, configs, strict=True)]
+    _name_variants(folders, results, configs)
     labels = Counter(result.label for result in results)
     for folder, result in zip(folders, results, strict=True):
         if labels[result.label] > 1:
             result.label = f"{folder.resolve().parent.name}/{result.label}"
-    _name_variants(folders, results, configs)
     return results
 
 
@@ -125,6 +125,13 @@ def on_threedpw(evaluation: Evaluation) -> dict[str, PerPerson]:
         f"threedpw/{key}": PerPerson(evaluation.ids, values, evaluation.sequences)
         for key, values in evaluation.values.items()
     }
+
+
+def label_limits(table: Path) -> dict[str, float]:
+    """Means of :data:`LIMITS` over the people of a label table; empty where it does not have them."""
+    names = [name for name in LIMITS if name in column_names(table)]
+    columns = read_labels(table, names).columns if names else {}
+    return {name: float(values.mean(dtype=np.float64)) for name, values in columns.items()}
 
 
 def label_tables(folder: Path) -> dict[str, Path]:

@@ -297,7 +297,11 @@ class EFT:
     steps: int = sized(2, 20, 20, 20, "Steps of Adam for each person; the best is kept.", at_least=1)
     lr: float = sized(1e-4, 1e-4, 1e-4, 5e-6, "Learning rate of Adam.", above=0)
     parts: str = sized(
-        "head", "head", "head", "all", "What is tuned: the head, of many people at once, or all, one after the other.",
+        "head",
+        "head",
+        "head",
+        "all",
+        "What is tuned: the head, of many people at once, or all, one after the other.",
         choices=("head", "all"),
     )
 

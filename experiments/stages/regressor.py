@@ -17,13 +17,13 @@ from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
 from datamodules.downstream import DownstreamDataModule
-from datamodules.pseudo_gt.native import LabelError, read_labels
+from datamodules.pseudo_gt.native import PROVENANCE_FILE, LabelError, read_labels, read_provenance
 from datamodules.sources.poses import open_poses
 from experiments import sources
 from experiments.data_content import label_content
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
-from experiments.settings import TARGETS
+from experiments.settings import AUXILIARY, TARGETS
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -48,14 +48,58 @@ def labels_of(run: Run) -> dict[str, Path]:
     given = run.settings.labels.folders
     if given is None:
         return {name: run.record("dump").folder / table for name, table in _tables(run).items()}
-    folders = {}
+    folders: dict[str, Path] = {}
     for folder in map(Path, given):
-        name = folder.name.partition("-")[0]
-        if name not in TARGETS:
-            msg = f"labels.folders: {folder} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
-            raise LabelError(msg)
-        folders[name] = folder
+        for table in _tables_in(folder):
+            name = table.name.partition("-")[0]
+            if name not in TARGETS:
+                msg = f"labels.folders: {table} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
+                raise LabelError(msg)
+            if name in folders:
+                msg = f"labels.folders: {folders[name]} and {table} are both of {name}; give one of them"
+                raise LabelError(msg)
+            folders[name] = table
     return folders
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """A label table itself, or those in a run's folder or in a folder of labels; not MoCap's in the world frame."""
+    if "-" in folder.name and folder.name.partition("-")[0] in TARGETS:
+        return [folder]
+    root = folder / "labels" if (folder / "labels").is_dir() else folder
+    tables = [path.parent for path in sorted(root.glob(f"*/{PROVENANCE_FILE}"))]
+    tables = [table for table in tables if table.name.partition("-")[0] in TARGETS]
+    tables = [table for table in tables if read_provenance(table)["frame"] == "camera"]
+    if not tables:
+        msg = f"labels.folders: {folder} is no label table called <dataset>-<split>, and holds none"
+        raise LabelError(msg)
+    return tables
+
+
+def _trained_on(run: Run) -> dict[str, Path | None]:
+    """Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth.
+
+    Raises:
+        LabelError: labels and mix do not fit together.
+    """
+    tables, mix = labels_of(run), sources.mixed(run.settings)
+    if not mix:
+        return {**tables}
+    if strangers := [name for name in tables if name not in mix]:
+        msg = (
+            f"there are labels of {', '.join(strangers)}, which downstream.mix leaves out: add them, or leave them out"
+        )
+        raise LabelError(msg)
+    bare = [name for name in mix if name not in tables and name not in AUXILIARY]
+    if bare and tables:
+        msg = f"downstream.mix names {', '.join(bare)}, which labels= has no table of: add one, or set the share to 0"
+        raise LabelError(msg)
+    # Without any labels what is left is the mix's 3D ground truth: the yardstick of every label set.
+    chosen = {name: tables.get(name) for name in mix if name not in bare}
+    if not chosen:
+        msg = f"nobody to train on: there are no labels, and {', '.join(bare)} have no 3D ground truth of their own"
+        raise LabelError(msg)
+    return chosen
 
 
 def _tables(run: Run) -> dict[str, str]:
@@ -66,11 +110,13 @@ def downstream_data(run: Run) -> DownstreamDataModule:
     """People with pseudo-GTs to train on; 3DPW to choose a checkpoint and to test."""
     settings, downstream = run.settings, run.settings.downstream
     world, view = world_folder(run), asdict(settings.labels.filter)
+    chosen, mix = _trained_on(run), sources.mixed(settings)
+    labelled: dict[str, dict[str, Any]] = {
+        name: {} if folder is None else {"labels": str(folder), "label_filter": view} for name, folder in chosen.items()
+    }
     return DownstreamDataModule(
-        {
-            name: sources.source(settings, world, name, labels=str(folder), label_filter=view)
-            for name, folder in labels_of(run).items()
-        },
+        {name: sources.source(settings, world, name, **options) for name, options in labelled.items()},
+        quotas={name: downstream.mix[name] for name in chosen} if mix else None,
         threedpw=sources.root_of(settings, world, "threedpw_test"),
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         **people_settings(run, downstream.batch_size),
@@ -82,6 +128,8 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     module = FAMILIES[downstream.family](
         backbone=downstream.backbone,
+        backbone_weights=downstream.init_file,
+        min_coverage=settings.model.min_coverage,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
         losses=asdict(downstream.losses),
@@ -98,7 +146,19 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], MONITOR, used)
     report_people(data)
     people = {row["source"]: row for row in data.describe() if row["trained"]}
-    return {"checkpoint": best.name, "samples": downstream.samples, "people": people}
+    return {
+        "checkpoint": best.name,
+        "samples": downstream.samples,
+        "people": people,
+        "used_3dpw_train": _touched_threedpw(run),
+    }
+
+
+def _touched_threedpw(run: Run) -> bool:
+    """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set."""
+    chosen = _trained_on(run)
+    told = (read_provenance(table)["provenance"] for table in chosen.values() if table is not None)
+    return "threedpw_train" in chosen or any(origin.get("used_3dpw_train") for origin in told)
 
 
 DOWNSTREAM = Stage(
@@ -108,8 +168,11 @@ DOWNSTREAM = Stage(
         "downstream": asdict(run.settings.downstream),
         "labels": asdict(run.settings.labels),
         # Where other labels came from; the run's own are told by the dump's key.
-        **({"label_tables": list(map(label_content, given))} if (given := run.settings.labels.folders) else {}),
-        "data": data_key(run, [*sources.targets(run.settings), "threedpw_validation"]),
+        **({"label_tables": list(map(label_content, labels_of(run).values()))} if run.settings.labels.folders else {}),
+        "data": data_key(
+            run,
+            list(dict.fromkeys([*sources.targets(run.settings), *sources.mixed(run.settings), "threedpw_validation"])),
+        ),
         **network_key(run),
     },
     make=_train,
@@ -173,21 +236,28 @@ EVALUATE = Stage(
 )
 
 
+def _judged(run: Run) -> dict[str, Path]:
+    """Label tables that are compared with true bodies: the run's own, or else those that it trained on."""
+    if "dump" in run.records:
+        return {name: run.record("dump").folder / table for name, table in _tables(run).items()}
+    return labels_of(run) if run.settings.labels.folders else {}
+
+
 def _truths(run: Run) -> dict[str, Path]:
     """True bodies by target, known of synthetic people only; nothing but this evaluation reads them."""
     world = world_folder(run)
-    if world is None or "dump" not in run.records:
+    if world is None:
         return {}
-    names = [name for name in sources.targets(run.settings) if sources.is_synthetic(run.settings, name)]
+    names = [name for name in _judged(run) if sources.is_synthetic(run.settings, name)]
     files = {name: world / "truth" / f"{name}_train.npz" for name in names}
     return {name: file for name, file in files.items() if file.is_file()}  # of the people in the wild alone
 
 
 def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[str, Any]:
     results = {}
-    labels = {name: run.record("dump").folder / table for name, table in _tables(run).items()}
+    tables = _judged(run)
     for name, truth in truths.items():
-        columns = read_labels(labels[name], ["id", "global_orient", "body_pose", "betas"]).columns
+        columns = read_labels(tables[name], ["id", "global_orient", "body_pose", "betas"]).columns
         body_models = run.settings.paths.body_models
         evaluation = compare_with_truth(body_models, list(columns["id"]), bodies_of(columns), truth)
         evaluation.save(folder / f"labels_{name}.npz")
