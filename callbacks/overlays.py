@@ -125,7 +125,7 @@ class OverlayCallback(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Validation has put the network into eval mode.
         if self.every_n_steps is None and not trainer.sanity_checking and trainer.is_global_zero:
-            self._draw(trainer, pl_module)
+            self._draw(trainer, pl_module, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -136,12 +136,13 @@ class OverlayCallback(pl.Callback):
         modes = [(module, module.training) for module in pl_module.modules()]
         pl_module.eval()
         try:
-            self._draw(trainer, pl_module)
+            # Lightning logs the metrics of this batch, after its callbacks, as those of the step before.
+            self._draw(trainer, pl_module, trainer.global_step - 1)
         finally:
             for module, training in modes:
                 module.training = training
 
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         batch = pl_module.transfer_batch_to_device(self.batch, pl_module.device, 0)
         # The network's forward is called past DDP, so no other rank is needed.
         with torch.no_grad():
@@ -151,8 +152,7 @@ class OverlayCallback(pl.Callback):
         write_picture(self.folder / f"overlays-{trainer.global_step:07d}.jpg", np.concatenate(rows))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                # Without a step of its own: other calls log the same x-axis.
-                logger.log_image("overlays/front_and_side", rows, caption=list(batch["id"]), step=trainer.global_step)
+                logger.log_image("overlays/front_and_side", rows, step=step, caption=list(batch["id"]))
 
 
 def _to_cpu(prediction: Prediction) -> Prediction:

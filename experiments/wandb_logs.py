@@ -24,8 +24,9 @@ from experiments.settings import to_plain
 
 STEP = "trainer/global_step"
 """The one x-axis of all curves."""
-# Errors are best at their smallest, shares of correct joints at their largest.
-_SUMMARIES = {"train": "min,last", "val": "min,max,last", "test": "last", "labels": "last"}
+# Errors are best at their smallest, shares of correct joints at their largest. No pattern for all beside these: of
+# two that fit, wandb takes either.
+_SUMMARIES = {"train": "min,last", "val": "min,max,last", "test": "last", "labels": "last", "overlays": "last"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,6 @@ def wandb_logger(run: Run, stage: str, folder: Path) -> WandbLogger | None:
         reinit="finish_previous",
     )
     started.define_metric(STEP)
-    started.define_metric("*", step_metric=STEP, step_sync=True)
     for split, summary in _SUMMARIES.items():
         started.define_metric(f"{split}/*", step_metric=STEP, step_sync=True, summary=summary)
     return StageLogger(experiment=started, save_dir=str(folder))

@@ -17,12 +17,12 @@ from experiments.run import main
 from experiments.run_state import read_state
 
 CELLS = {
-    "none": (False, "random", "none"),
-    "r1": (True, "random", "none"),
+    "none": (False, "generic", "none"),
+    "r1": (True, "generic", "none"),
     "r2": (False, "pose2d", "none"),
-    "r3": (False, "random", "vposer"),
+    "r3": (False, "generic", "vposer"),
     "r12": (True, "pose2d", "none"),
-    "r13": (True, "random", "vposer"),
+    "r13": (True, "generic", "vposer"),
     "two": (False, "pose2d", "vposer"),
     "three": (True, "pose2d", "vposer"),
 }
@@ -115,7 +115,7 @@ def test_runs_side_by_side_share_what_one_of_them_makes(
 ) -> None:
     """Two processes at once: one makes the world, the other waits for it; each has its own log."""
     folders = [f"paths.{name}={tmp_path / name}" for name in ("runs", "cache", "data")]
-    arguments = ["size=tiny", *folders, "trainer.accelerator=cpu", "name=pair", "stages=world", *QUICK]
+    arguments = ["size=tiny", *folders, "trainer.accelerator=cpu", "name=pair", "stages=world,mixture", *QUICK]
     assert main([*arguments, "experiment=base", "sweep.recipe=none,r3", "--jobs", "2"]) == 0
     folder = tmp_path / "runs" / "pair"
     logs = [(folder / label / "log.txt").read_text() for label in ("none", "r3")]
