@@ -24,6 +24,7 @@ from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import Columns, column_names, iter_labels, read_provenance
 from datamodules.sources import open_source
 from experiments.provenance import is_standin
+from experiments.run_folders import label_limits
 from experiments.scored import Scored, by_protocol
 from experiments.training import silence_tips
 from experiments.truth import bodies_of, read_truth, truth_of
@@ -256,6 +257,7 @@ def score_labels(
     facts = {
         "used_3dpw_train": provenance.get("used_3dpw_train"),
         "standin_body": is_standin(models),
+        **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }
     if target.root is None:
         found = truth_file or truth_of(labels)

@@ -83,8 +83,8 @@ def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standi
     """
     draw_bodies(body_pose[:SHOWN], folder / "samples.png", body_models)
     found = {
-        "samples/limit_violations": violations(body_pose).double().sum(dim=1).mean(),
-        "samples/limit_excess_deg": degrees_outside(body_pose).double().sum(dim=1).mean(),
+        "samples/limit_violations": violations(body_pose).double().sum(dim=1).mean().item(),
+        "samples/limit_excess_deg": degrees_outside(body_pose).double().sum(dim=1).mean().item(),
     }
     return _note(folder, found)
 

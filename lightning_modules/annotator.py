@@ -53,8 +53,6 @@ ANNOTATOR_LOSSES = {
     "pose_gmm": 0.1,
     # HMR's ratio to its 2D term, in our unit.
     "pose_adversarial": 0.08,
-    # The critics' own; its weight does not matter to Adam.
-    "critic": 1.0,
     # Without it the shape grows to explain what pose and depth do not: mean square 2.8 after 25,000 samples, else 0.08.
     "betas_l2": 0.1,
     # Of the head "joints" alone, which has maps.
@@ -127,6 +125,8 @@ class AnnotatorModule(MeshModule):
         others = {name for terms in PRIORS.values() for name in terms} - set(PRIORS[prior])
         losses = {**ANNOTATOR_LOSSES, **(losses or {})}
         losses = {name: weight for name, weight in losses.items() if name not in others}
+        # The critics' own loss, whose weight does not matter to Adam.
+        losses |= {"critic": 1.0} if "critic" in PRIORS[prior] else {}
         body_start = torch.zeros(LATENT_SIZE) if prior == "vposer" else rest_sixd()
         super().__init__(
             backbone, _head(head, input_size), body_start, input_size, body_models, losses, camera, loss, tolerance_2d
@@ -163,12 +163,12 @@ class AnnotatorModule(MeshModule):
 
     def _penalty_term(self, prediction: Prediction, batch: Batch) -> TermSums:
         assert self.penalty is not None
-        with torch.autocast(device_type=prediction.betas.device.type, enabled=False):
+        with torch.autocast(device_type=prediction.transl.device.type, enabled=False):
             return self.penalty(prediction, batch)
 
     def _critic_term(self, prediction: Prediction, batch: Batch) -> TermSums:
         assert isinstance(self.penalty, AdversarialPrior)
-        with torch.autocast(device_type=prediction.betas.device.type, enabled=False):
+        with torch.autocast(device_type=prediction.transl.device.type, enabled=False):
             return self.penalty.critic(prediction, batch)
 
     def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:

@@ -25,7 +25,7 @@ from experiments import sources
 from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
-from experiments.run_folders import LIMITS
+from experiments.run_folders import label_limits
 from experiments.stages import optimisers
 from experiments.stages.prepare import (
     data_key,
@@ -223,9 +223,7 @@ def _flat(checks: dict[str, dict[str, float]], limits: dict[str, dict[str, float
 
 
 def _limits(table: Path) -> dict[str, float]:
-    """Means over a label table of what lies beyond anatomical joint limits: joints, and degrees, of a person."""
-    columns = read_labels(table, LIMITS).columns
-    found = {name: float(columns[name].mean(dtype=np.float64)) for name in LIMITS}
+    found = label_limits(table)
     console.print(
         f"  {table.name}: {found['limit_violations']:.2f} joints of a person are beyond their limits, by "
         f"{found['limit_excess_deg']:.1f} degrees together"

@@ -79,12 +79,13 @@ class AdversarialPrior(nn.Module):
     def forward(self, prediction: Prediction, batch: Batch) -> TermSums:
         """The network's term: squared distance of the critics' opinions from 1, summed over the critics as in HMR."""
         fixed = {name: value.detach() for name, value in self.critics.state_dict(keep_vars=True).items()}
-        opinions = functional_call(self.critics, fixed, (prediction.body_pose, prediction.betas))
+        _, body_pose, betas = prediction.parameters()
+        opinions = functional_call(self.critics, fixed, (body_pose, betas))
         return _sums((opinions - 1).square())
 
     def critic(self, prediction: Prediction, batch: Batch) -> TermSums:
         """The critics' own term: recorded bodies from 1, the network's from 0."""
-        body_pose, betas = prediction.body_pose.detach(), prediction.betas.detach()
+        _, body_pose, betas = (part.detach() for part in prediction.parameters())
         real_pose, real_betas = self.draw(len(betas))
         real = self.critics(real_pose.to(body_pose), real_betas.to(betas))
         return _sums((real - 1).square() + self.critics(body_pose, betas).square())

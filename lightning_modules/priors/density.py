@@ -29,6 +29,7 @@ class PoseDensity(nn.Module):
         self.mixture = mixture
 
     def forward(self, prediction: Prediction, batch: Batch) -> TermSums:
-        pose = matrix_to_axis_angle(prediction.body_pose).flatten(1)
+        _, body_pose, _ = prediction.parameters()
+        pose = matrix_to_axis_angle(body_pose).flatten(1)
         total = self.mixture.neg_log_density(pose) / self.mixture.size
         return TermSums(total, torch.ones_like(total))

@@ -40,7 +40,8 @@ class PoseL2(nn.Module):
 
     def forward(self, prediction: Prediction, batch: Batch) -> TermSums:
         # The logarithm keeps its gradient at 0 and pi, unlike an arccos.
-        turned = matrix_to_axis_angle(self.inverse_center @ prediction.body_pose)
+        _, body_pose, _ = prediction.parameters()
+        turned = matrix_to_axis_angle(self.inverse_center @ body_pose)
         total = turned.square().sum(dim=-1).mean(dim=1)
         return TermSums(total, torch.ones_like(total))
 
