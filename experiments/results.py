@@ -356,10 +356,10 @@ class Comparison:
         """
         people = {run.seed or 0: run.per_person[key] for run in one.runs if key in run.per_person}
         base = {run.seed or 0: run.per_person[key] for run in self.baseline_variant.runs if key in run.per_person}
-        seeds = [one for one in sorted(base.keys() & people.keys()) if seed in (None, one)]
-        if not seeds:
+        shared = [number for number in sorted(base.keys() & people.keys()) if seed in (None, number)]
+        if not shared:
             return None
-        pooled = [_mean_over_seeds([runs[one] for one in seeds]) for runs in (base, people)]
+        pooled = [_mean_over_seeds([runs[number] for number in shared]) for runs in (base, people)]
         return self._gain(*pooled)
 
     def gains(self) -> list[tuple[Column, Variant, Gain]]:

@@ -115,7 +115,8 @@ def read_errors(folder: Path) -> dict[str, PerPerson]:
             for key, values in labels.values.items():
                 found[f"pseudo_gt/{key}"] = PerPerson(labels.ids, values, groups)
     elif labels := _label_evaluation(folder):  # of another run's labels, whose images are not asked for again
-        found |= {f"pseudo_gt/{key}": PerPerson(labels.ids, values, labels.ids) for key, values in labels.values.items()}
+        for key, values in labels.values.items():
+            found[f"pseudo_gt/{key}"] = PerPerson(labels.ids, values, labels.ids)
     if downstream := _downstream_evaluation(folder):
         found |= on_threedpw(downstream)
     return found
