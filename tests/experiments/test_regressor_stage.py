@@ -23,7 +23,8 @@ def test_trains_resumes_and_is_evaluated(
     tiny_run: Path, tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     runs = tiny_run.parent
-    paths = [runs / name / "none" / "downstream" / "final.ckpt" for name in ("stopped", "whole")]
+    names = [f"{family}-stopped", f"{family}-whole"]
+    paths = [runs / name / "none" / "downstream" / "final.ckpt" for name in names]
     labels = tiny_run / "three" / "labels" / "coco-train"
     arguments = [*tiny_folders, "recipe=none", f"labels={labels}", f"downstream.family={family}", "trainer.epochs=2"]
     stages = "stages=world,downstream"
@@ -37,22 +38,22 @@ def test_trains_resumes_and_is_evaluated(
     with monkeypatch.context() as patch:
         patch.setattr(MeshModule, "training_step", fail)
         with suppress(KeyboardInterrupt, SystemExit):
-            assert main([*arguments, "name=stopped", stages]) != 0
+            assert main([*arguments, f"name={names[0]}", stages]) != 0
     wandb.finish()  # as the end of the process would
     assert not paths[0].exists() and (paths[0].parent / "last.ckpt").is_file()
-    assert main([*arguments, "name=stopped", stages]) == 0
-    assert main([*arguments, "name=whole", f"{stages},evaluate"]) == 0
+    assert main([*arguments, f"name={names[0]}", stages]) == 0
+    assert main([*arguments, f"name={names[1]}", f"{stages},evaluate"]) == 0
 
     stopped, whole = (torch.load(path, weights_only=True)["state_dict"] for path in paths)
     assert stopped.keys() == whole.keys()
     for name, value in whole.items():
         assert torch.equal(value, stopped[name]), name
-    metrics = json.loads((runs / "whole" / "none" / "summary.json").read_text())["metrics"]
+    metrics = json.loads((runs / names[1] / "none" / "summary.json").read_text())["metrics"]
     assert {"threedpw/lsp14_pa_mpjpe", "threedpw/smpl24_mpjpe"} <= set(metrics)
     module = load_mesh_module(paths[1])
     assert getattr(module, "family", None) == family
-    shutil.rmtree(runs / "stopped")
-    shutil.rmtree(runs / "whole")
+    for name in names:
+        shutil.rmtree(runs / name)
 
 
 def test_a_checkpoint_of_a_family_that_is_not_there_says_so(tmp_path: Path) -> None:
