@@ -161,12 +161,10 @@ def _add_gallery(comparison: Comparison, place: Mapping[str, Path], count: int) 
 
 def _candidates(tables: Mapping[str, Path]) -> list[str]:
     """People spread over what all tables have, of whom some are drawn."""
-    shared: NDArray | None = None
-    for table in tables.values():
-        ids = read_labels(table, ["id"]).columns["id"].astype(str)
-        shared = ids if shared is None else shared[np.isin(shared, ids)]
     columns = read_labels(next(iter(tables.values())), ["id", "visible_joints"]).columns
-    kept = np.isin(columns["id"].astype(str), shared)
+    kept = np.ones(len(columns["id"]), dtype=bool)
+    for table in tables.values():
+        kept &= np.isin(columns["id"].astype(str), read_labels(table, ["id"]).columns["id"].astype(str))
     return choose_people({name: values[kept] for name, values in columns.items()}, _CANDIDATES)
 
 

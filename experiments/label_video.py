@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -192,7 +193,7 @@ def _pictures(clip: Clip, left: tuple[int, int], side: int, size: tuple[int, int
         canvas = np.full((size[1], size[0], 3), 255, np.uint8)
         scale = min(left[0] / image.shape[1], left[1] / image.shape[0])
         inner = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        picture = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        picture: Any = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         meshes = {track: _posed(clip, row) for track, row in people.items()}
         faces = next(iter(clip.bodies.values())).faces
         # Labels have cameras of their own, so that only size tells who is in front.

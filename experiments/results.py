@@ -392,9 +392,9 @@ class Comparison:
             factors.append(Factor(name, tuple(sorted(levels, key=lambda level: level not in reference))))
         cells: dict[tuple[str, ...], dict[int, float]] = {}
         for one in self.variants:
-            levels = tuple(one.first.levels.get(name, "") for name in names)
+            cell = tuple(one.first.levels.get(name, "") for name in names)
             if values := one.by_seed(key):
-                cells.setdefault(levels, {}).update(values)
+                cells.setdefault(cell, {}).update(values)
         return find_effects(factors, cells)
 
     def caveats(self) -> list[str]:

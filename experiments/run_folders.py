@@ -222,7 +222,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except YAMLError as error:
         msg = f"{path} is not valid YAML ({error})"
         raise ComparisonError(msg) from error
