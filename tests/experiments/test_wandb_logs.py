@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from wandb_offline import OfflineRun, read_offline
 
 from experiments import wandb_logs
@@ -17,6 +18,7 @@ from experiments.settings import Settings
 @pytest.fixture(scope="module")
 def logged(tiny_run: Path) -> dict[str, OfflineRun]:
     """The W&B runs of the run ``three`` by stage."""
+    wandb.teardown()  # the service writes the end of a file a moment after a run is finished
     files = [path for path in (tiny_run / "three").rglob("run-*.wandb") if "latest-run" not in path.parts]
     runs = [read_offline(path) for path in files]
     return {one.run.job_type: one for one in runs}
@@ -101,6 +103,7 @@ def test_artifacts_as_files_or_not_at_all(tmp_path: Path) -> None:
         logger = wandb_logs.wandb_logger(run, "dump", tmp_path / how)
         wandb_logs.keep_artifacts(logger, run, [wandb_logs.labels(folder)])
         wandb_logs.close(logger)
+        wandb.teardown()
         (file,) = (path for path in (tmp_path / how).rglob("run-*.wandb") if "latest-run" not in path.parts)
         found = read_offline(file).artifacts
         assert sum(len(artifact.manifest.contents) for artifact in found) == contents
