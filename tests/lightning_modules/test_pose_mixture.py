@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
+from body_models.rotations import matrix_to_axis_angle
 from body_models.safe_pickle import ModelFileError
 from lightning_modules.pose_mixture import PoseMixture
 
@@ -101,3 +102,19 @@ def test_faults_are_named(tmp_path, content, named):
 def test_too_few_values_are_refused():
     with pytest.raises(ValueError, match="over 69 values, the poses have 63"):
         PoseMixture(**random_mixture(size=69)).neg_log_density(torch.zeros(1, 63))
+
+
+def test_samples_have_the_mixtures_moments():
+    """Of narrow components, whose rotations do not wrap around."""
+    rng = np.random.default_rng(5)
+    means, weights = rng.normal(0, 0.3, (2, 63)), np.array([0.3, 0.7])
+    factor = rng.normal(0, 0.05, (63, 63)) / np.sqrt(63)
+    covariance = factor @ factor.T + 1e-4 * np.eye(63)
+    mixture = PoseMixture(means, np.stack([covariance, covariance]), weights)
+    body_pose = mixture.sample(4000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(body_pose[:, 21:], torch.eye(3).expand(4000, 2, 3, 3))
+    values = matrix_to_axis_angle(body_pose[:, :21]).flatten(1).double().numpy()
+    np.testing.assert_allclose(values.mean(0), weights @ means, atol=0.03)
+    between = means[1] - means[0]
+    expected = covariance + weights[0] * weights[1] * np.outer(between, between)
+    np.testing.assert_allclose(np.cov(values.T), expected, atol=0.015)
