@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -131,7 +131,9 @@ def _wait(running: Sequence[_Job]) -> None:
 def _table(cells: Sequence[Cell], running: set[str], ended: dict[str, str]) -> Table:
     table = Table("run", "state", "stage", "step", "minutes")
     for cell in cells:
-        state = read_state(cell.folder) if cell.label in running else {"state": ended.get(cell.label, WAITING)}
+        state: dict[str, Any] = (
+            read_state(cell.folder) if cell.label in running else {"state": ended.get(cell.label, WAITING)}
+        )
         minutes = (time.time() - state["started"]) / 60 if state["state"] == RUNNING else None
         step = f"{state['step'] or 0:,}/{state['steps']:,}" if state.get("steps") else ""
         name = RUNNING if cell.label in running else state["state"]

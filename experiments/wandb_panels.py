@@ -112,7 +112,7 @@ def write_dashboard(plan: Plan, settings: Settings, entity: str | None) -> list[
 
     try:
         account = wandb.Api()
-        entity = entity or account.default_entity
+        entity = entity or account.default_entity or ""
         report = build_report(plan, settings, entity, reports)
         report.save()
         workspace = build_workspace(plan, settings, entity, reports, workspaces)
