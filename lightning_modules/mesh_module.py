@@ -176,6 +176,6 @@ class MeshModule(pl.LightningModule):
 
     def _camera_start(self) -> Tensor:
         # A standing adult whose pelvis is at the centre of a crop with the usual margin.
-        x, y, _ = self.body.rest_pelvis(torch.zeros(1, NUM_BETAS))[0].tolist()
+        x, y, _ = self.body.joint_template[0].tolist()
         part = CROP_MARGIN * _START_BODY_HEIGHT / DEPTH_BODY_SIZE
         return torch.tensor([-x, -y, math.log(part / (1 - part))])

@@ -36,7 +36,7 @@ from experiments.settings import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
 from experiments.stages.prepare import WORLD
 from experiments.stages.priors import MIXTURE, PRIOR
-from experiments.stages.regressor import DOWNSTREAM, EVALUATE
+from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, downstream_data
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D
 
@@ -175,6 +175,7 @@ def _dry_models(one: Run) -> list[str]:
         "recipe.init_file": sources.init_file(settings),
         "recipe.prior_file": settings.recipe.prior_file,
         "smplify.prior_file": settings.smplify.prior_file,
+        "downstream.init_file": settings.downstream.init_file if "downstream" in settings.stages else None,
     }
     for key, path in given.items():
         if path is not None and not Path(path).is_file():
@@ -184,6 +185,10 @@ def _dry_models(one: Run) -> list[str]:
         recipe = replace(settings.recipe, init="random", prior="none")
         module = build_annotator(Run(replace(settings, recipe=recipe), one.label, one.folder))
         console.print(f"  annotator: {sum(p.numel() for p in module.parameters()):,} parameters")
+    if not missing and "downstream" in settings.stages:
+        with torch.device("meta"):  # no memory, no random numbers: the largest have 700 million
+            regressor = build_regressor(one, None)
+        console.print(f"  downstream: {sum(p.numel() for p in regressor.parameters()):,} parameters")
     return missing
 
 
@@ -215,12 +220,18 @@ def _dry_sources(one: Run) -> list[str]:
     if "amass" in names and not Path(sources.root_of(settings, root, "amass")).is_dir():
         missing.append(f"{sources.root_of(settings, root, 'amass')} (paths.amass)")
     console.print(table)
-    if not missing:
-        data = annotation_data(one)
-        data.setup("fit")
-        batch = next(iter(data.train_dataloader()))
-        console.print(f"  annotate: a batch of {len(batch['id'])} from {sorted(set(batch['source']))}")
+    if not missing and {"annotate", "dump"} & set(settings.stages):
+        _dry_batch("annotate", annotation_data(one))
+    # Without labels= its people are those of labels that are not there yet.
+    if not missing and "downstream" in settings.stages and settings.labels.folders is not None:
+        missing += _missing(lambda: _dry_batch("downstream", downstream_data(one)))
     return missing
+
+
+def _dry_batch(stage: str, data: PeopleDataModule) -> None:
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    console.print(f"  {stage}: a batch of {len(batch['id'])} from {sorted(set(batch['source']))}")
 
 
 def _missing(work: Callable[[], object]) -> list[str]:

@@ -36,6 +36,7 @@ from experiments.training import fit, log_results, make_trainer, samples_of, ste
 from experiments.truth import bodies_of, compare_with_truth
 from experiments.wandb_logs import labels, made_by
 from lightning_modules.mesh_module import upright
+from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.protocols import Bodies
 from lightning_modules.regressors import FAMILIES
 
@@ -123,18 +124,24 @@ def downstream_data(run: Run) -> DownstreamDataModule:
     )
 
 
-def _train(run: Run, folder: Path) -> dict[str, Any]:
+def build_regressor(run: Run, init_file: str | None) -> MeshRegressorModule:
+    """The untrained regressor that the run asks for, its backbone from a file, if any."""
     settings, downstream = run.settings, run.settings.downstream
-    pl.seed_everything(settings.seed, workers=True, verbose=False)
-    module = FAMILIES[downstream.family](
+    return FAMILIES[downstream.family](
         backbone=downstream.backbone,
-        backbone_weights=downstream.init_file,
+        backbone_weights=init_file,
         min_coverage=settings.model.min_coverage,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
         losses=asdict(downstream.losses),
         lr=downstream.lr,
     )
+
+
+def _train(run: Run, folder: Path) -> dict[str, Any]:
+    settings, downstream = run.settings, run.settings.downstream
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
+    module = build_regressor(run, downstream.init_file)
     data = downstream_data(run)
     evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
     on_rank_zero(data.prepare_data)
