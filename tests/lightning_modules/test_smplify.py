@@ -96,6 +96,20 @@ def test_bodies_are_found_from_nothing_whichever_way_they_face(people, mixture):
     torch.testing.assert_close(found.joints_3d, joints)
 
 
+def test_known_cameras_of_the_image_are_looked_through(people, mixture):
+    """The same bodies nearby, in front of a camera whose principal point is not the crop's centre."""
+    batch, truth = people
+    focal, princpt = torch.full((PEOPLE, 2), 90.0), torch.tensor([[10.0, 30.0]]).repeat(PEOPLE, 1)
+    transl = torch.tensor([0.7, 0.1, 4.5]).repeat(PEOPLE, 1)
+    joints = BodyModel().joints(truth.global_orient, truth.body_pose, truth.betas, transl)
+    seen = {"joints_2d": project(joints, focal, princpt), "focal": focal, "princpt": princpt}
+    found = SMPLify(mixture, camera="known", iterations=60)({**batch, **seen, "has_camera": torch.ones(PEOPLE)})
+    torch.testing.assert_close(found.focal, focal)
+    torch.testing.assert_close(found.princpt, princpt)
+    assert error_2d({**batch, **seen}, found).mean() < 0.025
+    assert (found.transl - transl).abs().max() < 1.0
+
+
 def test_nobody_depends_on_the_others(people, mixture):
     batch, _ = people
     fit = SMPLify(mixture, iterations=20)
