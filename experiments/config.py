@@ -145,6 +145,19 @@ def descriptions(kind: str) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for path in files}
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """A run's config.yaml as it stands there, of whatever version of the schema; numbers as the settings read them.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    errors: list[str] = []
+    content = _read_file(path, errors)
+    if errors:
+        raise ConfigError(errors)
+    return content
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """The candidate most like a word; ``lr`` is like ``annotate.lr``, too."""
 

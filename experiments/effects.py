@@ -12,6 +12,7 @@ ours: here it reads as "with B, A changes the error by so much more".
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ import numpy as np
 from scipy import stats
 
 from experiments.bootstrap import CONFIDENCE, Interval
+
+_MOST_CELLS = 4096
+"""Runs whose settings span more combinations than this are no grid that anyone would fill."""
 
 Levels = tuple[str, ...]
 """One level of each factor, in the order of the factors: a cell of the grid."""
@@ -92,6 +96,9 @@ def find_effects(factors: Sequence[Factor], cells: Mapping[Levels, Mapping[int, 
     """
     varied = [place for place, factor in enumerate(factors) if len(factor.levels) > 1]
     kept = tuple(factors[place] for place in varied)
+    combinations = math.prod(len(factor.levels) for factor in factors)
+    if combinations > _MOST_CELLS:
+        return Effects(kept, (), (), (f"{combinations - len(cells):,} of {combinations:,} combinations",))
     expected = list(itertools.product(*(factor.levels for factor in factors)))
     seeds = sorted({seed for values in cells.values() for seed in values})
     complete = [seed for seed in seeds if all(seed in cells.get(levels, {}) for levels in expected)]

@@ -352,7 +352,7 @@ class Comparison:
             seed: of both; None averages each person's error over the seeds that both have.
 
         Returns:
-            None where the people's errors are not known.
+            None where the people's errors are not known, or nobody is in both.
         """
         people = {run.seed or 0: run.per_person[key] for run in one.runs if key in run.per_person}
         base = {run.seed or 0: run.per_person[key] for run in self.baseline_variant.runs if key in run.per_person}
@@ -371,11 +371,10 @@ class Comparison:
             if one is not self.baseline_variant and (gain := self.gain(column.key, one)) is not None
         ]
 
-    def _gain(self, baseline: PerPerson, better: PerPerson) -> Gain:
+    def _gain(self, baseline: PerPerson, better: PerPerson) -> Gain | None:
         _, first, second = np.intersect1d(baseline.ids, better.ids, return_indices=True)
         if len(first) == 0:
-            msg = "the runs have no person in common, so their errors cannot be paired"
-            raise ComparisonError(msg)
+            return None
         groups = None if baseline.groups is None else baseline.groups[first]
         return paired_gain(baseline.values[first], better.values[second], groups, self.resamples)
 

@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
-from yaml import YAMLError
 
 from callbacks.evaluation import Evaluation
 from callbacks.run_summary import SUMMARY_FILE
 from datamodules.pseudo_gt.native import column_names, iter_labels, read_labels
 from experiments.artifacts import RECORD
 from experiments.bootstrap import Interval
+from experiments.config import read_config
 from experiments.grid import MANIFEST, read_manifest
 from experiments.metric_logs import METRICS_FILE
 from experiments.results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
@@ -87,7 +86,7 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     """Finished runs, each with the name of what it shares with runs of other seeds, in the order of the folders."""
-    configs = [_read_config(folder) for folder in folders]
+    configs = [read_config(path) if (path := folder / CONFIG_FILE).is_file() else {} for folder in folders]
     results = [_read_run(folder, config) for folder, config in zip(folders, configs, strict=True)]
     _name_variants(folders, results, configs)
     labels = Counter(result.label for result in results)
@@ -215,18 +214,6 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         msg = f"{path} is no summary of a run: it lacks {', '.join(sorted(needed - set(content)))}"
         raise ComparisonError(msg)
     return content
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        return {}
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except YAMLError as error:
-        msg = f"{path} is not valid YAML ({error})"
-        raise ComparisonError(msg) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

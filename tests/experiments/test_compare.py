@@ -15,7 +15,7 @@ from experiments.compare import main
 from experiments.comparison import open_comparison
 from experiments.report import build_comparison, report_html
 from experiments.result_table import latex_table, markdown_table
-from experiments.results import ComparisonError
+from experiments.results import ComparisonError, PerPerson
 
 KEY = "threedpw/lsp14_pa_mpjpe"
 SEEDS = (0, 1, 2)
@@ -64,6 +64,15 @@ def test_bootstrap_within_a_seed_draws_recordings(compared):
     pooled = compared.gain(KEY, variants["two"])
     values = np.mean([run.per_person[KEY].values for run in variants["two"].runs], axis=0)
     assert pooled.better == pytest.approx(values.mean())
+
+
+def test_runs_of_other_people_are_compared_without_pairs(compared):
+    variants = {one.label: one for one in compared.variants}
+    run = variants["two"].runs[0]
+    people = run.per_person[KEY]
+    run.per_person[KEY] = PerPerson(np.char.add(people.ids, "-other"), people.values, people.groups)
+    assert compared.gain(KEY, variants["two"], seed=0) is None
+    run.per_person[KEY] = people
 
 
 def test_effects_are_those_of_the_cells(grid, compared):
