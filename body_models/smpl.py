@@ -59,8 +59,8 @@ class BodyModel(nn.Module):
         regressor = np.concatenate([picked, files.J_regressor_h36m, files.J_regressor_extra])
         used = np.flatnonzero(np.abs(regressor).sum(axis=0))
 
-        # Not in checkpoints: the model is licensed, large, and the same in every run. On the CPU also where a network is
-        # being built without memory (the meta device): its start depends on the body.
+        # Not in checkpoints: the model is licensed, large, and the same in every run. On the CPU also where a network
+        # is being built without memory (the meta device): its start depends on the body.
         def constant(name: str, value: np.ndarray, dtype: torch.dtype = torch.float32) -> None:
             self.register_buffer(
                 name, torch.tensor(np.ascontiguousarray(value), dtype=dtype, device="cpu"), persistent=False

@@ -89,6 +89,9 @@ def test_size_scales_every_training_stage() -> None:
 def test_experiments_do_not_hide_sizes() -> None:
     # MPII has a fifth of COCO's people: its header says so.
     allowed = {(f"annotate_mpii{level}", "annotate.samples") for level in ("", "_none", "_two", "_three")}
+    # Published rates, batches and backbones of single families: their headers say so.
+    allowed |= {("downstream_pare", "downstream.lr"), ("downstream_i2l", "downstream.batch_size")}
+    allowed |= {("downstream_hmr2", f"downstream.{key}") for key in ("backbone", "batch_size", "lr")}
     for name in descriptions("experiments"):
         _, origins = load_settings([f"experiment={name}", "size=tiny"])
         hidden = {
