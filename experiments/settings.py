@@ -286,7 +286,7 @@ class SMPLify:
 
     prior: str = option("gmm", "What keeps poses plausible: a Gaussian mixture, or VPoser.", choices=("gmm", "vposer"))
     prior_file: str | None = option(None, "Checkpoint of that prior; null takes that of the stage mixture or prior.")
-    iterations: int = sized(8, 100, 100, 200, "Steps of Adam in the stages of pose and shape together.", at_least=1)
+    iterations: int = sized(8, 50, 100, 200, "Steps of Adam in the stages of pose and shape together.", at_least=1)
     lr: float = option(0.05, "Learning rate of Adam at the beginning of each stage.", above=0)
 
 
@@ -294,7 +294,7 @@ class SMPLify:
 class EFT:
     """The network fine-tuned to each person by itself, for annotate.method=eft and dump.refine=eft."""
 
-    steps: int = sized(2, 20, 20, 20, "Steps of Adam for each person; the best is kept.", at_least=1)
+    steps: int = sized(2, 10, 20, 20, "Steps of Adam for each person; the best is kept.", at_least=1)
     lr: float = sized(1e-4, 1e-4, 1e-4, 5e-6, "Learning rate of Adam.", above=0)
     parts: str = sized(
         "head",

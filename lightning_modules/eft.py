@@ -77,7 +77,7 @@ class EFT(pl.LightningModule):
 
     def _tune(self, batch: Batch) -> Prediction:
         weights, predict = self._own_heads(batch) if self.parts == "head" else self._whole(batch)
-        optimizer = torch.optim.Adam(weights.values(), lr=self.lr)
+        optimizer = torch.optim.Adam(weights.values(), lr=self.lr, fused=True)
         best, lowest = None, batch["joints_2d"].new_tensor(torch.inf)
         for step in range(self.steps + 1):
             prediction = predict(weights)

@@ -7,6 +7,7 @@ from datamodules.pseudo_gt.views import FILTERS
 from experiments.settings import OPTIONS, AnnotateLosses, DownstreamLosses, LabelFilter, Settings, get, to_plain
 from lightning_modules.annotator import ANNOTATOR_LOSSES
 from lightning_modules.backbones import BACKBONES
+from lightning_modules.eft import PARTS
 from lightning_modules.mesh_regressor import REGRESSOR_LOSSES
 
 
@@ -18,6 +19,7 @@ def test_loss_weights_are_those_of_the_modules() -> None:
 def test_choices_exist() -> None:
     assert set(OPTIONS["model.backbone"].limits["choices"]) == set(BACKBONES)
     assert set(OPTIONS["downstream.backbone"].limits["choices"]) == set(BACKBONES)
+    assert OPTIONS["eft.parts"].limits["choices"] == PARTS
 
 
 def test_every_label_filter_is_offered_and_off() -> None:
