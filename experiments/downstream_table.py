@@ -6,7 +6,7 @@ Runs experiment=downstream_labels (the annotators without recipes and with all t
 the best labels there can be (:mod:`experiments.truth_labels`), and runs experiment=downstream_table on no labels at all
 (the mix's 3D ground truth alone), on those of either annotator, and on the truth. What is there already is used again,
 so the command goes on where it was stopped. Arguments are those of ``python -m experiments.run`` and hold for both
-experiments; sweeps hold for the second. --jobs N runs N cells of it side by side.
+experiments; name and sweeps hold for the second. --jobs N runs N cells of it side by side.
 
 Exit codes: 0 done, 1 failed, 2 wrong settings.
 """
@@ -29,8 +29,8 @@ def main(argv: Sequence[str]) -> int:
     from experiments.config import load_settings
     from experiments.truth_labels import truth_files, write_truth_labels
 
-    given = [word for word in argv if not word.startswith(("experiment=", "name="))]
-    shared = [word for word in given if not word.startswith(("sweep.", "-")) and "=" in word]
+    given = [word for word in argv if not word.startswith("experiment=")]
+    shared = [word for word in given if not word.startswith(("name=", "sweep.", "-")) and "=" in word]
     if code := run.main([_LABELS, *shared]):
         return code
     settings, _ = load_settings([_LABELS, *shared])

@@ -140,7 +140,7 @@ class I2LModule(MeshRegressorModule):
         )
         # The second stages start as the first do, also from weights that were loaded.
         self.mesh_stages = deepcopy(nn.Sequential(backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4))
-        self.mesh_net = LixelNet(channels, map_size, doublings, len(self.body.mesh_template))
+        self.mesh_net = LixelNet(channels, map_size, doublings, self.body.mesh_regressor.shape[1])
         faces = torch.tensor(self.body.faces)
         edges = np.unique(np.sort(self.body.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
         self.register_buffer("faces", faces, persistent=False)
@@ -240,9 +240,10 @@ class I2LModule(MeshRegressorModule):
         return prediction.extra[_JOINTS]
 
 
-def _find(line: Tensor, conv: nn.Conv1d) -> Tensor:
+def _find(line: Tensor, conv: nn.Module) -> Tensor:
     """Features along an axis (B, C, S) -> expected places (B, N) in [0, 1); a cell stands for its first edge."""
     # The convolution as a product, cells before points: the softmax over cells is then several times faster on CPUs.
+    assert isinstance(conv, nn.Conv1d)
     heatmap = F.linear(line.transpose(1, 2), conv.weight[..., 0], conv.bias)
     with torch.autocast(device_type=line.device.type, enabled=False):
         share = heatmap.float().softmax(dim=1)

@@ -1,4 +1,4 @@
-"""I2L-MeshNet: lixels are places on the crop and depths about the pelvis; losses against NumPy; a mesh without parameters."""
+"""I2L-MeshNet: lixels are places on the crop and depths about the pelvis; losses against NumPy; a mesh alone."""
 
 from __future__ import annotations
 
