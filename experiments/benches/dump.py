@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class _Stub(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Prediction:
         count = len(batch["id"])
-        return Prediction(**{k: v[:count] if isinstance(v, Tensor) else v for k, v in vars(self.said).items()})
+        some: dict[str, Any] = {k: v[:count] for k, v in vars(self.said).items() if isinstance(v, Tensor)}
+        return replace(self.said, **some)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         return {"id": batch["id"], "prediction": self(batch)}
