@@ -32,7 +32,19 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments import sources
-from experiments.settings import CUSTOM, INITS, OPTIONS, RESNETS, SECTIONS, SIZES, STAGES, Option, Settings, get
+from experiments.settings import (
+    CUSTOM,
+    INITS,
+    OPTIONS,
+    RESNETS,
+    SECTIONS,
+    SIZES,
+    STAGES,
+    TARGETS,
+    Option,
+    Settings,
+    get,
+)
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT_EXPERIMENT = "default"
@@ -509,7 +521,7 @@ def _label(key: str, value: Any) -> str:
     elif isinstance(value, list):
         # Label sets are told apart by their folders' names; one may well be called none.
         is_labels = key in ("labels", "labels.folders")
-        text = "+".join(Path(str(item)).name if is_labels else str(item) for item in value)
+        text = "+".join(_label_set(Path(str(item))) if is_labels else str(item) for item in value)
         text = text or ("nothing" if is_labels else "none")
     else:
         text = str(value)
@@ -518,6 +530,14 @@ def _label(key: str, value: Any) -> str:
     else:
         label = key.rpartition(".")[2] + ("" if isinstance(value, int) else "=") + text
     return re.sub(r"[^\w.=+-]", "_", label)
+
+
+def _label_set(folder: Path) -> str:
+    """A run's name; for one table of a run, such as coco-train, with the name of the run before it."""
+    if folder.name.partition("-")[0] not in TARGETS:
+        return folder.name
+    run = folder.parent.parent if folder.parent.name == "labels" else folder.parent
+    return f"{run.name}-{folder.name}".removeprefix("-")
 
 
 def _shown(path: Path) -> str:

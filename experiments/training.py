@@ -177,6 +177,7 @@ def silence_tips() -> None:
         ".*Experiment logs directory .* exists.*",
         ".*Total length of `list` across ranks is zero.*",
         ".*treespec, LeafSpec.*",
+        r".*module\(s\) in eval mode at the start of training.*",  # a frozen prior is meant to be
         ".*your dataloader is not resumable.*",  # its sampler starts where the training stopped
     ):
         warnings.filterwarnings("ignore", text)

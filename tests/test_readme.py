@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datamodules.pseudo_gt.native import read_provenance
+from experiments.cli import run_command
 from experiments.run import main
 
 _ROOT = Path(__file__).resolve().parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
-_COMMANDS = [command for command in re.findall(r"\| `python -m experiments\.run ?([^`]*)` \|", _README)]
+_COMMANDS = re.findall(r"\| `python -m experiments\.run\b ?([^`]*)`", _README)
+_TOOLS = [
+    (name, rest) for name, rest in re.findall(r"\| `python -m experiments\.(\w+) ?([^`]*)`", _README) if name != "run"
+]
 
 
 def test_names_commands() -> None:
@@ -21,15 +28,41 @@ def test_names_commands() -> None:
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_command_runs_at_tiny_size(command: str, tmp_path: Path, tiny_folders: list[str]) -> None:
+def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: list[str]) -> None:
     """With --dry-run, as whole runs are tested elsewhere: every key, name and combination must be right."""
     sample = _ROOT.parent / "shared" / "samples" / "coco_mini"
     if "FOLDER" in command and not sample.exists():
         pytest.skip("needs the real COCO sample")
-    arguments = shlex.split(command.replace("FOLDER", str(sample)))
+    labels = tiny_run / "none" / "labels" / "coco-train"
+    arguments = shlex.split(command.replace("FOLDER", str(sample)).replace("LABELS", str(labels)))
     keys = [argument for argument in arguments if not argument.startswith("size=")]
     dry = [] if any(argument.startswith("--") for argument in arguments) else ["--dry-run"]
     assert main([*keys, *tiny_folders, *dry]) == 0
+
+
+def test_tools_run_one_after_the_other(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds what those before it wrote, as a reader who goes down the table would have it."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("PAIRS.npz", pred_joints=rng.normal(size=(5, 24, 3)), gt_joints=rng.normal(size=(5, 24, 3)))
+    images = read_provenance(tiny_run / "none" / "labels" / "coco-train")["image_root"]
+    places = {
+        "runs/default": str(tiny_run),
+        "FOLDER": str(Path(images).parent),
+        "LABELS2": str(tiny_run / "three" / "labels" / "coco-train"),
+        "LABELS": str(tiny_run / "none" / "labels" / "coco-train"),
+    }
+    assert len(_TOOLS) >= 7
+    for name, rest in _TOOLS:
+        for placeholder, place in places.items():
+            rest = re.sub(rf"\b{placeholder}\b", place, rest)
+        arguments = shlex.split(rest)
+        if name == "bench":  # takes minutes: its parts are tested in test_bench.py
+            arguments = ["--help"]
+        if name == "runs":
+            arguments = [str(tiny_run.parent)]
+        command = importlib.import_module(f"experiments.{name}")
+        assert run_command(command.main, arguments) == 0, f"{name} {rest}"
 
 
 def test_ci_runs_the_test_command_as_it_stands_here() -> None:

@@ -200,8 +200,7 @@ def test_an_interrupted_training_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(AnnotatorModule, "training_step", fail)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            main(arguments)
+        assert main(arguments) != 0
     wandb.finish()  # as the end of the process would
     assert main(arguments) == 0
     assert main([*arguments[:-3], "name=whole", *arguments[-2:]]) == 0
