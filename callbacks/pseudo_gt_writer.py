@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from body_models.contracts import Batch, Prediction
-from callbacks.label_rows import label_rows, mirror_disagreement
+from callbacks.label_rows import label_rows, mirror_disagreement, with_body_quality
 from datamodules.annotation import AnnotationDataModule
 from datamodules.pseudo_gt.native import LabelError
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
@@ -76,9 +76,8 @@ class PseudoGTWriter(pl.Callback):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Gradients pass through the refiner, which tensors made in Lightning's inference mode would not let.
         with torch.inference_mode(False):
-            for module in (self.mixture, self.refiner):
-                if module is not None:
-                    module.to(pl_module.device)
+            if self.refiner is not None:
+                self.refiner.to(pl_module.device)
 
     def on_predict_batch_end(
         self,
@@ -96,7 +95,7 @@ class PseudoGTWriter(pl.Callback):
         accepted: Tensor | None = None
         if self.refiner is not None:
             prediction, accepted = self.refiner(batch, prediction)
-        columns = label_rows(batch, prediction, self.mixture, disagreement, accepted)
+        columns = label_rows(batch, prediction, disagreement, accepted)
         names = ["-".join(person.split("/", 2)[:2]) for person in batch["id"]]
         for name in dict.fromkeys(names):
             mine = np.flatnonzero([other == name for other in names])
@@ -142,4 +141,5 @@ class PseudoGTWriter(pl.Callback):
     def _flush(self, name: str) -> None:
         parts = self._buffers.pop(name)
         columns = {key: np.concatenate([part[key] for _, part in parts]) for key in parts[0][1]}
-        self._writers[name].write(np.concatenate([rows for rows, _ in parts]), columns)
+        rows = np.concatenate([rows for rows, _ in parts])
+        self._writers[name].write(rows, with_body_quality(columns, self.mixture))

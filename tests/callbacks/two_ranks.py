@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.batchnorm import average_batchnorm
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
-from callbacks.label_rows import label_rows
+from callbacks.label_rows import label_rows, with_body_quality
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
 from datamodules.samplers import UnpaddedSampler
@@ -48,7 +48,8 @@ def resume(folder, people, table, rank, two):
         dump.open()
         for number, mine in enumerate(([0, 3, 6, 9], [4, 10], [2, 5, 8])):
             batch = next(iter(DataLoader(people, len(mine), sampler=mine)))
-            PartWriter(folder, number).write(np.array(mine), label_rows(batch, Oracle(0.1)(batch)))
+            rows = with_body_quality(label_rows(batch, Oracle(0.1)(batch)), None)
+            PartWriter(folder, number).write(np.array(mine), rows)
     dist.barrier()
     rest = DataLoader(people, 4, sampler=UnpaddedSampler(people, 2, rank, dump.finished()))
     assert len(rest) == rank
