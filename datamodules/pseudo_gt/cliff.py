@@ -6,13 +6,14 @@ key          shape      dtype   content
 imgname ...                     as in :mod:`datamodules.pseudo_gt.spin`, all of its keys
 annot_id     (N,)       int64   the data set's own key; left out where a key is no number
 global_t     (N, 3)     float32 translation in metres, camera frame of the full image
-focal_l      (N,)       float32 sqrt(width^2 + height^2) of the image, pixels; principal point at its centre
+focal_l      (N,)       float32 pixels; principal point at the image's centre
 ============ ========== ======= =========================================================================
 
 As huawei-noah/noah-research ``CLIFF/README.md`` and ``viz_cliffGT_perSubject.py`` have it: ``global_t`` is SMPL's
-``transl``. The annotator's camera has its principal point elsewhere and another focal length, so the translation is
-fitted anew (least squares on the projected joints) while the pose stays; what remains is reported. Domain knowledge:
-0.25 to 0.6 px mean for the same focal length; more for another. The image's size is not in the file, so on the way
+``transl``. The annotator's camera has its principal point elsewhere, so the translation is fitted anew (least squares
+on the projected joints) while the pose stays; what remains is reported. CLIFF's own files hold the image's diagonal as
+``focal_l``; here it is the label's own focal length, because another one changes the perspective and leaves pixels
+(medians of 2 instead of 0.1 on the synthetic world). The image's size is not in the file, so on the way
 in it comes from the source (``--source``) or from ``focal_l`` alone, which does not tell it: without a source there
 is no principal point.
 """
@@ -49,7 +50,8 @@ def write_cliff(labels: LabelBlocks, path: Path) -> int:
     with NpzWriter(path) as file:
         for block in labels.blocks("cliff", needed, (JOINTS, "gender")):
             joints = labels.body_joints(block)
-            focal, princpt = image_camera(block["image_size"])
+            focal = block["focal"].astype(np.float64).mean(axis=1, keepdims=True).repeat(2, axis=1)
+            princpt = image_centre(block["image_size"])
             seen = project_points(joints + block["transl"][:, None], block["focal"], block["princpt"])
             extra: dict[str, NDArray] = {
                 "global_t": fit_translation(joints, seen, focal, princpt).astype(np.float32),
@@ -62,11 +64,9 @@ def write_cliff(labels: LabelBlocks, path: Path) -> int:
     return labels.rows
 
 
-def image_camera(image_size: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """CLIFF's camera of images of sizes (N, 2) w, h: focal (N, 2) and princpt (N, 2), pixels."""
-    size = image_size.astype(np.float64)
-    diagonal = np.sqrt((size**2).sum(axis=1, keepdims=True))
-    return np.repeat(diagonal, 2, axis=1), size / 2
+def image_centre(image_size: NDArray) -> NDArray[np.float64]:
+    """Principal point (N, 2) of CLIFF's camera in images of sizes (N, 2) w, h, pixels."""
+    return image_size.astype(np.float64) / 2
 
 
 def read_cliff(path: str | Path, dataset: str, split: str) -> Published:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from body_models.rotations import axis_angle_to_matrix
 from datamodules.pseudo_gt.bedlam import read_bedlam, write_bedlam
-from datamodules.pseudo_gt.cliff import image_camera, read_cliff, write_cliff
+from datamodules.pseudo_gt.cliff import image_centre, read_cliff, write_cliff
 from datamodules.pseudo_gt.coco_smpl import read_coco_smpl, write_coco_smpl
 from datamodules.pseudo_gt.eft import read_eft, write_eft
 from datamodules.pseudo_gt.exchange import LabelBlocks, Published, pose_of, project_points
@@ -210,7 +210,7 @@ def read_published(path: str | Path, format: str, dataset: str, split: str) -> P
 def complete_camera(columns: Columns, camera: Camera, image_size: NDArray) -> None:
     """Add the principal point of an image-centred camera, which needs the images' sizes (N, 2), to columns."""
     if camera == "image centre" and "focal" in columns:
-        columns["princpt"] = image_camera(image_size)[1].astype(np.float32)
+        columns["princpt"] = image_centre(image_size).astype(np.float32)
 
 
 def _compare(labels: LabelBlocks, format: str, path: Path, people: int, keep: NDArray[np.bool_] | None) -> ExportReport:
