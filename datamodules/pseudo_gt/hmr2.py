@@ -135,14 +135,23 @@ def write_hmr2_tar(labels: LabelBlocks, path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        people = _people_by_image(labels)
-        images = list(people)
+        spool = folder / "people"
+        people, images_of, keys = _spool(labels, spool)
+        by_image: dict[str, list[int]] = {}
+        for row, image in enumerate(images_of):
+            by_image.setdefault(image, []).append(row)
+        images = list(by_image)
         for number, start in enumerate(range(0, len(images), IMAGES_PER_TAR)):
             with tarfile.open(folder / f"{number:06d}.tar", "w") as tar:
                 for name in show_progress(images[start : start + IMAGES_PER_TAR], f"Writing {number:06d}.tar"):
                     key = str(Path(name).with_suffix("")).replace(".", "_")
                     _add(tar, f"{key}.jpg", _jpeg(Path(labels.image_root, name)))
-                    _add(tar, f"{key}.data.pyd", dump_portable(people[name]))
+                    _add(
+                        tar,
+                        f"{key}.data.pyd",
+                        dump_portable([_person(people[row], keys[row]) for row in by_image[name]]),
+                    )
+        spool.unlink()
         folder.chmod(0o755)
         os.rename(folder, path)
     finally:
@@ -150,26 +159,39 @@ def write_hmr2_tar(labels: LabelBlocks, path: Path) -> int:
     return labels.rows
 
 
-def _people_by_image(labels: LabelBlocks) -> dict[str, list[dict[str, object]]]:
-    people: dict[str, list[dict[str, object]]] = {}
+def _spool(labels: LabelBlocks, file: Path) -> tuple[NDArray, list[str], list[str]]:
+    """Everybody's numbers in a file, as the people of an image need not stand together in a table; images and keys."""
+    people: NDArray | None = None
+    images: list[str] = []
+    keys: list[str] = []
     for block in labels.blocks("hmr2_tar", ("id", "image", "box", *BODY_COLUMNS), (JOINTS, "gender")):
         centre, size = centre_and_size(block["box"])
-        joints = labels.spin_joints(block, len(centre))
-        posed, pose = spin_parts_3d(labels.body_joints(block), _ALL), pose_of(block)
-        for i, (image, key) in enumerate(zip(block["image"], keys_of(block["id"]), strict=True)):
-            person = {
-                "center": centre[i],
-                "scale": np.repeat(size[i] / PIXELS_PER_SCALE, 2),
-                "keypoints_2d": joints[i, _ALL].copy(),
-                "keypoints_3d": posed[i],
-                "body_pose": pose[i],
-                "betas": block["betas"][i],
-                "has_body_pose": np.array(1.0),
-                "has_betas": np.array(1.0),
-                "extra_info": {"annot_id": key},
-            }
-            people.setdefault(image, []).append(person)
-    return people
+        values: dict[str, NDArray] = {
+            "center": centre,
+            "scale": np.repeat(size[:, None] / PIXELS_PER_SCALE, 2, axis=1),
+            "keypoints_2d": labels.spin_joints(block, len(centre))[:, _ALL],
+            "keypoints_3d": spin_parts_3d(labels.body_joints(block), _ALL),
+            "body_pose": pose_of(block),
+            "betas": block["betas"],
+        }
+        if people is None:
+            kinds = [(name, value.dtype, value.shape[1:]) for name, value in values.items()]
+            people = np.memmap(file, np.dtype(kinds), "w+", shape=(labels.rows,))
+        for name, value in values.items():
+            people[name][len(images) : len(images) + len(centre)] = value
+        images += block["image"].tolist()
+        keys += list(keys_of(block["id"]))
+    assert people is not None
+    return people, images, keys
+
+
+def _person(row: NDArray, key: str) -> dict[str, object]:
+    return {
+        **{name: np.array(row[name]) for name in row.dtype.names or ()},
+        "has_body_pose": np.array(1.0),
+        "has_betas": np.array(1.0),
+        "extra_info": {"annot_id": key},
+    }
 
 
 def _jpeg(path: Path) -> bytes:
@@ -216,7 +238,8 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
         if min(flags) <= 0:
             continue
         for name, value in values.items():
-            fields[name].append(value)
+            # Boxes as exact as they were written; the many numbers of joints and bodies as labels have them.
+            fields[name].append(value if name in ("center", "scale") else value.astype(np.float32))
         images.append(f"{image}.jpg")
         extra = person.get("extra_info")
         keys.append(extra.get("annot_id") if isinstance(extra, dict) else None)
@@ -230,8 +253,8 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
         "image": np.array(images, dtype=object),
         "box": square_box(arrays["center"], arrays["scale"].max(axis=1) * PIXELS_PER_SCALE),
         JOINTS: joints,
-        **split_pose(arrays["body_pose"].astype(np.float32)),
-        "betas": arrays["betas"].astype(np.float32),
+        **split_pose(arrays["body_pose"]),
+        "betas": arrays["betas"],
     }
     if all(isinstance(key, str) for key in keys):
         columns["id"] = make_ids(dataset, split, keys)
