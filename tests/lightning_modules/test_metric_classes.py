@@ -67,7 +67,8 @@ def _rank(rank: int, world: int, file: str) -> None:
 def test_two_processes_see_each_person_once(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     file = str(tmp_path / "rendezvous")
-    mp.start_processes(_rank, (2, file), nprocs=2, start_method="fork")
+    # Not forked: a copy of a process whose OpenMP threads have run waits for them for ever.
+    mp.start_processes(_rank, (2, file), nprocs=2, start_method="spawn")
     pred, target = people()
     expected = np.nanmean(metrics.pa_mpjpe(pred[:5], target[:5]).numpy())
     for rank in range(2):
