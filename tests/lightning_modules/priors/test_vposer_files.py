@@ -109,7 +109,7 @@ def test_v1_is_what_was_published(tmp_path: Path, prefix: str) -> None:
     latent = np.random.default_rng(0).normal(size=(5, LATENT))
     expected = own.decode(latent, "bodyprior_dec_fc1", "bodyprior_dec_fc2", "bodyprior_dec_out", 0.2)
     body_pose = prior.decode_body_pose(torch.tensor(latent))
-    np.testing.assert_allclose(body_pose[:, :21], expected, atol=2e-5)
+    np.testing.assert_allclose(body_pose[:, :21], expected, atol=1e-4)
     torch.testing.assert_close(body_pose[:, 21:], torch.eye(3).expand(5, 2, 3, 3))
 
     pose = np.random.default_rng(1).normal(size=(5, 21, 3))
@@ -129,7 +129,7 @@ def test_v2_is_what_was_published(tmp_path: Path) -> None:
     assert (layout, width) == ("v2", 512)
     latent = np.random.default_rng(0).normal(size=(5, LATENT))
     expected = NumPy(tensors).decode(latent, "decoder_net.0", "decoder_net.3", "decoder_net.5", 0.01)
-    np.testing.assert_allclose(prior.decode(torch.tensor(latent)), expected, atol=2e-5)
+    np.testing.assert_allclose(prior.decode(torch.tensor(latent)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", ["v1", "v2"])
