@@ -215,8 +215,8 @@ class Pose2D:
         {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
-    samples: int = sized(64, 80_000, 120_000, 6_000_000, "People seen in training.", at_least=1)
-    batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
+    samples: int = sized(64, 80_000, 480_000, 6_000_000, "People seen in training.", at_least=1)
+    batch_size: int = sized(16, 64, 32, 64, "People per step and process.", at_least=1)
     lr: float = option(2e-3, "Learning rate of Adam.", above=0)
     loss: str = option("integral", "What is supervised: the joints, their heatmaps, or both.", choices=POSE2D_LOSSES)
     holdout: float = option(

@@ -29,7 +29,9 @@ from experiments.benches.rows import Row
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.pose_mixture import POSE_SIZE, PoseMixture
 
-_BATCH, _BATCHES, _REPEATS = 64, 80, 3
+_BATCH, _BATCHES, _REPEATS = 64, 80, 7
+_LARGE_ON_CPU = (4, 2)
+"""Batches and repeats of the network for real pictures where no GPU computes it: seconds a batch."""
 _MANY = 262_000
 _MEMORY_LIMIT_MIB = 2048
 
@@ -80,15 +82,15 @@ class _Stub(pl.LightningModule):
 
 def bench_dump(folder: Path) -> list[Row]:
     """People a second through the whole dump, and through bare forward passes: as many, on the same batches."""
-    settings = [("slim", 48)] + ([("resnet50", 256)] if torch.cuda.is_available() else [])
+    large = (_BATCHES, _REPEATS) if torch.cuda.is_available() else _LARGE_ON_CPU
     rows = []
-    for backbone, size in settings:
+    for backbone, size, batches, repeats in (("slim", 48, _BATCHES, _REPEATS), ("resnet50", 256, *large)):
         module = AnnotatorModule(backbone, size)
-        people = _people(folder, _BATCH * _BATCHES)
+        people = _people(folder, _BATCH * batches)
         for mirror in (False, True):
             # In turn, so that what else the machine does falls on both.
             bare, dump = [], []
-            for _ in range(_REPEATS):
+            for _ in range(repeats):
                 bare.append(_seconds(module, people, size, None) * (1 + mirror))
                 dump.append(_seconds(module, people, size, mirror))
             passes = "two forward passes" if mirror else "one forward pass"

@@ -12,6 +12,7 @@ from experiments.benches import dump
 def test_dump_is_compared_with_as_many_forward_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dump, "_BATCHES", 2)
     monkeypatch.setattr(dump, "_REPEATS", 1)
+    monkeypatch.setattr(dump, "_LARGE_ON_CPU", (1, 1))
     rows = dump.bench_dump(tmp_path)
     assert [row.reference for row in rows[:2]] == ["time of one forward pass", "time of two forward passes"]
     assert all(row.figure > 0 and row.ratio is not None for row in rows)
