@@ -3,7 +3,8 @@
 A *factor* is a setting whose levels were all combined with those of the other factors (the recipes: auxiliary data,
 initial weights, prior). For each seed the effect of a level is the mean difference to the factor's first level, over
 all combinations of the other factors; an interaction is the difference that one level makes to the effect of another.
-The seeds' values are then summed up by a t interval [1].
+Where every factor is a switch, there are also the effects of each alone and on top of all others: what is lost by
+leaving it out. The seeds' values are then summed up by a t interval [1].
 
 [1] Box, Hunter and Hunter, Statistics for Experimenters, 2nd edition 2005, chapter 5. Their interaction is half of
 ours: here it reads as "with B, A changes the error by so much more".
@@ -46,7 +47,7 @@ class Effect:
     """What one level (a main effect) or several levels together (an interaction) change.
 
     Attributes:
-        name: e.g. ``init=pose2d`` or ``init=pose2d x prior=vposer``.
+        name: e.g. ``init=pose2d``, ``init=pose2d, the others off`` or ``init=pose2d x prior=vposer``.
         order: 1 for a main effect, 2 or 3 for interactions.
         by_seed: change of the metric by seed.
         change: mean over the seeds, with its t interval.
@@ -64,7 +65,7 @@ class Effects:
 
     Attributes:
         factors: with two levels or more.
-        effects: main effects first; empty if no seed has all cells.
+        effects: main effects, those alone and on top of all others, interactions; empty if no seed has all cells.
         seeds: whose cells are all there.
         missing: what is not there, as sentences.
     """
@@ -112,6 +113,8 @@ def find_effects(factors: Sequence[Factor], cells: Mapping[Levels, Mapping[int, 
     if complete and kept:
         grids = {seed: _grid(factors, cells, seed) for seed in complete}
         for order in range(1, min(len(kept), 3) + 1):
+            if order == 2 and all(len(factor.levels) == 2 for factor in kept):
+                effects += [_simple(factors, place, level, grids) for level in (0, 1) for place in varied]
             for chosen in itertools.combinations(varied, order):
                 # The first level of each is the reference, against which the others stand.
                 for indices in itertools.product(*(range(1, len(factors[place].levels)) for place in chosen)):
@@ -120,6 +123,16 @@ def find_effects(factors: Sequence[Factor], cells: Mapping[Levels, Mapping[int, 
                     name = " x ".join(f"{factors[p].name}={factors[p].levels[i]}" for p, i in levels.items())
                     effects.append(Effect(name, order, by_seed, t_interval(list(by_seed.values()))))
     return Effects(kept, tuple(effects), tuple(complete), tuple(missing + partly))
+
+
+def _simple(factors: Sequence[Factor], place: int, others: int, grids: Mapping[int, np.ndarray]) -> Effect:
+    """What one switch changes while all the others are off (0) or on (1)."""
+    by_seed = {}
+    for seed, grid in grids.items():
+        off, on = np.moveaxis(grid, place, 0)
+        by_seed[seed] = float((on - off).flat[-others])
+    name = f"{factors[place].name}={factors[place].levels[1]}, the others {'on' if others else 'off'}"
+    return Effect(name, 1, by_seed, t_interval(list(by_seed.values())))
 
 
 def _grid(factors: Sequence[Factor], cells: Mapping[Levels, Mapping[int, float]], seed: int) -> np.ndarray:

@@ -107,9 +107,9 @@ def effect_figure(panels: Sequence[tuple[Column, Effects]]) -> str:
     panels = [(column, effects) for column, effects in panels if effects.effects]
     if not panels:
         return ""
-    names = [effect.name for effect in panels[0][1].effects]
+    names = [effect.name.replace(" x ", "\nx ").replace(", the", ",\nthe") for effect in panels[0][1].effects]
     with matplotlib.rc_context(_STYLE):
-        lines = sum(name.count(" x ") + 1 for name in names)
+        lines = sum(name.count("\n") + 1 for name in names)
         figure = Figure(figsize=(8.4, 0.9 + 0.3 * lines), layout="constrained")
         for axes, (column, effects) in zip(
             np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True
@@ -122,7 +122,7 @@ def effect_figure(panels: Sequence[tuple[Column, Effects]]) -> str:
                     axes.plot([change.low, change.high], [row, row], color=color, linewidth=2.2)
                 axes.plot(list(effect.by_seed.values()), [row] * len(effect.by_seed), "o", color=color, markersize=3.5)
                 axes.plot(change.value, row, "D", color=color, markersize=6)
-            axes.set_yticks(range(len(names)), [name.replace(" x ", "\nx ") for name in names], fontsize=8.5)
+            axes.set_yticks(range(len(names)), names, fontsize=8.5)
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.grid(axis="y", visible=False)
             axes.set_title(column.group.replace(" (", "\n("), fontsize=9, loc="left")

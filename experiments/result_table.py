@@ -161,7 +161,11 @@ def _markdown_effects(column: Column, effects: Effects) -> list[str]:
         for effect in effects.effects
     ]
     seeds = ", ".join(map(str, effects.seeds))
-    return [*lines, "", f"Over seeds {seeds}; A x B is how much more A changes the error with B than without.", ""]
+    told = (
+        f"Over seeds {seeds}. The mean over all combinations of the others, unless they are said to be off or on; "
+        "A x B is how much more A changes the error with B than without."
+    )
+    return [*lines, "", told, ""]
 
 
 def _line(cells: list[str]) -> str:

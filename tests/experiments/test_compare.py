@@ -80,7 +80,8 @@ def test_effects_are_those_of_the_cells(grid, compared):
     first = sum(cells[1, b, c] - cells[0, b, c] for b in (0, 1) for c in (0, 1)) / 4
     both = sum(cells[1, 1, c] - cells[0, 1, c] - cells[1, 0, c] + cells[0, 0, c] for c in (0, 1)) / 2
     effects = {effect.name: effect for effect in compared.effects(KEY).effects}
-    assert len(effects) == 7
+    # 3 main effects, 3 alone, 3 on top of the others, 3 interactions of two and 1 of three.
+    assert len(effects) == 13
     assert list(effects["auxiliary=threedpw_train"].by_seed.values()) == pytest.approx(first.tolist())
     interaction = effects["auxiliary=threedpw_train x init=pose2d"]
     expected = stats.ttest_1samp(both, 0).confidence_interval(0.95)

@@ -39,6 +39,20 @@ def test_additive_effects_and_an_interaction_are_found_exactly():
     assert found["a=a1 x b=b1 x c=c1"].value == pytest.approx(0, abs=1e-9)
 
 
+def test_each_switch_is_judged_alone_and_on_top_of_all_others():
+    cells = grid(3, lambda a, b, c, seed: 100 - 20 * a - 10 * b + 4 * c + 6 * a * b + 3 * a * b * c + 7 * seed)
+    found = {effect.name: effect for effect in find_effects([*FACTORS, Factor("x", ("1",))], _widened(cells)).effects}
+    # By hand: a alone is -20; with b and c it brings -20 + 6 + 3.
+    alone, on_top = {"a": -20, "b": -10, "c": 4}, {"a": -11, "b": -1, "c": 7}
+    for name in "abc":
+        assert found[f"{name}={name}1, the others off"].by_seed == pytest.approx(dict.fromkeys(range(3), alone[name]))
+        assert found[f"{name}={name}1, the others on"].by_seed == pytest.approx(dict.fromkeys(range(3), on_top[name]))
+
+
+def _widened(cells):
+    return {(*levels, "1"): values for levels, values in cells.items()}
+
+
 def test_effects_are_paired_by_seed():
     noise = np.random.default_rng(1).normal(0, 1, (2, 2, 2, 4))
     cells = grid(4, lambda a, b, c, seed: 100 * seed + noise[a, b, c, seed] - 3 * a)
