@@ -232,7 +232,7 @@ class AnnotateLosses:
     joints_3d: float = option(10.0, "On root-relative joints, metres, where known.", at_least=0)
     smpl_pose: float = option(1.0, "On rotation matrices, root included, where known.", at_least=0)
     smpl_betas: float = option(0.1, "On the shape, where known.", at_least=0)
-    latent_l2: float = option(0.001, "recipe.prior=vposer: mean square of the code.", at_least=0)
+    latent_l2: float = option(0.01, "recipe.prior=vposer: mean square of the code.", at_least=0)
     pose_l2: float = option(0.1, "recipe.prior=l2: mean square angle from the mean pose, radians squared.", at_least=0)
     pose_gmm: float = option(
         0.1, "recipe.prior=gmm: -log density in nats, divided by the mixture's values.", at_least=0

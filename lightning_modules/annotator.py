@@ -48,7 +48,7 @@ ANNOTATOR_LOSSES = {
     "joints_3d": 10.0,
     "smpl_pose": 1.0,
     "smpl_betas": 0.1,
-    "latent_l2": 0.001,
+    "latent_l2": 0.01,
     "pose_l2": 0.1,
     "pose_gmm": 0.1,
     # HMR's ratio to its 2D term, in our unit.
