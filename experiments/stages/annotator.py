@@ -26,6 +26,7 @@ from experiments.pipeline import Run, Stage, console
 from experiments.processes import on_rank_zero, rank
 from experiments.provenance import people_provenance, provenance
 from experiments.run_folders import label_limits
+from experiments.settings import Settings
 from experiments.stages import optimisers
 from experiments.stages.prepare import (
     data_key,
@@ -39,7 +40,7 @@ from experiments.stages.priors import recorded_poses
 from experiments.stages.starts import give_start
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.wandb_logs import labels, made_by
-from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
@@ -144,6 +145,15 @@ def _data_used(run: Run) -> list[str]:
     return [*sources.targets(run.settings), *sources.auxiliary(run.settings), *poses]
 
 
+def annotate_key(settings: Settings) -> dict[str, Any]:
+    """The settings of section ``annotate`` that this run's training depends on."""
+    key = asdict(settings.annotate)
+    del key["method"]  # EFT begins with the same network
+    unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
+    key["losses"] = {name: weight for name, weight in key["losses"].items() if name not in unused}
+    return key
+
+
 def _fitted_prior(run: Run) -> bool:
     # Other annotators do not depend on the mixture, which only scores their labels.
     return run.settings.recipe.prior == "gmm" and "mixture" in run.records
@@ -154,8 +164,7 @@ ANNOTATE = Stage(
     after=("prior", "generic", "pose2d"),
     key=lambda run: {
         "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
-        # EFT begins with the same network.
-        "annotate": {name: value for name, value in asdict(run.settings.annotate).items() if name != "method"},
+        "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
         "network": {"camera": run.settings.model.camera, "head": run.settings.model.head},

@@ -13,7 +13,7 @@ from datamodules.pseudo_gt.native import read_labels
 from experiments.config import load_settings
 from experiments.pipeline import Run
 from experiments.run import main
-from experiments.stages.annotator import samples_seen, train_quotas
+from experiments.stages.annotator import annotate_key, samples_seen, train_quotas
 
 STAGES = "stages=[world,generic,pose2d,annotate,dump]"
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
@@ -43,6 +43,12 @@ def test_none_long_sees_as_many_people_as_three_does_with_its_pre_training() -> 
         three = run_of("recipe=three", *argv)
         total = samples_seen(three) + three.settings.pose2d.samples
         assert samples_seen(run_of("recipe=none_long", *argv)) == total
+
+
+def test_the_weight_of_another_prior_retrains_nobody() -> None:
+    weight = "annotate.losses.latent_l2=0.5"
+    assert annotate_key(run_of("recipe=none").settings) == annotate_key(run_of("recipe=none", weight).settings)
+    assert annotate_key(run_of("recipe=three").settings) != annotate_key(run_of("recipe=three", weight).settings)
 
 
 @pytest.mark.parametrize(
