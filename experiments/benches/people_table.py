@@ -7,8 +7,6 @@ import multiprocessing
 import resource
 import shutil
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from datamodules.dataset import PeopleDataset
 from datamodules.people import PeopleTable
 from datamodules.sources.coco import open_coco
-from experiments.benches.rows import Row, best_seconds, process_mib
+from experiments.benches.rows import Row, best_seconds, in_new_process, process_mib
 from experiments.benches.worlds import bench_world
 
 PEOPLE, IMAGES = 262_000, 118_000
@@ -31,13 +29,13 @@ def bench_people_table(folder: Path) -> list[Row]:
     """Measure on a json of 262,000 people, made by repeating those of the synthetic world's."""
     folder.mkdir(parents=True, exist_ok=True)
     annotations = _repeat(bench_world(folder) / "coco/annotations/person_keypoints_train2017.json", folder)
-    bare, bare_peak = _in_new_process(_parse, annotations)
+    bare, bare_peak = in_new_process(_parse, annotations)
     shutil.rmtree(folder / "cache", ignore_errors=True)
-    build, build_peak = _in_new_process(_build, annotations, folder / "cache")
+    build, build_peak = in_new_process(_build, annotations, folder / "cache")
     opening = best_seconds(lambda: open_coco(str(annotations), "train", str(folder / "cache")))
     table = open_coco(str(annotations), "train", str(folder / "cache"))
     size = sum(column.nbytes for column in table.columns.values()) / 2**20
-    private, shared = _in_new_process(_worker_memory, table)
+    private, shared = in_new_process(_worker_memory, table)
     return [
         Row(f"build, {len(table):,} people, one core", build, "s", "bare json.loads of the file", build / bare),
         Row(
@@ -52,12 +50,6 @@ def bench_people_table(folder: Path) -> list[Row]:
         Row("private memory a worker adds", private, "MiB", "limit 50 MiB", private / 50),
         Row("the same with its part of the shared pages (PSS)", shared, "MiB", "the table's size", shared / size),
     ]
-
-
-def _in_new_process(function: Callable[..., tuple[float, float]], *arguments: Any) -> tuple[float, float]:
-    """Result of a function in a process of its own, whose memory is that of this task alone."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def _repeat(path: Path, folder: Path) -> Path:

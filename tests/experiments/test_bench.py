@@ -34,7 +34,7 @@ def little_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(people_table, "bench_world", lambda folder: root)
     monkeypatch.setattr(images, "bench_world", lambda folder: root)
     # New processes import everything, which takes seconds.
-    monkeypatch.setattr(people_table, "_in_new_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(people_table, "in_new_process", lambda function, *arguments: function(*arguments))
     monkeypatch.setattr(people_table, "PEOPLE", 300)
     monkeypatch.setattr(people_table, "IMAGES", 70)
     monkeypatch.setattr(images, "_SAMPLES", 4)
