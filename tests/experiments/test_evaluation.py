@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+import cv2
+import h5py
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 
 from body_models.contracts import GENDERS
-from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, HUMAN36M17, MPI_INF_3DHP17
+from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
 from body_models.smpl import BodyModel
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import LabelWriter
 from datamodules.sources.threedpw import open_threedpw
 from datamodules.synthetic.world import WORLD_SIZES, make_world
@@ -172,6 +175,69 @@ def test_both_variants_of_mpi_inf_3dhp_in_one_pass(tmp_path, capsys, joints_sour
     assert plain["auc150"] == pytest.approx(100 * 30 / 31)
     # Scaled by a tenth: seen without Procrustes, gone with it.
     assert universal["mpjpe"] > 20 and universal["pa_mpjpe"] < 1e-2
+
+
+def write_mpi_inf_3dhp(root: Path, joints: np.ndarray) -> None:
+    """The official test set's layout: one take of a frame a row of joints (F, 17, 3), millimetres, camera frame."""
+    write_pictures(root / "TS1/imageSequence", [f"img_{i + 1:06d}.jpg" for i in range(len(joints))])
+    with h5py.File(root / "TS1/annot_data.mat", "w") as file:
+        file["annot2"] = (joints[..., :2] / joints[..., 2:] * 300 + [160, 120])[:, None]
+        file["annot3"] = file["univ_annot3"] = joints[:, None]
+        file["valid_frame"], file["activity_annotation"] = np.ones((len(joints), 1)), np.full((len(joints), 1), 2.0)
+
+
+def write_human36m(root: Path, joints: np.ndarray) -> None:
+    """The json layout: a frame a row of joints (F, 17, 3), millimetres; subjects 9 and 11, camera 4 looks along z."""
+    write_pictures(root / "images", [f"{i}.jpg" for i in range(len(joints))])
+    (root / "annotations").mkdir()
+    for subject, part in ((9, joints[::2]), (11, joints[1::2])):
+        numbers = [2 * i + (subject == 11) for i in range(len(part))]
+        images = [
+            {"id": i, "file_name": f"{i}.jpg", "width": 320, "height": 240, "subject": subject, "action_idx": 2,
+             "subaction_idx": 1, "cam_idx": 4, "frame_idx": 64 * i} for i in numbers
+        ]  # fmt: skip
+        people = [{"id": i, "image_id": i, "bbox": [60.0, 20.0, 150.0, 190.0]} for i in numbers]
+        camera = {"R": np.eye(3).tolist(), "t": [0.0, 0.0, 0.0], "f": [300.0, 300.0], "c": [160.0, 120.0]}
+        world = {"2": {"1": {str(64 * i): one.tolist() for i, one in zip(numbers, part, strict=True)}}}
+        contents = {"data": {"images": images, "annotations": people}, "camera": {"4": camera}, "joint_3d": world}
+        for kind, content in contents.items():
+            (root / f"annotations/Human36M_subject{subject}_{kind}.json").write_text(json.dumps(content))
+
+
+def write_pictures(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        picture = np.random.default_rng(number).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(folder / name), picture)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "protocol", "metric", "chosen"),
+    [
+        ("mpi_inf_3dhp", write_mpi_inf_3dhp, "mpi_inf_3dhp/annot3", "mpjpe17", list(range(17))),
+        ("human36m", write_human36m, "h36m/p1", "mpjpe", LSP14_FROM_H36M),
+    ],
+)
+def test_a_checkpoint_on_files_with_true_joints(tmp_path, capsys, dataset, write, protocol, metric, chosen) -> None:
+    rng = np.random.default_rng(0)
+    # In the order of Human3.6M, about a body's own size, four metres away.
+    true = rng.uniform(-600, 600, (5, 17, 3)) + np.array([0, 0, 4000])
+    order = [10, 8, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6, 0, 7, 9] if dataset == "mpi_inf_3dhp" else list(range(17))
+    write(tmp_path / "data", true[:, order])
+    module = MeshRegressorModule(backbone="slim", input_size=48).eval()
+    path = save(module, tmp_path / "best.ckpt")
+    name = "h36m" if dataset == "human36m" else dataset
+    options = ["--data", str(tmp_path / "data"), "--protocols", name, "--frame-step", "1", "--num-workers", "0"]
+    found = run(capsys, "--checkpoint", str(path), *options, "--cache", str(tmp_path / "c"), "--accelerator", "cpu")
+    spec = {"kind": dataset, "root": str(tmp_path / "data"), "split": "test", "frame_step": 1}
+    data = PeopleDataModule({}, test=spec, input_size=48, num_workers=0, cache_dir=str(tmp_path / "c"))
+    data.setup("test")
+    with torch.no_grad():
+        pred = torch.cat([module(batch).joints_3d for batch in data.test_dataloader()]).double().numpy()
+    pred = pred[:, [BODY_JOINT_INDEX[joint] for joint in H36M_JOINTS]] * 1000
+    true = true if dataset == "mpi_inf_3dhp" else np.concatenate([true[::2], true[1::2]])
+    error = np.linalg.norm((pred - pred[:, :1]) - (true - true[:, :1]), axis=-1)[:, chosen].mean()
+    assert found[protocol]["n"] == 5 and found[protocol][metric] == pytest.approx(error, abs=1e-2)
 
 
 def test_what_cannot_be_evaluated_is_explained(tmp_path, capsys, world, cache) -> None:
