@@ -4,8 +4,9 @@ The network is never changed: each person begins again from a copy of its weight
 of a chunk has a head of its own, all tuned at once (``torch.func``), on features that are computed once; ``"all"``
 tunes the whole network, one person after the other, as the authors do. Statistics of BatchNorm stay as trained.
 
-The objective is that of the published code [2], without its special treatment of hips and ankles: joints are compared
-by definition here (:mod:`body_models.joint_sets`).
+The objective is that of the published code [2], without its special treatment of hips and ankles, as joints are
+compared by definition here (:mod:`body_models.joint_sets`), and without its penalty on cameras of negative scale, which
+cameras here cannot have.
 
 [1] Joo et al., Exemplar Fine-Tuning for 3D Human Model Fitting Towards In-the-Wild 3D Human Pose Estimation, 3DV 2021.
 [2] eft/train/eftFitter.py, https://github.com/facebookresearch/eft.

@@ -23,6 +23,7 @@ from lightning_modules.checkpoints import Coverage, load_weights
 from lightning_modules.heads import Head
 from lightning_modules.losses import TermSums, masked_l1, nothing
 from lightning_modules.pose2d import POSE2D_JOINTS, soft_argmax
+from lightning_modules.upsampling import upsampling, upsampling_width
 
 MAP_JOINTS = "map_joints"
 """Output of the head beside those that it is given: (B, K, 2) places of POSE2D_JOINTS on the maps."""
@@ -46,17 +47,11 @@ class JointMaps(nn.Module):
 
     def __init__(self, in_channels: int, map_size: int, input_size: int) -> None:
         super().__init__()
-        width = 256 if in_channels >= 512 else 64
-        layers: list[nn.Module] = []
-        stride, channels = _OUTPUT_STRIDE, in_channels
-        while math.ceil(input_size / stride) > map_size:
-            layers += [
-                nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-            ]
-            stride, channels = stride * 2, width
-        self.deconv_layers = nn.Sequential(*layers)
+        doublings = 0
+        while math.ceil(input_size / (_OUTPUT_STRIDE * 2**doublings)) > map_size:
+            doublings += 1
+        channels = upsampling_width(in_channels) if doublings else in_channels
+        self.deconv_layers = upsampling(in_channels, doublings)
         self.final_layer = nn.Conv2d(channels, len(POSE2D_JOINTS), 1)
         self.channels = channels
 

@@ -26,6 +26,7 @@ from lightning_modules.backbones import ImageNormalization, load_backbone, make_
 from lightning_modules.checkpoints import MIN_COVERAGE
 from lightning_modules.losses import TermSums, combine, masked_l1
 from lightning_modules.optimizers import adam_with_steps
+from lightning_modules.upsampling import upsampling, upsampling_width
 
 POSE2D_JOINTS = tuple(dict.fromkeys(name for name in (*COCO17.body, *MPII16.body) if name is not None))
 """Body joints that the network finds: those of COCO and MPII, each once, in the order of its output."""
@@ -84,18 +85,12 @@ class PoseNet2DModule(pl.LightningModule):
         self.input_size = input_size
         self.normalize = ImageNormalization()
         self.backbone = make_backbone(backbone)
-        if deconv_channels is None:
-            deconv_channels = 256 if self.backbone.out_channels >= 512 else 64
-        layers: list[nn.Module] = []
-        channels, stride = self.backbone.out_channels, self.backbone.stride
-        while stride > _OUTPUT_STRIDE:
-            layers += [
-                nn.ConvTranspose2d(channels, deconv_channels, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(deconv_channels),
-                nn.ReLU(inplace=True),
-            ]
-            channels, stride = deconv_channels, stride // 2
-        self.deconv_layers = nn.Sequential(*layers)
+        channels, doublings = self.backbone.out_channels, 0
+        while self.backbone.stride > _OUTPUT_STRIDE * 2**doublings:
+            doublings += 1
+        self.deconv_layers = upsampling(channels, doublings, deconv_channels)
+        if doublings:
+            channels = deconv_channels or upsampling_width(channels)
         self.final_layer = nn.Conv2d(channels, len(POSE2D_JOINTS), 1)
         index = torch.tensor([BODY_JOINT_INDEX[name] for name in POSE2D_JOINTS])
         self.register_buffer("joint_index", index, persistent=False)

@@ -34,6 +34,7 @@ from lightning_modules.losses import LossTerm, TermSums, masked_l1
 from lightning_modules.mesh_regressor import MeshRegressorModule, is_labelled
 from lightning_modules.regressors.label_joints import joints_on_crop
 from lightning_modules.resnet import ResNet
+from lightning_modules.upsampling import upsampling, upsampling_width
 
 LIXEL_JOINTS = len(SMPL_JOINTS) + 5
 """The first of the body joints: SMPL's, nose, eyes and ears."""
@@ -67,18 +68,10 @@ class LixelNet(nn.Module):
 
     def __init__(self, in_channels: int, map_size: int, doublings: int, points: int) -> None:
         super().__init__()
-        self.width = width = 256 if in_channels >= 512 else 64
+        self.width = width = upsampling_width(in_channels)
         self.cells = cells = map_size * 2**doublings
-        deconv: list[nn.Module] = []
-        channels = in_channels
-        for _ in range(doublings):
-            deconv += [
-                nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-            ]
-            channels = width
-        self.deconv = nn.Sequential(*deconv)
+        self.deconv = upsampling(in_channels, doublings)
+        channels = width if doublings else in_channels
         self.conv_x = nn.Sequential(nn.Conv1d(channels, points, 1))
         self.conv_y = nn.Sequential(nn.Conv1d(channels, points, 1))
         self.conv_z_1 = nn.Sequential(
