@@ -18,7 +18,7 @@ def test_the_five_lines_run(tmp_path, monkeypatch):
     with LabelWriter(folder, joint_set="coco17", image_root="/data", provenance={"commit": "abc"}) as writer:
         writer.write({"id": ["coco/train/1", "coco/train/2"], **columns})
     code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    assert len([line for line in code.splitlines() if line]) == 5
+    assert len(code.splitlines()) == 5
     names: dict = {}
     exec(code, names)
     assert names["good"].index.tolist() == ["coco/train/1"]
