@@ -180,7 +180,7 @@ class Model:
         "data set's own where it is known.",
         choices=CAMERAS,
     )  # fmt: skip
-    head: str = option("regression", "Head of the annotator; joints looks at features where the joints are.",
+    head: str = option("joints", "Head of the annotator; joints looks at features where the joints are.",
         choices=HEADS,
     )  # fmt: skip
     min_coverage: float = option(
@@ -215,7 +215,7 @@ class Pose2D:
         {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
-    samples: int = sized(64, 80_000, 480_000, 6_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(64, 80_000, 160_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 32, 64, "People per step and process.", at_least=1)
     lr: float = option(2e-3, "Learning rate of Adam.", above=0)
     loss: str = option("integral", "What is supervised: the joints, their heatmaps, or both.", choices=POSE2D_LOSSES)
@@ -229,8 +229,8 @@ class AnnotateLosses:
     """Weights of the annotator's loss terms; 0 leaves a term out; annotate.loss shapes the first four."""
 
     joints_2d: float = option(10.0, "On projected joints, in crop widths.", at_least=0)
-    joints_3d: float = option(10.0, "On root-relative joints, metres, where known.", at_least=0)
-    smpl_pose: float = option(1.0, "On rotation matrices, root included, where known.", at_least=0)
+    joints_3d: float = option(2.0, "On root-relative joints, metres, where known.", at_least=0)
+    smpl_pose: float = option(0.2, "On rotation matrices, root included, where known.", at_least=0)
     smpl_betas: float = option(0.1, "On the shape, where known.", at_least=0)
     latent_l2: float = option(0.01, "recipe.prior=vposer: mean square of the code.", at_least=0)
     pose_l2: float = option(0.1, "recipe.prior=l2: mean square angle from the mean pose, radians squared.", at_least=0)
@@ -259,13 +259,13 @@ class Annotate:
         choices=TARGETS, at_least=0,
     )  # fmt: skip
     target_quota: float = option(
-        0.5, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
+        0.85, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
         above=0, at_most=1,
     )  # fmt: skip
     pretrain_share: float = option(
         0.5, "Share of the training on the auxiliary people alone, of recipe.schedule=pretrain.", above=0, at_most=1
     )
-    samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(128, 120_000, 125_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     critic_lr: float = option(1e-4, "recipe.prior=adversarial: learning rate of the critics.", above=0)

@@ -27,7 +27,7 @@ def run_of(*argv: str) -> Run:
 
 def test_schedules_give_each_phase_its_people() -> None:
     weights = "annotate.targets={coco: 3, mpii: 1}"
-    assert train_quotas(run_of(HELPED, weights))["quotas"] == {
+    assert train_quotas(run_of(HELPED, weights, "annotate.target_quota=0.5"))["quotas"] == {
         "coco": 0.375, "mpii": 0.125, "threedpw_train": 0.125, "mpi_inf_3dhp": 0.375,
     }  # fmt: skip
     assert train_quotas(run_of(HELPED, weights, "recipe.schedule=pretrain", "annotate.pretrain_share=0.25")) == {
@@ -57,8 +57,9 @@ def test_the_weight_of_another_prior_retrains_nobody() -> None:
         ["recipe=auxiliary_only", "model.camera=full_image", "annotate.loss=l2", "annotate.tolerance_2d=0.02"],
         [HELPED, "recipe.schedule=pretrain", "model.camera=known", "model.head=iterative", "annotate.loss=robust"],
         ["recipe.init=pose2d", "model.head=joints", "annotate.targets={coco: 1}"],
+        ["model.head=regression"],
     ],
-    ids=["auxiliary_only", "pretrain", "joints"],
+    ids=["auxiliary_only", "pretrain", "joints", "regression"],
 )
 def test_choices_run_through_the_stages(tiny_folders: list[str], request: pytest.FixtureRequest, argv) -> None:
     name = request.node.callspec.id
