@@ -35,7 +35,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_dry_runs(trees: list[str], capsys: pytest.CaptureFixture, dataset: str, level: str) -> None:
-    argv = [*trees, "annotate.batch_size=16", f"experiment=annotate_{dataset}_{level}"]
+    argv = [*trees, "annotate.batch_size=4", f"experiment=annotate_{dataset}_{level}"]
     if level == "none":
         root = Path(trees[-3].partition("=")[2]).parent
         argv.append(f"recipe.init_file={root / 'resnet50.pth'}")
@@ -43,7 +43,7 @@ def test_dry_runs(trees: list[str], capsys: pytest.CaptureFixture, dataset: str,
     said = capsys.readouterr().out
     assert "everything is there" in said
     sources = sorted([dataset, *(["mpi_inf_3dhp", "threedpw_train"] if level == "three" else [])])
-    assert f"a batch of 16 from {sources}" in said
+    assert f"a batch of 4 from {sources}" in said
     assert "synthetic" not in said
 
 
