@@ -83,12 +83,14 @@ def open_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecor
         return StageRecord(folder, _as_read(key))
     if (record := find_stage(folder, key)) is not None:
         return record
-    if overwrite:
+    found = json.loads((folder / RECORD).read_text())
+    # A stage that failed before its first result, for example for want of another stage, does not hold the folder.
+    begun = found["complete"] or any(path.is_file() and path != folder / RECORD for path in folder.rglob("*"))
+    if overwrite or not begun:
         shutil.rmtree(folder)
         return StageRecord(folder, _as_read(key))
-    found = json.loads((folder / RECORD).read_text())["key"]
     msg = (
-        f"{folder} holds results of other settings ({', '.join(_differences(found, _as_read(key)))}). "
+        f"{folder} holds results of other settings ({', '.join(_differences(found['key'], _as_read(key)))}). "
         "Choose another name=..., remove the folder, or pass overwrite=true"
     )
     raise StageMismatchError(msg)
