@@ -215,7 +215,7 @@ class Pose2D:
         {"coco": 1.0, "mpii": 1.0}, "Data sets to train on, each with its share of a batch.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
-    samples: int = sized(64, 80_000, 160_000, 6_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(64, 80_000, 240_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 32, 64, "People per step and process.", at_least=1)
     lr: float = option(2e-3, "Learning rate of Adam.", above=0)
     loss: str = option("integral", "What is supervised: the joints, their heatmaps, or both.", choices=POSE2D_LOSSES)
@@ -265,7 +265,7 @@ class Annotate:
     pretrain_share: float = option(
         0.5, "Share of the training on the auxiliary people alone, of recipe.schedule=pretrain.", above=0, at_most=1
     )
-    samples: int = sized(128, 120_000, 125_000, 4_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     critic_lr: float = option(1e-4, "recipe.prior=adversarial: learning rate of the critics.", above=0)

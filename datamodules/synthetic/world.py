@@ -109,7 +109,7 @@ WORLD_SIZES = {
     # Fewer people than by default, each seen more often: published annotators see everybody tens of times, and a slim
     # network within a bench's minutes cannot do that for more.
     "bench": WorldSettings(
-        coco=4000, mpii=1000, mpi_inf_3dhp=1600, threedpw_train=830, threedpw_validation=400, threedpw_test=2000,
+        coco=2500, mpii=500, mpi_inf_3dhp=4000, threedpw_train=500, threedpw_validation=400, threedpw_test=2000,
         amass=40_000,
     ),
 }  # fmt: skip
