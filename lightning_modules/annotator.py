@@ -116,7 +116,7 @@ class AnnotatorModule(MeshModule):
         weight_decay: float = 0.0,
         critic_lr: float = CRITIC_LR,
         camera: str = "virtual",
-        head: str = "joints",
+        head: str = "regression",
         loss: str = "l1",
         tolerance_2d: float = 0.0,
     ) -> None:
