@@ -23,7 +23,7 @@ from lightning_modules.checkpoints import Coverage, load_weights
 from lightning_modules.heads import Head
 from lightning_modules.losses import TermSums, masked_l1, nothing
 from lightning_modules.pose2d import POSE2D_JOINTS, soft_argmax
-from lightning_modules.upsampling import upsampling, upsampling_width
+from lightning_modules.upsampling import upsampled_channels, upsampling
 
 MAP_JOINTS = "map_joints"
 """Output of the head beside those that it is given: (B, K, 2) places of POSE2D_JOINTS on the maps."""
@@ -50,10 +50,9 @@ class JointMaps(nn.Module):
         doublings = 0
         while math.ceil(input_size / (_OUTPUT_STRIDE * 2**doublings)) > map_size:
             doublings += 1
-        channels = upsampling_width(in_channels) if doublings else in_channels
         self.deconv_layers = upsampling(in_channels, doublings)
-        self.final_layer = nn.Conv2d(channels, len(POSE2D_JOINTS), 1)
-        self.channels = channels
+        self.channels = upsampled_channels(in_channels, doublings)
+        self.final_layer = nn.Conv2d(self.channels, len(POSE2D_JOINTS), 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Upsampled features (B, channels, h, w), and the maps of POSE2D_JOINTS (B, K, h, w) before the softmax."""

@@ -26,7 +26,7 @@ from lightning_modules.backbones import ImageNormalization, load_backbone, make_
 from lightning_modules.checkpoints import MIN_COVERAGE
 from lightning_modules.losses import TermSums, combine, masked_l1
 from lightning_modules.optimizers import adam_with_steps
-from lightning_modules.upsampling import upsampling, upsampling_width
+from lightning_modules.upsampling import upsampled_channels, upsampling
 
 POSE2D_JOINTS = tuple(dict.fromkeys(name for name in (*COCO17.body, *MPII16.body) if name is not None))
 """Body joints that the network finds: those of COCO and MPII, each once, in the order of its output."""
@@ -89,9 +89,8 @@ class PoseNet2DModule(pl.LightningModule):
         while self.backbone.stride > _OUTPUT_STRIDE * 2**doublings:
             doublings += 1
         self.deconv_layers = upsampling(channels, doublings, deconv_channels)
-        if doublings:
-            channels = deconv_channels or upsampling_width(channels)
-        self.final_layer = nn.Conv2d(channels, len(POSE2D_JOINTS), 1)
+        width = upsampled_channels(channels, doublings, deconv_channels)
+        self.final_layer = nn.Conv2d(width, len(POSE2D_JOINTS), 1)
         index = torch.tensor([BODY_JOINT_INDEX[name] for name in POSE2D_JOINTS])
         self.register_buffer("joint_index", index, persistent=False)
         if backbone_weights is not None:

@@ -13,6 +13,11 @@ def upsampling_width(in_channels: int) -> int:
     return 256 if in_channels >= 512 else 64
 
 
+def upsampled_channels(in_channels: int, doublings: int, width: int | None = None) -> int:
+    """Channels that :func:`upsampling` gives with the same arguments."""
+    return (width or upsampling_width(in_channels)) if doublings else in_channels
+
+
 def upsampling(in_channels: int, doublings: int, width: int | None = None) -> nn.Sequential:
     """(B, in_channels, h, w) -> (B, width, h * 2**doublings, w * 2**doublings); the identity without doublings.
 

@@ -34,7 +34,7 @@ from lightning_modules.losses import LossTerm, TermSums, masked_l1
 from lightning_modules.mesh_regressor import MeshRegressorModule, is_labelled
 from lightning_modules.regressors.label_joints import joints_on_crop
 from lightning_modules.resnet import ResNet
-from lightning_modules.upsampling import upsampling, upsampling_width
+from lightning_modules.upsampling import upsampled_channels, upsampling, upsampling_width
 
 LIXEL_JOINTS = len(SMPL_JOINTS) + 5
 """The first of the body joints: SMPL's, nose, eyes and ears."""
@@ -71,7 +71,7 @@ class LixelNet(nn.Module):
         self.width = width = upsampling_width(in_channels)
         self.cells = cells = map_size * 2**doublings
         self.deconv = upsampling(in_channels, doublings)
-        channels = width if doublings else in_channels
+        channels = upsampled_channels(in_channels, doublings)
         self.conv_x = nn.Sequential(nn.Conv1d(channels, points, 1))
         self.conv_y = nn.Sequential(nn.Conv1d(channels, points, 1))
         self.conv_z_1 = nn.Sequential(

@@ -23,7 +23,7 @@ def test_a_stage_that_failed_before_its_first_result_does_not_hold_the_folder(tm
     (tmp_path / "metrics").mkdir()
     assert open_stage(tmp_path, NEW, overwrite=False).key == NEW
 
-    StageRecord(tmp_path, OLD).folder.mkdir()
+    tmp_path.mkdir()
     StageRecord(tmp_path, OLD).save()
     (tmp_path / "last.ckpt").touch()
     with pytest.raises(StageMismatchError, match="overwrite=true"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.upsampling import upsampling, upsampling_width
+from lightning_modules.upsampling import upsampled_channels, upsampling, upsampling_width
 
 
 @pytest.mark.parametrize(("in_channels", "width"), [(192, 64), (512, 256), (2048, 256)])
@@ -19,3 +19,9 @@ def test_other_widths_and_no_layer_at_all() -> None:
     assert upsampling(8, 1, 5)(torch.zeros(1, 8, 2, 2)).shape == (1, 5, 4, 4)
     features = torch.rand(1, 8, 2, 2)
     assert torch.equal(upsampling(8, 0)(features), features)
+
+
+@pytest.mark.parametrize("arguments", [(8, 0), (8, 0, 5), (8, 1), (8, 2, 5)])
+def test_its_channels_are_known_without_making_it(arguments: tuple[int, ...]) -> None:
+    channels = upsampling(*arguments)(torch.zeros(1, 8, 2, 2)).shape[1]
+    assert upsampled_channels(*arguments) == channels
