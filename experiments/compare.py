@@ -28,12 +28,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--baseline", help="row that the others are compared with; the one without recipes by default")
     parser.add_argument("--title", help="of the page; after the folders by default")
     parser.add_argument("--people", type=int, default=12, help="people in the gallery (12); 0 draws nobody")
+    parser.add_argument("--meshes", type=int, default=4, help="of them with meshes to turn, some 0.5 MB each (4)")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamplings behind each interval (1000)")
     parser.add_argument("--latex", action="store_true", help="print the LaTeX tables instead of the terminal's")
     parser.add_argument("--markdown", action="store_true", help="print the Markdown tables instead of the terminal's")
     arguments = parser.parse_args(argv)
-    if arguments.people < 0 or arguments.bootstrap < 0:
-        parser.error("--people and --bootstrap are 0 or more")
+    if min(arguments.people, arguments.meshes, arguments.bootstrap) < 0:
+        parser.error("--people, --meshes and --bootstrap are 0 or more")
 
     from rich.console import Console
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     printed = [latex_table(comparison)] if arguments.latex else []
     printed += [markdown_table(comparison)] if arguments.markdown else []
     folder = arguments.out or (arguments.runs[0] if len(arguments.runs) == 1 else Path("runs/compare"))
-    report = build_comparison(comparison, folder, None if printed else Console(highlight=False))
+    report = build_comparison(comparison, folder, None if printed else Console(highlight=False), arguments.meshes)
     for text in printed:
         print(text)
     print(f"report: {report}", file=sys.stderr if printed else sys.stdout)

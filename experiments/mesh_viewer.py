@@ -27,14 +27,15 @@ def quantise(vertices: NDArray) -> NDArray[np.int16]:
     return np.clip(np.round(centred / UNIT), limits.min, limits.max).astype("<i2")
 
 
-def viewer_data(comparison: Comparison, colors: Mapping[str, str]) -> dict[str, Any] | None:
+def viewer_data(comparison: Comparison, colors: Mapping[str, str], count: int = VIEWER_PEOPLE) -> dict[str, Any] | None:
     """What the page's script draws, as plain values; None where nobody has a mesh.
 
     Args:
         comparison: with the people and their meshes.
         colors: ``#rrggbb`` by label.
+        count: people at most.
     """
-    people = [person for person in comparison.people if person.vertices][:VIEWER_PEOPLE]
+    people = [person for person in comparison.people if person.vertices][:count]
     if not people or comparison.faces is None:
         return None
     return {

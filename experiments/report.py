@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from rich.console import Console
 
-from experiments.mesh_viewer import viewer_data, viewer_stills
+from experiments.mesh_viewer import VIEWER_PEOPLE, viewer_data, viewer_stills
 from experiments.report_figures import (
     color_of,
     curve_figures,
@@ -46,7 +46,8 @@ QUALITY_HEADERS = (
     ("max_abs_beta", "largest |beta|"),
     ("visible_joints", "annotated joints"),
 )
-_JPEG_QUALITY = 85
+# Pictures of this quality are half as large as JPEG's that look the same.
+_WEBP_QUALITY = 85
 _JOINT_TABLES = {
     "threedpw/lsp14": "Regressor on 3DPW (lsp14)",
     "threedpw/smpl24": "Regressor on 3DPW (smpl24)",
@@ -57,13 +58,16 @@ _TOLD_GAINS = 8
 _HEAT = "213, 94, 0"
 
 
-def build_comparison(comparison: Comparison, folder: str | Path, console: Console | None = None) -> Path:
+def build_comparison(
+    comparison: Comparison, folder: str | Path, console: Console | None = None, meshes: int = VIEWER_PEOPLE
+) -> Path:
     """Write ``report.html``, ``table.md``, ``table.tex`` and ``table.csv``, and print the table.
 
     Args:
         comparison: what to show.
         folder: where the files go; each appears when it is complete.
         console: terminal for the table; None prints nothing.
+        meshes: people whose meshes the page holds, to be turned.
 
     Returns:
         Path of the HTML file, which needs no other file and no network.
@@ -73,13 +77,13 @@ def build_comparison(comparison: Comparison, folder: str | Path, console: Consol
     write_text(folder / "table.md", markdown_table(comparison))
     write_text(folder / "table.tex", latex_table(comparison))
     write_text(folder / "table.csv", csv_table(comparison))
-    path = write_text(folder / REPORT_FILE, report_html(comparison))
+    path = write_text(folder / REPORT_FILE, report_html(comparison, meshes))
     if console is not None:
         console.print(rich_table(comparison))
     return path
 
 
-def report_html(comparison: Comparison) -> str:
+def report_html(comparison: Comparison, meshes: int = VIEWER_PEOPLE) -> str:
     """The page as text."""
     # The run with the most stages says their order.
     runs = sorted(comparison.runs, key=lambda run: -len(run.seconds))
@@ -92,7 +96,7 @@ def report_html(comparison: Comparison) -> str:
     ]
     colors = {label: color_of(comparison, label) for label in _labels(comparison)}
     effects = [(column, comparison.effects(column.key)) for column in comparison.headlines]
-    viewer = viewer_data(comparison, colors)
+    viewer = viewer_data(comparison, colors, meshes)
     return render_page(
         "comparison.html.j2",
         comparison=comparison,
@@ -243,11 +247,11 @@ def _person(comparison: Comparison, person: GalleryPerson) -> dict[str, Any]:
 
 def _picture(rgb: NDArray[np.uint8]) -> str:
     """An image as a data URL."""
-    done, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    done, data = cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
     if not done:
-        msg = f"a picture of shape {rgb.shape} and type {rgb.dtype} cannot be written as JPEG"
+        msg = f"a picture of shape {rgb.shape} and type {rgb.dtype} cannot be written as WebP"
         raise ValueError(msg)
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
 def write_text(path: Path, text: str) -> Path:

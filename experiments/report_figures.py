@@ -267,7 +267,7 @@ def _moving_mean(points: np.ndarray) -> np.ndarray:
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
-    return points[:: max(1, len(points) // 300)]
+    return points[:: max(1, len(points) // 150)]
 
 
 def _svg(figure: Figure, description: str) -> str:
@@ -277,6 +277,8 @@ def _svg(figure: Figure, description: str) -> str:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # The page sets the width; its own font is used.
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)

@@ -53,12 +53,16 @@ addEventListener("load", () => setTimeout(() => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    write_grid(folder / "grid", range(8))
-    text = report_html(open_comparison([folder / "grid"], people=6, resamples=100))
-    path = folder / "page.html"
-    path.write_text(text.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+def comparison(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "grid"
+    write_grid(folder, range(8))
+    return open_comparison([folder], people=6, resamples=100)
+
+
+@pytest.fixture(scope="module")
+def page(comparison, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(report_html(comparison).replace("</body>", PROBE + "</body>"), encoding="utf-8")
     return path
 
 
@@ -96,3 +100,9 @@ def test_stored_meshes_are_exact_to_a_tenth_of_a_millimetre(page):
     vertices = np.random.default_rng(0).uniform(-1, 1, (100, 3)) + np.array([0, 0, 40])
     centred = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     assert np.abs(quantise(vertices) * UNIT - centred).max() <= UNIT / 2 + 1e-12
+
+
+def test_a_page_can_hold_fewer_meshes(comparison):
+    data = re.search(r'id="mesh-data">(.*?)</script>', report_html(comparison, meshes=1), re.DOTALL).group(1)
+    assert len(json.loads(data)["people"]) == 1
+    assert 'id="mesh-data"' not in report_html(comparison, meshes=0)

@@ -47,13 +47,18 @@ def test_page_is_self_contained(compared, tmp_path):
     assert all(source.startswith(("data:", "#")) for source in parser.sources)
     assert not re.search(r"url\((?!#)|@import|<script[^>]*src", page)
     # One photo, and two views for each of two annotators and the true body.
-    assert sum(source.startswith("data:image/jpeg") for source in parser.sources) == 7
+    assert sum(source.startswith("data:image/webp") for source in parser.sources) == 7
     assert page.count("<svg") == 4
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "table.csv", "table.md", "table.tex"]
 
 
 def test_page_is_the_same_every_time(compared):
     assert report_html(compared) == report_html(compared)
+
+
+def test_places_in_figures_are_given_to_a_hundredth_of_a_point(compared):
+    page = report_html(compared)
+    assert re.search(r' d="[^"]*\d\.\d\d ', page) and not re.search(r' d="[^"]*\d\.\d{3}', page)
 
 
 def test_labels_are_escaped():
