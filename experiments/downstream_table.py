@@ -9,7 +9,8 @@ so the command goes on where it was stopped. Arguments are those of ``python -m 
 experiments; name and sweeps hold for the second. --jobs N runs N cells of it side by side.
 
 i2l, which compares all vertices and edges, takes ten times as long a person as the others: it sees an eighth of
-downstream.samples, and its cells are in a grid of its own, NAME_i2l. Both in one report:
+downstream.samples, and its cells are in a grid of its own, NAME_i2l. At the end the table of all finished cells is
+printed and written to runs/NAME/families.md (:mod:`experiments.family_table`). All else about them in one report:
 
     python -m experiments.compare runs/downstream_table runs/downstream_table_i2l
 
@@ -32,8 +33,12 @@ _FAMILIES = "downstream.family"
 def main(argv: Sequence[str]) -> int:
     """Make the label sets, then the table."""
     # Imported here, so that the guard of run_command speaks first.
+    from callbacks.run_summary import SUMMARY_FILE
     from experiments import run
     from experiments.config import load_settings
+    from experiments.family_table import family_table
+    from experiments.report import write_text
+    from experiments.run_folders import find_runs, read_runs
     from experiments.truth_labels import truth_files, write_truth_labels
 
     given = [word for word in argv if not word.startswith("experiment=")]
@@ -57,6 +62,11 @@ def main(argv: Sequence[str]) -> int:
     if not code and _SLOW in families:
         own = [f"name={settings.name}_{_SLOW}", f"downstream.samples={max(1, settings.downstream.samples // _SLOWER)}"]
         code = run.main([*command, f"sweep.{_FAMILIES}=[{_SLOW}]", *own])
+    places = [Path(settings.paths.runs) / name for name in (settings.name, f"{settings.name}_{_SLOW}")]
+    if places := [place for place in places if any(place.glob(f"*/{SUMMARY_FILE}"))]:
+        text = family_table(read_runs(find_runs(places)[0]))
+        print(text)
+        print(f"table: {write_text(places[0] / 'families.md', text)}")
     return code
 
 

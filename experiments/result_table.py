@@ -113,10 +113,15 @@ def markdown_table(comparison: Comparison) -> str:
     """The table with its effects, gains and caveats, for a README or a pull request."""
     columns = comparison.columns
     header = [*_FACTS, "marks", *(f"{column.group}: {column.header}, {column.unit}" for column in columns)]
-    lines = [f"## {comparison.title}", "", _line(header), _line(["---"] * (len(_FACTS) + 1) + ["---:"] * len(columns))]
+    lines = [
+        f"## {comparison.title}",
+        "",
+        markdown_line(header),
+        markdown_line(["---"] * (len(_FACTS) + 1) + ["---:"] * len(columns)),
+    ]
     for one in comparison.rows:
         cells = [_markdown_cell(comparison, one, column) for column in columns]
-        lines.append(_line([*_facts(one), ", ".join(one.flags) or "-", *cells]))
+        lines.append(markdown_line([*_facts(one), ", ".join(one.flags) or "-", *cells]))
     lines += ["", f"{_what_cells_are(comparison)}", ""]
     for column in comparison.headlines:
         lines += _markdown_effects(column, comparison.effects(column.key))
@@ -155,9 +160,9 @@ def _markdown_effects(column: Column, effects: Effects) -> list[str]:
     if not effects.effects:
         missing = "; ".join(effects.missing[:8]) + (" ..." if len(effects.missing) > 8 else "")
         return [f"{title}: not known, the grid lacks {len(effects.missing)} runs: {missing}.", ""]
-    lines = [title, "", _line(["effect", "change", "95 % interval"]), _line(["---", "---:", "---:"])]
+    lines = [title, "", markdown_line(["effect", "change", "95 % interval"]), markdown_line(["---", "---:", "---:"])]
     lines += [
-        _line([effect.name, signed(effect.change.value), signed_interval(effect.change) or "-"])
+        markdown_line([effect.name, signed(effect.change.value), signed_interval(effect.change) or "-"])
         for effect in effects.effects
     ]
     seeds = ", ".join(map(str, effects.seeds))
@@ -168,7 +173,8 @@ def _markdown_effects(column: Column, effects: Effects) -> list[str]:
     return [*lines, "", told, ""]
 
 
-def _line(cells: list[str]) -> str:
+def markdown_line(cells: list[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

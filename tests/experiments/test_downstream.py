@@ -113,5 +113,7 @@ def test_table_of_families_and_label_sets(tiny_run: Path, tiny_folders: list[str
     before = {path: path.stat().st_mtime_ns for path in runs.glob("downstream_*/*/*/*.ckpt")}
     assert downstream_table.main(command) == 0  # resumes: nothing is trained again
     assert before == {path: path.stat().st_mtime_ns for path in runs.glob("downstream_*/*/*/*.ckpt")}
+    table = (folders["hmr"] / "families.md").read_text(encoding="utf-8")
+    assert "| labels | the labels' own error | hmr | i2l |" in table and "| nothing by truth | - |" in table
     for folder in (*folders.values(), runs / "downstream_labels"):
         shutil.rmtree(folder)
