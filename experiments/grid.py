@@ -55,13 +55,16 @@ class Grid:
 
     Attributes:
         settings: before the sweep is expanded.
-        arguments: the command's ``KEY=VALUE`` arguments.
+        arguments: the grid's ``KEY=VALUE`` arguments, which its manifest holds.
+        extra: those of this command alone, which the manifest does not hold: ``stages=report`` after all runs must
+            not be what the next run of an index is told.
         cells: the runs, in order.
         folder: that the run folders lie in.
     """
 
     settings: Settings
     arguments: list[str]
+    extra: list[str]
     cells: list[Cell]
     folder: Path
 
@@ -84,13 +87,16 @@ class Grid:
         raise GridError(msg)
 
 
-def grid_of(settings: Settings, origins: Mapping[str, str], arguments: Sequence[str]) -> Grid:
+def grid_of(
+    settings: Settings, origins: Mapping[str, str], arguments: Sequence[str], extra: Sequence[str] = ()
+) -> Grid:
     """The grid that settings describe; nothing is made yet.
 
     Args:
         settings: as ``load_settings`` gives them.
         origins: the same.
         arguments: that ``load_settings`` was given.
+        extra: those of them, the last ones, that the manifest is not to hold.
     """
     folder = Path(settings.paths.runs) / settings.name
     values = itertools.product(*([(key, value) for value in swept] for key, swept in settings.sweep.items()))
@@ -98,7 +104,7 @@ def grid_of(settings: Settings, origins: Mapping[str, str], arguments: Sequence[
         Cell(index, label, one, [f"{key}={_written(value)}" for key, value in chosen], folder / label)
         for index, (chosen, (label, one)) in enumerate(zip(values, expand_sweep(settings, origins), strict=True))
     ]
-    return Grid(settings, list(arguments), cells, folder)
+    return Grid(settings, list(arguments[: len(arguments) - len(extra)]), list(extra), cells, folder)
 
 
 def write_manifest(grid: Grid) -> Path:
@@ -143,8 +149,14 @@ def check_manifest(grid: Grid, manifest: Mapping[str, Any]) -> None:
     """Refuse a grid whose runs are not those of the manifest that its arguments come from.
 
     Raises:
-        GridError: a file that the arguments name was changed since.
+        GridError: a file that the arguments name was changed since, or the command's own arguments ask for others.
     """
+    if grid.settings.name != manifest["name"]:
+        msg = (
+            f"name={grid.settings.name}: the manifest is that of {manifest['name']}, and a grid keeps its name; for "
+            "another one give all of its arguments instead of --grid"
+        )
+        raise GridError(msg)
     expected, found = [run["label"] for run in manifest["runs"]], [cell.label for cell in grid.cells]
     if expected != found:
         msg = (

@@ -35,7 +35,7 @@ class _Job:
 
 
 def run_side_by_side(grid: Grid, cells: Sequence[Cell], jobs: int, gpus: Sequence[str], console: Console) -> list[Cell]:
-    """Run cells, each as ``python -m experiments.run ... --index N``, until all have ended.
+    """Run cells, each as ``python -m experiments.run --grid FOLDER ... --index N``, until all have ended.
 
     Args:
         grid: that the cells belong to.
@@ -76,7 +76,8 @@ def run_side_by_side(grid: Grid, cells: Sequence[Cell], jobs: int, gpus: Sequenc
 
 
 def _start(grid: Grid, cell: Cell, place: int, jobs: int, gpus: Sequence[str]) -> _Job:
-    command = [sys.executable, "-m", "experiments.run", *grid.arguments, "--index", str(cell.index)]
+    command = [sys.executable, "-m", "experiments.run", "--grid", str(grid.folder), *grid.extra]
+    command += ["--index", str(cell.index)]
     environment = dict(os.environ)
     # Threads of one run that wait for those of another cost several times what they bring.
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))

@@ -52,10 +52,11 @@ def _main(argv: Sequence[str]) -> int:
 
     try:
         manifest = read_manifest(values["--grid"]) if "--grid" in values else None
+        extra = arguments if manifest else []
         if manifest:
             arguments = [*manifest["arguments"], *arguments]
         settings, origins = load_settings(arguments)
-        grid = grid_of(settings, origins, arguments)
+        grid = grid_of(settings, origins, arguments, extra)
         if manifest:
             check_manifest(grid, manifest)
         chosen = values.get("--index", values.get("--cell"))

@@ -162,7 +162,11 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
 
 def _write_config(grid: Grid, cell: Cell) -> None:
     (cell.folder / "config.yaml").write_text(config_text(cell.settings), encoding="utf-8")
-    lines = [f"arguments: {json.dumps(grid.arguments)}", f"cell: {json.dumps(cell.overrides)}", f"index: {cell.index}"]
+    lines = [
+        f"arguments: {json.dumps([*grid.arguments, *grid.extra])}",
+        f"cell: {json.dumps(cell.overrides)}",
+        f"index: {cell.index}",
+    ]
     (cell.folder / "overrides.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

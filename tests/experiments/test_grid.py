@@ -121,7 +121,13 @@ def test_runs_side_by_side_share_what_one_of_them_makes(
     logs = [(folder / label / "log.txt").read_text() for label in ("none", "r3")]
     assert sum("world: done in" in log for log in logs) == 1
     assert sum("world: used again from" in log for log in logs) == 1
-    assert {run["state"] for run in json.loads((folder / "grid.json").read_text())["runs"]} == {"finished"}
+    manifest = json.loads((folder / "grid.json").read_text())
+    assert {run["state"] for run in manifest["runs"]} == {"finished"}
+    capsys.readouterr()
+    # What is asked of one run alone is not asked of the next.
+    assert main(["--grid", str(folder), "--index", "1", "stages=world"]) == 0
+    assert json.loads((folder / "grid.json").read_text())["arguments"] == manifest["arguments"]
+    assert "stages=world" in yaml.safe_load((folder / "r3" / "overrides.yaml").read_text())["arguments"]
     capsys.readouterr()
     assert main([*arguments, "experiment=base", "sweep.recipe=none,r3", "--jobs", "2"]) == 0
     assert capsys.readouterr().out.count("finished, used again") == 2

@@ -121,6 +121,8 @@ def test_manifest_gives_the_arguments_back(calls: list, tmp_path: Path, capsys: 
     manifest.write_text(manifest.read_text().replace("r12-seed2", "other"))
     assert run.main(["--grid", str(manifest), "--index", "4"]) == 2
     assert "write the manifest again" in capsys.readouterr().err
+    assert run.main(["--grid", str(manifest), "name=other"]) == 2
+    assert "a grid keeps its name" in capsys.readouterr().err
     manifest.write_text("{")
     assert run.main(["--grid", str(manifest)]) == 2 and run.main(["--grid", str(tmp_path)]) == 2
     assert len(calls) == 1
