@@ -459,7 +459,10 @@ def number(value: float | None, digits: int = 1) -> str:
 
 def signed(value: float, digits: int = 1) -> str:
     """A change for a table, with its sign; the minus is a real one."""
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(value) else "-"
+    if not np.isfinite(value):
+        return "-"
+    # Adding zero makes the negative zero, to which small changes are rounded, a positive one.
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed_interval(interval: Interval, digits: int = 1) -> str:

@@ -4,6 +4,7 @@ import csv
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from comparison_stub import comparison, run_result
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.console import Console
 from experiments.bootstrap import Interval
 from experiments.report import build_comparison, report_html
 from experiments.result_table import rich_table
-from experiments.results import Comparison
+from experiments.results import Comparison, signed
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,13 @@ def test_csv_holds_every_metric_in_full(compared, tmp_path):
     assert float(rows["three"]["pseudo_gt/smpl24_pa_mpjpe/low"]) == metric.low
     assert rows["mean pose"]["threedpw/lsp14_mpjpe"] == ""
     assert rows["three"]["samples_seen"] == "520000"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.04, "+0.0"), (-0.06, "\N{MINUS SIGN}0.1"), (2.0, "+2.0"), (np.nan, "-")]
+)
+def test_changes_have_a_sign_and_no_negative_zero(value, text):
+    assert signed(value) == text
 
 
 def test_a_run_with_one_number_is_enough():
