@@ -383,7 +383,7 @@ class Downstream:
         {}, "Data sets to train on, each with its share of a batch: with labels where there are some, else with their "
         "own 3D ground truth. Empty takes everyone who has a label.", choices=MIXED, at_least=0,
     )  # fmt: skip
-    samples: int = sized(128, 48_000, 50_000, 4_000_000, "People seen in training.", at_least=1)
+    samples: int = sized(128, 48_000, 30_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 64, "People per step and process.", at_least=1)
     lr: float = sized(1e-3, 1e-3, 1e-3, 1e-4, "Learning rate of Adam.", above=0)
     losses: DownstreamLosses = field(default_factory=DownstreamLosses)
