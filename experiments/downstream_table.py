@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             write_truth_labels(path, table)
     labels = ", ".join(["[]", *(f"['{one}']" for one in [*sets, truth])])
     command = [_TABLE, f"sweep.labels.folders=[{labels}]", *given]
-    settings, _ = load_settings([word for word in command if not word.startswith("-")])
+    settings, _ = load_settings([word for word in command if "=" in word and not word.startswith("-")])
     families = settings.sweep.get(_FAMILIES, [settings.downstream.family])
     if fast := [family for family in families if family != _SLOW]:
         code = run.main([*command, f"sweep.{_FAMILIES}=[{', '.join(fast)}]"])

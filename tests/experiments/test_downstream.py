@@ -89,7 +89,7 @@ def test_truth_labels_need_a_synthetic_world(tmp_path: Path) -> None:
 def test_table_of_families_and_label_sets(tiny_run: Path, tiny_folders: list[str]) -> None:
     """One command: annotators once, the truth beside them, then each family on each label set."""
     sweep = ["sweep.downstream.family=[hmr,i2l]", "sweep.seed=[0]", "trainer.epochs=1", "wandb.mode=disabled"]
-    command = [*tiny_folders, *sweep, "downstream.samples=32", "report.people=0"]
+    command = [*tiny_folders, *sweep, "downstream.samples=32", "report.people=0", "--jobs", "1"]
     assert downstream_table.main(command) == 0
     runs = tiny_run.parent
     folders = {family: runs / f"downstream_table{'_i2l' * (family == 'i2l')}" for family in ("hmr", "i2l")}
