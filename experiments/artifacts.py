@@ -2,8 +2,9 @@
 
 Every stage writes into one folder, and beside its results a ``stage.json``: the settings that the results depend on
 (its *key*, which names the keys of the stages before it by their hash), whether it finished, its outputs and its
-time. A finished stage whose key is the same is used again; an unfinished one is resumed; one made with other settings
-is an error that names the settings, so that no result is overwritten by accident.
+time. A finished stage whose key is the same is used again; an unfinished one is resumed; one that knew fewer of the
+stages before it is made anew; one made with other settings is an error that names the settings, so that no result is
+overwritten by accident.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def open_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecor
     found = json.loads((folder / RECORD).read_text())
     # A stage that failed before its first result, for example for want of another stage, does not hold the folder.
     begun = found["complete"] or any(path.is_file() and path != folder / RECORD for path in folder.rglob("*"))
-    if overwrite or not begun:
+    if overwrite or not begun or _has_more_before(found["key"], _as_read(key)):
         shutil.rmtree(folder)
         return StageRecord(folder, _as_read(key))
     msg = (
@@ -105,6 +106,12 @@ def find_stage(folder: Path, key: dict[str, Any]) -> StageRecord | None:
     if found["key"] != _as_read(key):
         return None
     return StageRecord(folder, found["key"], found["complete"], found["outputs"], found["seconds"])
+
+
+def _has_more_before(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether only stages before this one have come: an evaluation of labels alone, and now there is a regressor."""
+    before, now = ((key.get("after") or {}).items() for key in (old, new))
+    return {**old, "after": None} == {**new, "after": None} and before < now
 
 
 def _as_read(key: dict[str, Any]) -> dict[str, Any]:

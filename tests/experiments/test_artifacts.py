@@ -18,6 +18,21 @@ def test_a_finished_stage_is_used_again_and_one_of_other_settings_refused(tmp_pa
     assert not tmp_path.exists()
 
 
+def test_a_stage_is_made_anew_once_more_stages_are_before_it(tmp_path: Path) -> None:
+    key = {**OLD, "after": {"dump": "abc"}}
+    StageRecord(tmp_path, key, complete=True).save()
+    with pytest.raises(StageMismatchError, match="after.dump: abc there, other now"):
+        open_stage(tmp_path, {**OLD, "after": {"dump": "other", "downstream": "def"}}, overwrite=False)
+    with pytest.raises(StageMismatchError, match="lr: 1 there, 2 now"):
+        open_stage(tmp_path, {**NEW, "after": {"dump": "abc", "downstream": "def"}}, overwrite=False)
+    more = {**OLD, "after": {"dump": "abc", "downstream": "def"}}
+    assert not open_stage(tmp_path, more, overwrite=False).complete
+
+    StageRecord(tmp_path, more, complete=True).save()
+    with pytest.raises(StageMismatchError, match="after.downstream: def there, None now"):
+        open_stage(tmp_path, key, overwrite=False)
+
+
 def test_a_stage_that_failed_before_its_first_result_does_not_hold_the_folder(tmp_path: Path) -> None:
     StageRecord(tmp_path, OLD).save()
     (tmp_path / "metrics").mkdir()
