@@ -6,7 +6,7 @@ Runs experiment=downstream_labels (the annotators without recipes and with all t
 the best labels there can be (:mod:`experiments.truth_labels`), and runs experiment=downstream_table on no labels at all
 (the mix's 3D ground truth alone), on those of either annotator, and on the truth. What is there already is used again,
 so the command goes on where it was stopped. Arguments are those of ``python -m experiments.run`` and hold for both
-experiments; name and sweeps hold for the second. --jobs N runs N cells of it side by side.
+experiments; name and sweeps hold for the second. --jobs N runs N cells of it side by side; --dry-run starts nothing.
 
 i2l, which compares all vertices and edges, takes ten times as long a person as the others: it sees an eighth of
 downstream.samples, and its cells are in a grid of its own, NAME_i2l. At the end the table of all finished cells is
@@ -31,7 +31,10 @@ _FAMILIES = "downstream.family"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Make the label sets, then the table."""
+    """Make the label sets, then the table; with --dry-run only look whether all is there that they need."""
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
     # Imported here, so that the guard of run_command speaks first.
     from callbacks.run_summary import SUMMARY_FILE
     from experiments import run
@@ -43,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
 
     given = [word for word in argv if not word.startswith("experiment=")]
     shared = [word for word in given if not word.startswith(("name=", "sweep.", "-")) and "=" in word]
+    if "--dry-run" in argv:
+        return run.main([_LABELS, *shared, "--dry-run"]) or run.main([_TABLE, "sweep.labels.folders=[[]]", *given])
     if code := run.main([_LABELS, *shared]):
         return code
     settings, _ = load_settings([_LABELS, *shared])

@@ -40,7 +40,9 @@ def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: l
     assert main([*keys, *tiny_folders, *dry]) == 0
 
 
-def test_tools_run_one_after_the_other(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_run_one_after_the_other(
+    tiny_run: Path, tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each finds what those before it wrote, as a reader who goes down the table would have it."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
@@ -59,6 +61,8 @@ def test_tools_run_one_after_the_other(tiny_run: Path, tmp_path: Path, monkeypat
         arguments = shlex.split(rest)
         if name == "bench":  # takes minutes: its parts are tested in test_bench.py
             arguments = ["--help"]
+        if name == "downstream_table":  # an hour: test_downstream.py runs it at size=tiny
+            arguments = ["--dry-run", *tiny_folders]
         if name == "runs":
             arguments = [str(tiny_run.parent)]
         command = importlib.import_module(f"experiments.{name}")
