@@ -182,7 +182,7 @@ def test_file_names_that_are_not_utf8_are_read(coco_root: Path, tmp_path: Path) 
 
 def test_a_worker_adds_little_memory_of_its_own(tmp_path: Path) -> None:
     """A process that looks at every row of a table maps it: its private memory does not grow by the table's size."""
-    rows = 60_000
+    rows = 150_000
     columns = {
         "id": np.char.add(b"coco/train/", np.arange(rows).astype("S")),
         "image": np.full(rows, b"a.jpg"),
@@ -192,11 +192,12 @@ def test_a_worker_adds_little_memory_of_its_own(tmp_path: Path) -> None:
     }
     meta = {"name": "coco-train", "joint_set": "coco17", "image_root": "x", "dropped": {}}
     folder = build_or_open(tmp_path, "coco", [], {}, 1, lambda: (columns, meta))
-    assert sum(column.nbytes for column in columns.values()) > 14e6
+    assert sum(column.nbytes for column in columns.values()) > 35e6
     with multiprocessing.get_context("fork").Pool(1) as pool:
         before = pool.apply(_private_bytes)
         pool.apply(_look_at_all, (PeopleTable(folder),))
-        assert pool.apply(_private_bytes) - before < 5e6
+        # What is left is the forked interpreter's own, which grows with what its parent had imported.
+        assert pool.apply(_private_bytes) - before < 10e6
 
 
 def _private_bytes() -> int:
