@@ -519,10 +519,8 @@ def _label(key: str, value: Any) -> str:
     if isinstance(value, dict):
         text = "+".join(f"{name}{weight}" for name, weight in value.items()) or "none"
     elif isinstance(value, list):
-        # Label sets are told apart by their folders' names; one may well be called none.
         is_labels = key in ("labels", "labels.folders")
-        text = "+".join(_label_set(Path(str(item))) if is_labels else str(item) for item in value)
-        text = text or ("nothing" if is_labels else "none")
+        text = label_sets_name(value) if is_labels else "+".join(map(str, value)) or "none"
     else:
         text = str(value)
     if key in ("recipe", "recipe.name"):
@@ -530,6 +528,11 @@ def _label(key: str, value: Any) -> str:
     else:
         label = key.rpartition(".")[2] + ("" if isinstance(value, int) else "=") + text
     return re.sub(r"[^\w.=+-]", "_", label)
+
+
+def label_sets_name(folders: Sequence[str | Path]) -> str:
+    """Name of label tables after their folders, ``nothing`` for no table: one may well be called none."""
+    return "+".join(_label_set(Path(str(folder))) for folder in folders) or "nothing"
 
 
 def _label_set(folder: Path) -> str:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import yaml
 
+from experiments.config import label_sets_name
 from experiments.effects import t_interval
 from experiments.result_table import markdown_line
 from experiments.results import COLUMNS, Column, RunResult, Variant, number, signed, signed_interval
 
 FAMILY, LABELS = "downstream.family", "labels.folders"
-NO_LABELS = "nothing"
 _DIRECT, _DOWNSTREAM = "pseudo_gt/smpl24_", "threedpw/lsp14_"
 
 Cells = Mapping[tuple[str, str], Variant]
@@ -32,9 +31,10 @@ def family_table(runs: Sequence[RunResult]) -> str:
     """
     groups: dict[tuple[str, str], list[RunResult]] = {}
     for run in runs:
-        groups.setdefault((_label_set(run.levels.get(LABELS, "[]")), run.levels.get(FAMILY, "regressor")), []).append(
-            run
-        )
+        groups.setdefault(
+            (label_sets_name(yaml.safe_load(run.levels.get(LABELS, "[]")) or []), run.levels.get(FAMILY, "regressor")),
+            [],
+        ).append(run)
     cells = {key: Variant(" ".join(key), tuple(group)) for key, group in groups.items()}
     columns = [column for column in COLUMNS if column.key.startswith(_DOWNSTREAM)]
     return "\n".join(line for column in columns for line in _tables(cells, column))
@@ -61,10 +61,6 @@ def _tables(cells: Cells, column: Column) -> list[str]:
     agree = [_agreement(cells, own, family, column.key) for family in families]
     lines.append(markdown_line(["in the order of the labels' own errors", "", *agree]))
     return [*lines, ""]
-
-
-def _label_set(folders: str) -> str:
-    return "+".join(Path(str(folder)).name for folder in yaml.safe_load(folders) or []) or NO_LABELS
 
 
 def _own_errors(cells: Cells, key: str) -> dict[str, float]:

@@ -82,9 +82,11 @@ def test_mappings_are_replaced_whole_and_changed_by_entry() -> None:
 def test_size_scales_every_training_stage() -> None:
     sizes = [settings_of(f"size={size}") for size in SIZES]
     for key in ("prior.steps", "pose2d.samples", "annotate.samples", "downstream.samples"):
-        tiny, *middle, full = [get(settings, key) for settings in sizes]
-        # bench is for tables of many short runs: one of them may be shorter than the main job's.
-        assert tiny < min(middle) and max(middle) < full, key
+        values = [get(settings, key) for settings in sizes]
+        if key == "downstream.samples":
+            # bench has tables of many regressors: one of them is shorter than the main job's.
+            values[1], values[2] = values[2], values[1]
+        assert values == sorted(set(values)), key
 
 
 def test_experiments_do_not_hide_sizes() -> None:
