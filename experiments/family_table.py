@@ -31,10 +31,8 @@ def family_table(runs: Sequence[RunResult]) -> str:
     """
     groups: dict[tuple[str, str], list[RunResult]] = {}
     for run in runs:
-        groups.setdefault(
-            (label_sets_name(yaml.safe_load(run.levels.get(LABELS, "[]")) or []), run.levels.get(FAMILY, "regressor")),
-            [],
-        ).append(run)
+        labels = yaml.safe_load(run.levels.get(LABELS, "[]")) or []
+        groups.setdefault((label_sets_name(labels), run.levels.get(FAMILY, "regressor")), []).append(run)
     cells = {key: Variant(" ".join(key), tuple(group)) for key, group in groups.items()}
     columns = [column for column in COLUMNS if column.key.startswith(_DOWNSTREAM)]
     return "\n".join(line for column in columns for line in _tables(cells, column))
