@@ -149,6 +149,10 @@ class World:
     """The synthetic world, which stands in for every data set whose path is null."""
 
     seed: int = option(0, "Seed of the people, poses and pictures; independent of the run's seed.", at_least=0)
+    frontal: float = option(
+        0.7, "Share of the pictures in the wild taken roughly from the front; the others are taken from all around.",
+        at_least=0, at_most=1,
+    )  # fmt: skip
     counts: WorldCounts = field(default_factory=WorldCounts)
 
 

@@ -54,10 +54,16 @@ def focal_length(rng: np.random.Generator, size: tuple[int, int]) -> float:
     return float(np.hypot(*size) * rng.uniform(1.0, 1.5))
 
 
-def draw_yaw(rng: np.random.Generator, count: int) -> Floats:
-    """(count,) radians between where people look and the camera: most photographs are taken from the front."""
+def draw_yaw(rng: np.random.Generator, count: int, frontal: float) -> Floats:
+    """(count,) radians between where people look and the camera.
+
+    Args:
+        rng: source of the random numbers.
+        count: people.
+        frontal: share that is taken roughly from the front (standard deviation 50 degrees); the others from anywhere.
+    """
     front = rng.normal(0, np.deg2rad(50), count)
-    return np.where(rng.random(count) < 0.7, front, rng.uniform(-np.pi, np.pi, count))
+    return np.where(rng.random(count) < frontal, front, rng.uniform(-np.pi, np.pi, count))
 
 
 def upright(pitch: float, roll: float) -> Floats:

@@ -58,7 +58,9 @@ class Photo:
     people: list[Person]
 
 
-def make_photos(folder: Path, name: str, seed: int, chunk: int, count: int, body_models: str) -> list[Photo]:
+def make_photos(
+    folder: Path, name: str, seed: int, chunk: int, count: int, body_models: str, frontal: float
+) -> list[Photo]:
     """Draw and write one chunk of a set.
 
     Args:
@@ -68,12 +70,13 @@ def make_photos(folder: Path, name: str, seed: int, chunk: int, count: int, body
         chunk: number of the chunk.
         count: people in it, at most CHUNK.
         body_models: see :class:`body_models.smpl.BodyModel`.
+        frontal: see :func:`datamodules.synthetic.cameras.draw_yaw`.
     """
     rng = np.random.default_rng([seed, CODES[name], chunk])
     body, tailor = load_body(body_models, "neutral")
     poses = draw_poses(rng, draw_activities(rng, MIXES[name], count), body.joint_template)
     views = np.stack([upright(rng.normal(6, 9), rng.normal(0, 4)) for _ in range(count)])
-    yaw = draw_yaw(rng, count)
+    yaw = draw_yaw(rng, count, frontal)
     orient, pose = torch.from_numpy(views).float() @ poses.global_orient(yaw), poses.body_pose()
     betas = np.stack([draw_betas(rng) for _ in range(count)])
     vertices, joints = pose_bodies(body, orient, pose, betas)

@@ -75,6 +75,8 @@ class WorldSettings:
         threedpw_validation: the same, for choosing checkpoints.
         threedpw_test: the same, in 20 sequences or more.
         amass: poses without pictures.
+        frontal: share of coco and mpii that is taken roughly from the front; the others are taken from all around,
+            where 2D joints tell less of who faces which way.
     """
 
     seed: int = 0
@@ -86,13 +88,17 @@ class WorldSettings:
     threedpw_validation: int = 300
     threedpw_test: int = 1200
     amass: int = 20_000
+    frontal: float = 0.7
 
     def __post_init__(self) -> None:
         low = {"threedpw_train": MIN_TRAIN_SEQUENCES, "threedpw_test": MIN_TEST_SEQUENCES, "seed": 0}
         for name, value in asdict(self).items():
-            if name != "body_models" and value < low.get(name, 1):
+            if name not in ("body_models", "frontal") and value < low.get(name, 1):
                 msg = f"world: {name} is {value}, and has to be {low.get(name, 1)} or more"
                 raise SynthesisError(msg)
+        if not 0 <= self.frontal <= 1:
+            msg = f"world: frontal is {self.frontal}, and has to be a share between 0 and 1"
+            raise SynthesisError(msg)
         if self.threedpw_train > MAX_TRAIN_SHARE * (self.coco + self.mpii):
             msg = (
                 f"world: threedpw_train is {self.threedpw_train}, more than a sixth of coco + mpii = "
@@ -178,7 +184,9 @@ def _jobs(settings: WorldSettings) -> dict[tuple[Any, ...], Job]:
         total = getattr(settings, name)
         for chunk in range(-(-total // CHUNK)):
             count = min(CHUNK, total - chunk * CHUNK)
-            jobs[name, chunk] = partial(make_photos, name=name, chunk=chunk, count=count, **shared)
+            jobs[name, chunk] = partial(
+                make_photos, name=name, chunk=chunk, count=count, frontal=settings.frontal, **shared
+            )
     frames = -(-settings.mpi_inf_3dhp // len(STUDIO_CAMERAS))
     for index, count in enumerate(_shares(frames, min(2 * SUBJECTS, max(1, frames // 3)))):
         subject, sequence = index // 2 + 1, index % 2 + 1

@@ -102,7 +102,13 @@ def _world_settings(run: Run) -> WorldSettings:
     settings = run.settings
     size = settings.size if settings.size in WORLD_SIZES else "default"
     given = {name: count for name, count in asdict(settings.world.counts).items() if count is not None}
-    return replace(WORLD_SIZES[size], seed=settings.world.seed, body_models=settings.paths.body_models, **given)
+    return replace(
+        WORLD_SIZES[size],
+        seed=settings.world.seed,
+        frontal=settings.world.frontal,
+        body_models=settings.paths.body_models,
+        **given,
+    )
 
 
 def _make_world(run: Run, folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 from datamodules.synthetic.cameras import draw_yaw
+from datamodules.synthetic.in_the_wild import make_photos
 from datamodules.synthetic.world import (
     WORLD_SIZES,
     SynthesisError,
@@ -248,8 +249,22 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_people_mostly_face_the_camera_but_are_seen_from_all_sides() -> None:
-    yaw = draw_yaw(np.random.default_rng(0), 2000)
+    yaw = draw_yaw(np.random.default_rng(0), 2000, WorldSettings().frontal)
     towards = np.cos(yaw)
     assert 0.7 < (towards > 0).mean() < 0.9
     assert (towards < -0.9).mean() > 0.02
     assert abs(np.sin(yaw).mean()) < 0.05
+
+
+def test_the_share_of_pictures_from_the_front_is_a_setting(tmp_path: Path) -> None:
+    def backs(frontal: float) -> float:
+        """Share of the people who look away from the camera, by their true bodies."""
+        photos = make_photos(tmp_path, "coco", seed=0, chunk=0, count=48, body_models="standin", frontal=frontal)
+        turned = torch.tensor(np.stack([person.truth["global_orient"] for photo in photos for person in photo.people]))
+        return float((axis_angle_to_matrix(turned.float().reshape(-1, 3))[:, 2, 2] > 0).float().mean())
+
+    (tmp_path / "coco/train2017").mkdir(parents=True)
+    assert backs(1.0) < 0.2
+    assert backs(0.0) > 0.3
+    with pytest.raises(SynthesisError, match=r"frontal is 1\.5"):
+        WorldSettings(frontal=1.5)
