@@ -48,6 +48,8 @@ COLUMNS = (
     Column("mpjpe", TRUTH, "MPJPE"),
     Column("pa_mpjpe", TRUTH, "PA-MPJPE"),
     Column("mpvpe", TRUTH, "MPVPE"),
+    Column("depth", TRUTH, "depth error"),
+    Column("turned", TRUTH, "pelvis off by > 60°", "% of people"),
 )
 """Figures of one table, in order; smaller is better in each."""
 DISTANCES = (
@@ -325,7 +327,7 @@ def _measure_truth(result: LabelComparison, tables: Sequence[Columns], body_mode
             scorer(pred.rows(slice(start, start + _BLOCK)), true.rows(slice(start, start + _BLOCK)))
             for start in show_progress(range(0, len(known), _BLOCK), f"{one.name} against true bodies")
         ]
-        for name in ("mpjpe", "pa_mpjpe", "mpvpe"):
+        for name in (column.key for column in COLUMNS if column.group == TRUTH):
             values = np.full(len(result.ids), np.nan, np.float32)
             values[known] = np.concatenate([part[f"{LABEL_PROTOCOL}_{name}"].numpy() for part in parts])
             _keep_known(one, name, values)

@@ -39,6 +39,8 @@ COLUMNS = (
     Column("pseudo_gt/smpl24_mpjpe", LABELS, "MPJPE"),
     Column("pseudo_gt/smpl24_pa_mpjpe", LABELS, "PA-MPJPE"),
     Column("pseudo_gt/smpl24_mpvpe", LABELS, "MPVPE"),
+    Column("pseudo_gt/smpl24_depth", LABELS, "depth error"),
+    Column("pseudo_gt/smpl24_turned", LABELS, "pelvis off by > 60°", "% of people"),
     Column("pseudo_gt/error_2d", "Pseudo-GT", "2D error", "% of box"),
     Column("pseudo_gt/limit_violations", "Pseudo-GT", "limit violations", "joints per person"),
     Column("pseudo_gt/limit_excess_deg", "Pseudo-GT", "outside limits", "degrees per person"),

@@ -22,7 +22,7 @@ from lightning_modules.protocols import PROTOCOLS
 
 METRICS = ("mpjpe", "pa_mpjpe", "mpvpe", "pa_mpvpe", "pck50", "auc200", "pck150", "auc150", "mpjae")
 """Metrics that every JSON line has, null where the input lacks what they need."""
-_PERCENT = ("pck", "auc")
+_PERCENT = ("pck", "auc", "turned")
 _IN_LISTS = ("mpjpe", "pa_mpjpe", "mpvpe", "pck150")
 
 
@@ -33,7 +33,7 @@ class Scored:
     Attributes:
         protocol: its name.
         ids: (N,) str.
-        metrics: (N,) by name; mm, degrees (mpjae) or percent (pck, auc); NaN for samples that are excluded.
+        metrics: (N,) by name; mm, degrees (mpjae) or percent (pck, auc, turned); NaN for samples that are excluded.
         per_joint: (N, J) errors of single joints, mm.
         joint_names: of the J joints.
         groups: (N,) str, the sequence or image of each sample; None: each by itself.

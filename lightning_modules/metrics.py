@@ -79,6 +79,13 @@ def mpjpe(pred: Tensor, target: Tensor, root: int | Sequence[int] | None = None)
     return joint_errors(pred, target).mean(dim=1)
 
 
+def depth_error(pred: Tensor, target: Tensor) -> Tensor:
+    """(N,) mean distance per joint in mm along z alone: in the camera's axes what 2D joints do not tell."""
+    _check_points(pred, target)
+    errors = (pred.double() - target.double())[..., 2].abs().mean(dim=1) * MM_PER_M
+    return errors.where(_finite(pred, target), torch.nan)
+
+
 def pa_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
     """(N,) mean distance per joint in mm after Procrustes alignment (:func:`similarity_align`; no reflection)."""
     return joint_errors(similarity_align(pred, target), target).mean(dim=1)

@@ -25,7 +25,18 @@ from body_models.joint_sets import (
     SMPL_PARENTS,
 )
 from body_models.smpl import BodyModel
-from lightning_modules.metrics import AUC_3DHP, align_root, auc, joint_errors, mpjae, mpjpe, mpvpe, pa_mpjpe, pck
+from lightning_modules.metrics import (
+    AUC_3DHP,
+    align_root,
+    auc,
+    depth_error,
+    joint_errors,
+    mpjae,
+    mpjpe,
+    mpvpe,
+    pa_mpjpe,
+    pck,
+)
 
 _SMPL24 = [BODY_JOINT_INDEX[name] for name in SMPL_JOINTS]
 _H36M17 = [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]
@@ -41,6 +52,7 @@ _3DHP17 = [
 _3DHP_PELVIS = MPI_INF_3DHP17.names.index("pelvis")
 _PCK_JOINTS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
 _MPJAE_JOINTS = [0, 1, 2, 4, 5, 16, 17, 18, 19]
+_TURNED_DEG = 60.0
 PER_JOINT = "per_joint"
 
 
@@ -127,9 +139,13 @@ def smpl24(pred: Posed, true: Posed) -> dict[str, Tensor]:
     poses2d are all zero, do not count. PCK at 50 mm (<=) and AUC (<=, trapezoid over 0..199 mm) over hips, knees,
     ankles, shoulders, elbows and wrists; MPJAE over the global rotations of root, hips, knees, shoulders and elbows.
     The official script pools train, validation and test: that is split "all"; by itself "test" is meant.
+
+    Not of the official script: depth, the part of MPJPE along the camera's axis, and turned, the percentage of people
+    whose root is turned by more than 60 degrees, as where front is taken for back. Both say what 2D joints leave open.
     """
     pred_joints, true_joints = (align_root(body.joints[:, _SMPL24], 0) for body in (pred, true))
     limbs = pred_joints[:, _PCK_JOINTS], true_joints[:, _PCK_JOINTS]
+    root_angle = mpjae(pred.rotations[:, :1], true.rotations[:, :1])
     return {
         "mpjpe": mpjpe(pred_joints, true_joints),
         "pa_mpjpe": pa_mpjpe(pred_joints, true_joints),
@@ -138,6 +154,8 @@ def smpl24(pred: Posed, true: Posed) -> dict[str, Tensor]:
         "pck50": 100 * pck(*limbs, threshold_mm=50.0),
         "auc200": 100 * auc(*limbs),
         "mpjae": mpjae(pred.rotations[:, _MPJAE_JOINTS], true.rotations[:, _MPJAE_JOINTS]),
+        "depth": depth_error(pred_joints, true_joints),
+        "turned": (100.0 * (root_angle > _TURNED_DEG)).where(root_angle.isfinite(), torch.nan),
         PER_JOINT: joint_errors(pred_joints, true_joints),
     }
 

@@ -138,6 +138,7 @@ def test_what_is_not_finite_is_nan_and_the_neighbours_are_untouched() -> None:
     rotations[1:4, 0, 0, 0] = torch.nan
     for values in (
         metrics.mpjpe(pred, target), metrics.mpjpe(pred, target, 0), metrics.pa_mpjpe(pred, target),
+        metrics.depth_error(pred, target),
         metrics.mpvpe(pred, target, pred[:, 0], target[:, 0]), metrics.pa_mpvpe(target, pred),
         metrics.pck(pred, target, 150), metrics.auc(pred, target), metrics.mpjae(rotations, rotations),
     ):  # fmt: skip
@@ -159,6 +160,7 @@ def test_nobody_gives_nothing() -> None:
     for values in (
         metrics.mpjpe(none, none, 0), metrics.pa_mpjpe(none, none), metrics.mpvpe(none, none, none[:, 0], none[:, 0]),
         metrics.pck(none, none, 150), metrics.auc(none, none), metrics.acceleration_error(none, none),
+        metrics.depth_error(none, none),
         metrics.mpjae(none[..., None].expand(0, 14, 3, 3), none[..., None].expand(0, 14, 3, 3)),
     ):  # fmt: skip
         assert values.shape == (0,)

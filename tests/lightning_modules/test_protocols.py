@@ -6,6 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import BODY_JOINT_INDEX, HUMAN36M17, MPI_INF_3DHP17, NUM_BODY_JOINTS
+from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 from datamodules.sources.threedpw import FRAME_FILTERS
 from lightning_modules.protocols import (
@@ -97,9 +98,20 @@ def test_smpl24_against_numpy() -> None:
     np.testing.assert_allclose(scores.per_joint["smpl24"], errors, atol=1e-2)
     limbs = errors[:, [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]]
     np.testing.assert_allclose(scores.values["smpl24_pck50"], 100 * (limbs <= 50).mean(1), atol=1e-6)
-    assert set(scores.values) == {
-        f"smpl24_{name}" for name in ("mpjpe", "pa_mpjpe", "mpvpe", "pa_mpvpe", "pck50", "auc200", "mpjae")
-    }
+    names = ("mpjpe", "pa_mpjpe", "mpvpe", "pa_mpvpe", "pck50", "auc200", "mpjae", "depth", "turned")
+    assert set(scores.values) == {f"smpl24_{name}" for name in names}
+    depth = [(joints - joints[:, :1])[..., 2] for joints in points]
+    np.testing.assert_allclose(scores.values["smpl24_depth"], 1000 * np.abs(depth[0] - depth[1]).mean(1), atol=1e-2)
+
+
+def test_who_is_turned_by_more_than_60_degrees() -> None:
+    true = bodies()
+    angles = torch.tensor([0.0, 59.0, 61.0, 180.0, 300.5]).deg2rad()
+    turns = axis_angle_to_matrix(torch.nn.functional.normalize(torch.tensor([0.3, 1.0, -0.2]), dim=0) * angles[:, None])
+    some = true.rows(torch.zeros(len(angles), dtype=torch.int64))
+    pred = some._replace(global_orient=turns @ some.global_orient)
+    found = BodyScorer(protocols=["3dpw/smpl24"]).score(pred, some).values["smpl24_turned"]
+    assert found.tolist() == [0, 0, 100, 100, 0]
 
 
 def test_true_joints_of_a_batch_are_nan_where_unknown() -> None:
@@ -138,5 +150,5 @@ def test_meshes_without_parameters_are_scored_but_for_their_angles() -> None:
     found, expected = scorer.score(mesh, bodies(seed=1)).values, scorer.score(people, bodies(seed=1)).values
     for name in ("lsp14_mpjpe", "lsp14_pa_mpjpe", "lsp14_mpvpe", "lsp14_mpvpe_untranslated", "smpl24_pa_mpvpe"):
         torch.testing.assert_close(found[name], expected[name], atol=1e-3, rtol=0)
-    assert found["smpl24_mpjae"].isnan().all()
+    assert found["smpl24_mpjae"].isnan().all() and found["smpl24_turned"].isnan().all()
     assert scorer.score(mesh, people).values["lsp14_mpjpe"].max() < 1e-3
