@@ -5,11 +5,13 @@ key                 content
 =================== ========================================================================================
 schema              1
 label               the run's name in tables
-recipe              ``{"name", "auxiliary", "init", "prior"}``
+recipe              ``{"name", "auxiliary", "init", "prior"}`` of whoever made the labels: the run's annotator, or that
+                    of the label tables it was given ("several", "unknown", "no labels")
 seed                int
 is_standin          whether the stand-in body was used instead of SMPL
 synthetic           whether the people were synthetic
-used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged
+used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged; null
+                    where nobody told, of labels from elsewhere
 samples_seen        ``{stage: people or poses seen in training}``
 seconds             ``{stage: time}``
 labels              what the regressor was trained on, null without one: ``{"folders": null for the run's own,

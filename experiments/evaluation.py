@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from datamodules.sources import open_source
 from experiments.provenance import is_standin
 from experiments.run_folders import label_limits
 from experiments.scored import Scored, by_protocol
+from experiments.threedpw_train import checkpoint_saw, read_told
 from experiments.training import silence_tips
 from experiments.truth import bodies_of, read_truth, truth_of
 from lightning_modules.annotator import AnnotatorModule
@@ -194,7 +194,7 @@ def score_checkpoint(
         trainer.test(module, datamodule=data, verbose=False)
         assert evaluator.evaluation is not None
         parts.append(evaluator.evaluation)
-    facts = {"split": target.split, "used_3dpw_train": _trained_on_threedpw(checkpoint)}
+    facts = {"split": target.split, "used_3dpw_train": checkpoint_saw(checkpoint)}
     return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
 
 
@@ -255,7 +255,7 @@ def score_labels(
     models = body_models or _models_of(provenance)
     _say_standin(models)
     facts = {
-        "used_3dpw_train": provenance.get("used_3dpw_train"),
+        "used_3dpw_train": read_told(provenance),
         "standin_body": is_standin(models),
         **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }
@@ -383,15 +383,3 @@ def _models_of(provenance: Mapping[str, Any]) -> str:
 def _say_standin(body_models: str) -> None:
     if is_standin(body_models):
         print("note: the body is the licence-free stand-in, not SMPL; give --body-models DIR for SMPL", file=sys.stderr)
-
-
-def _trained_on_threedpw(checkpoint: Path) -> bool | None:
-    """Whether the run that a checkpoint lies in saw 3DPW-train; None where no summary says it."""
-    for folder in list(checkpoint.resolve().parents)[:3]:
-        summary = folder / "summary.json"
-        if summary.is_file():
-            try:
-                return bool(json.loads(summary.read_bytes())["used_3dpw_train"])
-            except (ValueError, KeyError):
-                return None
-    return None

@@ -21,6 +21,7 @@ from experiments.results import (
     signed,
     signed_interval,
 )
+from experiments.threedpw_train import SEEN, UNKNOWN, footnotes, mark
 
 _FACTS = ("annotator", "initial weights", "auxiliary 3D", "prior", "seeds", "samples seen")
 _WIDE = 5
@@ -87,10 +88,9 @@ def _below_each_other(comparison: Comparison) -> Table:
             difference = comparison.differences.get(column.key, {}).get(one.label)
             cells.append(f"[bold]{text}[/]" if best.get(column.key) == one.label else text)
             cells.append("" if difference is None else signed(difference.shown.value))
-        mark = "*" if one.first.used_3dpw_train else ""
-        table.add_row(one.label + mark, str(len(one.seeds) or "-"), *cells)
-    if any(run.used_3dpw_train for run in comparison.runs):
-        table.caption = "* trained with help of 3DPW's training set"
+        table.add_row(one.label + mark(one.used_3dpw_train), str(len(one.seeds) or "-"), *cells)
+    if notes := footnotes(one.used_3dpw_train for one in comparison.rows):
+        table.caption = "\n".join(notes)
     return table
 
 
@@ -183,9 +183,10 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "\N{MINUS SIGN}": "$-$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
-_MARKS = {"3DPW-train": r"$^\dagger$", "stand-in body": r"$^\ddagger$", "synthetic": r"$^\ast$"}
+_MARKS = {SEEN: r"$^\dagger$", UNKNOWN: "$^?$", "stand-in body": r"$^\ddagger$", "synthetic": r"$^\ast$"}
 _MARK_TEXTS = {
-    "3DPW-train": "trained with help of the 3DPW training set",
+    SEEN: "trained with help of the 3DPW training set",
+    UNKNOWN: "not known whether trained with help of the 3DPW training set",
     "stand-in body": "stand-in body, not SMPL: not comparable with published numbers",
     "synthetic": "synthetic people",
 }
@@ -292,7 +293,8 @@ def csv_table(comparison: Comparison) -> str:
 
 
 def _plain(run: RunResult) -> list:
+    saw = "unknown" if run.used_3dpw_train is None else run.used_3dpw_train
     return [
         run.label, run.variant or run.label, run.recipe, run.seed, run.init, " ".join(run.auxiliary), run.prior,
-        run.is_standin, run.synthetic, run.used_3dpw_train, run.samples,
+        run.is_standin, run.synthetic, saw, run.samples,
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.effects import Effects, Factor, find_effects, t_interval
+from experiments.threedpw_train import any_saw, flags
 
 
 class Column(NamedTuple):
@@ -105,7 +106,7 @@ class RunResult:
         prior: pose prior.
         is_standin: whether the stand-in body was used.
         synthetic: whether the people were synthetic.
-        used_3dpw_train: whether a training touched 3DPW's training set.
+        used_3dpw_train: whether a training touched 3DPW's training set; None where that is not known.
         samples_seen: people or poses seen in training, by stage.
         seconds: time of each stage.
         metrics: by key; those with values per person are computed from them and need not be given.
@@ -126,7 +127,7 @@ class RunResult:
     prior: str = ""
     is_standin: bool = False
     synthetic: bool = False
-    used_3dpw_train: bool = False
+    used_3dpw_train: bool | None = False
     samples_seen: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Interval] = field(default_factory=dict)
@@ -169,8 +170,14 @@ class Variant:
     @property
     def flags(self) -> list[str]:
         """What must be said beside every number of these runs."""
-        told = {"3DPW-train": "used_3dpw_train", "stand-in body": "is_standin", "synthetic": "synthetic"}
-        return [text for text, name in told.items() if any(getattr(run, name) for run in self.runs)]
+        told = {"stand-in body": "is_standin", "synthetic": "synthetic"}
+        others = [text for text, name in told.items() if any(getattr(run, name) for run in self.runs)]
+        return [*flags(self.used_3dpw_train), *others]
+
+    @property
+    def used_3dpw_train(self) -> bool | None:
+        """Whether a training of one of the runs touched 3DPW's training set; None where that is not known."""
+        return any_saw(run.used_3dpw_train for run in self.runs)
 
     def by_seed(self, key: str) -> dict[int, float]:
         """A metric of each seed; a run without a seed counts as seed 0."""
@@ -418,11 +425,14 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        leaked = [one.label for one in self.variants if one.first.used_3dpw_train]
+        leaked = [one.label for one in self.variants if one.used_3dpw_train]
         if leaked:
             caveats.append(
                 f"Trained with help of the 3DPW training set, and judged on 3DPW's test set: {_list(leaked)}."
             )
+        unknown = [one.label for one in self.variants if one.used_3dpw_train is None]
+        if unknown:
+            caveats.append(f"Not known whether trained with help of the 3DPW training set: {_list(unknown)}.")
         random = [one.label for one in self.variants if one.first.init == "random"]
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")

@@ -28,6 +28,7 @@ from experiments.config import read_config
 from experiments.grid import MANIFEST, read_manifest
 from experiments.metric_logs import METRICS_FILE
 from experiments.results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
+from experiments.threedpw_train import read_told
 
 LABELS, EVALUATE = "labels", "evaluate"
 CONFIG_FILE = "config.yaml"
@@ -184,7 +185,7 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
         prior=recipe["prior"],
         is_standin=summary["is_standin"],
         synthetic=summary["synthetic"],
-        used_3dpw_train=summary["used_3dpw_train"],
+        used_3dpw_train=read_told(summary),
         samples_seen=summary["samples_seen"],
         seconds=summary["seconds"],
         metrics={key: _interval(value) for key, value in summary["metrics"].items()},
@@ -230,8 +231,10 @@ def _name_variants(folders: Sequence[Path], results: Sequence[RunResult], config
     """Find the settings in which the runs differ, and name the groups of those that differ in the seed alone."""
     settings = []
     for result, config in zip(results, configs, strict=True):
-        parts = {"auxiliary": "+".join(result.auxiliary) or "none", "init": result.init, "prior": result.prior}
-        settings.append(parts | {key: value for key, value in _flat(config).items() if not _NO_LEVELS.match(key)})
+        settings.append(
+            _recipe_levels(result, config)
+            | {key: value for key, value in _flat(config).items() if not _NO_LEVELS.match(key)}
+        )
     names = list(dict.fromkeys(name for one in settings for name in one))
     varied = [name for name in names if len({one.get(name) for one in settings}) > 1]
     for result, one in zip(results, settings, strict=True):
@@ -247,6 +250,19 @@ def _name_variants(folders: Sequence[Path], results: Sequence[RunResult], config
         if len(shared[name]) > 1:
             name += f" ({', '.join(f'{key}={value}' for key, value in result.levels.items())})"
         result.variant = name
+
+
+def _recipe_levels(result: RunResult, config: Mapping[str, Any]) -> dict[str, str]:
+    """The recipe's parts as settings of a run.
+
+    Of a run on given labels the results tell who made those. That is no further setting beside labels.folders, and as
+    one would leave no table of label sets with all combinations.
+    """
+    auxiliary, init, prior = result.auxiliary, result.init, result.prior
+    if config.get("labels", {}).get("folders") is not None and (recipe := config.get("recipe")):
+        auxiliary = [name for name, weight in recipe["auxiliary"].items() if weight > 0]
+        init, prior = recipe["init"], recipe["prior"]
+    return {"auxiliary": "+".join(auxiliary) or "none", "init": init, "prior": prior}
 
 
 def _outputs(stage: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from experiments.stages.prepare import (
     shown_people,
     world_folder,
 )
+from experiments.threedpw_train import any_saw, read_told
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.truth import bodies_of, compare_with_truth
 from experiments.wandb_logs import labels, made_by
@@ -157,15 +158,15 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
         "checkpoint": best.name,
         "samples": downstream.samples,
         "people": people,
-        "used_3dpw_train": _touched_threedpw(run),
+        "used_3dpw_train": regressor_saw_threedpw(run),
     }
 
 
-def _touched_threedpw(run: Run) -> bool:
-    """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set."""
+def regressor_saw_threedpw(run: Run) -> bool | None:
+    """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set; None where unknown."""
     chosen = _trained_on(run)
-    told = (read_provenance(table)["provenance"] for table in chosen.values() if table is not None)
-    return "threedpw_train" in chosen or any(origin.get("used_3dpw_train") for origin in told)
+    told = [read_told(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
+    return any_saw(["threedpw_train" in chosen, *told])
 
 
 DOWNSTREAM = Stage(

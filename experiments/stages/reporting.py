@@ -23,6 +23,7 @@ from experiments import sources
 from experiments.artifacts import key_hash
 from experiments.bootstrap import Interval, mean_interval
 from experiments.comparison import YARDSTICK, open_comparison
+from experiments.label_origin import Annotator, annotator_of_tables
 from experiments.pipeline import Run, console
 from experiments.provenance import code_commit, is_standin, versions
 from experiments.report import build_comparison
@@ -30,7 +31,8 @@ from experiments.results import RunResult
 from experiments.run_folders import LIMITS, read_errors
 from experiments.settings import Settings
 from experiments.stages.prepare import data_key, world_folder
-from experiments.stages.regressor import mean_pose_bodies
+from experiments.stages.regressor import labels_of, mean_pose_bodies, regressor_saw_threedpw
+from experiments.threedpw_train import any_saw
 from experiments.truth import compare_with_truth
 from lightning_modules.protocols import Bodies, BodyScorer
 
@@ -45,16 +47,16 @@ def summarise(run: Run) -> None:
         for key, people in result.per_person.items()
     }
     metrics |= {key: Interval(value, None, None)._asdict() for key, value in _prior_metrics(run).items()}
-    recipe = run.settings.recipe
+    annotator = _annotator(run)
     write_summary(
         run.folder,
         {
             "label": run.label,
             "recipe": {
-                "name": recipe.name,
-                "auxiliary": {name: recipe.auxiliary[name] for name in result.auxiliary},
-                "init": result.init,
-                "prior": result.prior,
+                "name": annotator.recipe,
+                "auxiliary": annotator.auxiliary,
+                "init": annotator.init,
+                "prior": annotator.prior,
             },
             "seed": run.settings.seed,
             "is_standin": result.is_standin,
@@ -105,25 +107,42 @@ def run_result(run: Run) -> RunResult:
         if name in records
     }
     names = sources.targets(settings)
+    annotator = _annotator(run)
     return RunResult(
         label=run.label,
-        recipe=settings.recipe.name,
+        recipe=annotator.recipe,
         seed=settings.seed,
-        auxiliary=sources.auxiliary(settings),
-        init=settings.recipe.init if sources.trains_annotator(settings) else "",
-        prior=settings.recipe.prior if sources.trains_annotator(settings) else settings.smplify.prior,
+        auxiliary=list(annotator.auxiliary),
+        init=annotator.init,
+        prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(sources.is_synthetic(settings, name) for name in names),
-        used_3dpw_train=sources.trained_on_threedpw(settings) or _downstream_used_threedpw(run),
+        used_3dpw_train=any_saw([annotator.used_3dpw_train, _regressor_saw(run)]),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),
     )
 
 
-def _downstream_used_threedpw(run: Run) -> bool:
-    record = run.records.get("downstream")
-    return bool(record and record.outputs and record.outputs.get("used_3dpw_train"))
+def _annotator(run: Run) -> Annotator:
+    """Who made the labels that the run's numbers are about: not its own recipe where it was given labels."""
+    settings, recipe = run.settings, run.settings.recipe
+    if settings.labels.folders is not None and "dump" not in run.records:
+        return annotator_of_tables(labels_of(run).values())
+    trained = sources.trains_annotator(settings)
+    # A recipe says what an annotator would see; a run of other stages alone has none.
+    annotates = not {"annotate", "dump"}.isdisjoint(run.records)
+    return Annotator(
+        recipe.name,
+        {name: recipe.auxiliary[name] for name in sources.auxiliary(settings)},
+        recipe.init if trained else "",
+        recipe.prior if trained else settings.smplify.prior,
+        sources.trained_on_threedpw(settings) if annotates else False,
+    )
+
+
+def _regressor_saw(run: Run) -> bool | None:
+    return regressor_saw_threedpw(run) if "downstream" in run.records else False
 
 
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
