@@ -2,6 +2,7 @@
 
 The first table has the errors; the second what changes when one label set is replaced by another, with 95 % t
 intervals over the seeds; the last line counts how often a better label set by its own error gave the better regressor.
+Label sets that 3DPW-train helped to make, or to train on, are marked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from experiments.config import label_sets_name
 from experiments.effects import t_interval
 from experiments.result_table import markdown_line
 from experiments.results import COLUMNS, Column, RunResult, Variant, number, signed, signed_interval
+from experiments.threedpw_train import any_saw, footnotes, mark
 
 FAMILY, LABELS = "downstream.family", "labels.folders"
 _DIRECT, _DOWNSTREAM = "pseudo_gt/smpl24_", "threedpw/lsp14_"
@@ -43,22 +45,28 @@ def _tables(cells: Cells, column: Column) -> list[str]:
     own = _own_errors(cells, column.key.replace(_DOWNSTREAM, _DIRECT))
     # From the worst labels to the best; no labels at all come first.
     sets = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: -own.get(name, float("inf")))
+    saw = {name: any_saw(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets}
+    marked = {name: name + mark(saw[name]) for name in sets}
     ruler = ["---", *["---:"] * (len(families) + 1)]
     lines = [f"### {column.group}: {column.header}, {column.unit}", ""]
     lines += [markdown_line(["labels", "the labels' own error", *families]), markdown_line(ruler)]
     for name in sets:
         errors = [_error(cells.get((name, family)), column.key) for family in families]
-        lines.append(markdown_line([name, number(own.get(name)), *errors]))
+        lines.append(markdown_line([marked[name], number(own.get(name)), *errors]))
     lines += ["", markdown_line(["labels replaced", "the labels' own error", *families]), markdown_line(ruler)]
     for before, after in itertools.combinations(sets, 2):
         known = before in own and after in own
         changes = [_change(_by_seed(cells, before, after, family, column.key)) for family in families]
         lines.append(
-            markdown_line([f"{before} by {after}", signed(own[after] - own[before]) if known else "-", *changes])
+            markdown_line(
+                [f"{marked[before]} by {marked[after]}", signed(own[after] - own[before]) if known else "-", *changes]
+            )
         )
     agree = [_agreement(cells, own, family, column.key) for family in families]
     lines.append(markdown_line(["in the order of the labels' own errors", "", *agree]))
-    return [*lines, ""]
+    # The star of a footnote would begin a list.
+    notes = [note.replace("*", "\\*") for note in footnotes(saw.values())]
+    return [*lines, "", *itertools.chain.from_iterable((note, "") for note in notes)]
 
 
 def _own_errors(cells: Cells, key: str) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """List runs: ``python -m experiments.runs [FOLDER ...] [--json]``.
 
 FOLDER holds run folders, or grids of them, at any depth; by default ``runs``. For each run: its state, the stages that
-are done of those it goes through, where the running training is, and the main metrics of ``summary.json``. Runs of a
-grid that have not begun are listed, too. ``--json`` prints all of it for programs.
+are done of those it goes through, where the running training is, and the main metrics of ``summary.json``, with a mark
+where 3DPW-train helped. Runs of a grid that have not begun are listed, too. ``--json`` prints all of it for programs.
 
 States: finished, running, interrupted (start the same command again), failed (its log says why), waiting.
 """
@@ -21,6 +21,7 @@ from experiments.cli import CommandParser, run_command
 from experiments.grid import MANIFEST, GridError, read_manifest
 from experiments.results import COLUMNS, HEADLINES
 from experiments.run_state import FAILED, FINISHED, INTERRUPTED, RUNNING, WAITING, read_state
+from experiments.threedpw_train import footnotes, mark, read_told
 
 _CONFIG, _SUMMARY = "config.yaml", "summary.json"
 _DEPTH = 4
@@ -73,7 +74,8 @@ def describe_run(folder: Path) -> dict[str, Any]:
 
     Returns:
         Plain values: folder, name, label, state, done and stages (names), stage, step, steps, seconds (of its process,
-        or of all its stages once it is finished), recipe, seed, error, and metrics (name -> value).
+        or of all its stages once it is finished), recipe, seed, used_3dpw_train (None where that is not known), error,
+        and metrics (name -> value).
     """
     state = read_state(folder)
     summary = _summary(folder)
@@ -92,6 +94,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "recipe": summary["recipe"]["name"] if summary else None,
         "seed": summary["seed"] if summary else None,
+        "used_3dpw_train": read_told(summary) if summary else None,
         "metrics": {name: metric["value"] for name, metric in summary["metrics"].items()} if summary else {},
     }
 
@@ -121,13 +124,15 @@ def _print(found: Sequence[dict[str, Any]], roots: Sequence[Path]) -> None:
     for run in found:
         values = [run["metrics"].get(column.key) for column in shown]
         table.add_row(
-            escape(f"{run['name']}/{run['label']}"),
+            escape(f"{run['name']}/{run['label']}") + (mark(run["used_3dpw_train"]) if run["metrics"] else ""),
             f"[{_COLORS[run['state']]}]{run['state']}[/]",
             "" if run["stages"] is None else f"{_done(run)}/{len(run['stages'])}",
             escape(_place(run)),
             "" if run["seconds"] is None else _duration(run["seconds"]),
             *("-" if value is None else f"{value:.1f}" for value in values),
         )
+    if notes := footnotes(run["used_3dpw_train"] for run in found if run["metrics"]):
+        table.caption = "\n".join(notes)
     console = Console(highlight=False)
     console.print(table)
     counts = {state: sum(run["state"] == state for run in found) for state in _COLORS}

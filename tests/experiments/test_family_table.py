@@ -51,6 +51,23 @@ def test_errors_changes_and_agreement() -> None:
     assert changes["in the order of the labels' own errors"] == ["", "3 of 3", "2 of 3"]
 
 
+def test_label_sets_that_saw_3dpw_train_are_marked() -> None:
+    """In every table, and by the word of one run of a family and seed; the other sets stay as they are."""
+    found = runs()
+    for run in found:
+        if run.levels["labels.folders"] == "[]":
+            run.used_3dpw_train = None
+    leaked = next(run for run in found if "three" in run.label and run.label.startswith("pare"))
+    leaked.used_3dpw_train = True
+    block = family_table(found).split("### ")[2]
+    rows = [line.split(" | ")[0].strip("| ") for line in block.splitlines() if line.startswith("|")]
+    assert rows[2:5] == ["nothing?", "none", "three*"]
+    assert rows[7:10] == ["nothing? by none", "nothing? by three*", "none by three*"]
+    assert "\n\\* trained with help of 3DPW's training set\n" in block
+    assert "\n? not known whether trained with help of 3DPW's training set\n" in block
+    assert "3DPW's" not in family_table(runs())
+
+
 def test_one_seed_has_no_spread() -> None:
     table = family_table(runs()[3:9:3]).replace("\N{MINUS SIGN}", "-")
     assert "| none | 180.0 | 160.0 |" in table and "| none by three | -70.0 | -30.0 |" in table

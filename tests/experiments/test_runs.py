@@ -15,6 +15,7 @@ from experiments.grid import MANIFEST, VERSION
 from experiments.run_state import RunState
 
 LABELS = [f"r{i}-seed{seed}" for i in range(32) for seed in range(2)]
+SAW, TOLD_NOTHING = 10, 12
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / label / "config.yaml").write_text("seed: 0\n")
         metrics = {"pseudo_gt/smpl24_pa_mpjpe": {"value": 100.0 + i, "low": None, "high": None}}
         summary = {"recipe": {"name": "three"}, "seed": i % 2, "seconds": {"annotate": 75.0}, "metrics": metrics}
+        if i != TOLD_NOTHING:
+            summary["used_3dpw_train"] = i == SAW
         (folder / label / "summary.json").write_text(json.dumps(summary))
         (folder / label / "labels" / "coco-train").mkdir(parents=True)
     for label, change in (
@@ -60,6 +63,11 @@ def test_states_progress_and_metrics(
     printed = capsys.readouterr().out
     for text in ("annotate 30/1,500", "no such file", "105.0", "1 min 15 s", "60 finished", "1 waiting", "2/2"):
         assert text in printed
+    rows = [line for line in printed.splitlines() if "grid/r" in line]
+    assert [line.split()[1] for line in rows if "*" in line] == [f"grid/{LABELS[SAW]}*"]
+    assert [line.split()[1] for line in rows if "?" in line] == [f"grid/{LABELS[TOLD_NOTHING]}?"]
+    assert "* trained with help of 3DPW's training set" in printed and "? not known whether" in printed
+    assert [run["used_3dpw_train"] for run in found[10:13]] == [True, False, None]
 
 
 def test_64_runs_within_a_second(many: Path) -> None:
