@@ -8,6 +8,9 @@ Where the file holds the data set's own keys, the ids come from it. Otherwise it
 Without a source such people get ids by image name, which compare with nothing else. A source also adds what the file
 does not have: image sizes, boxes, annotated joints.
 
+No layout tells whether the annotator was trained on 3DPW's training set, on whose test set regressors are judged. Say
+it by --used-3dpw-train yes or no, as the labels' paper does; else tables say that it is unknown.
+
   python -m experiments.import_labels coco2014part_cliffGT.npz --format cliff --out labels/cliff --source coco=data/coco
 
 Formats: python -m experiments.export --list
@@ -38,6 +41,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dataset", help="first part of the ids (default: the source's kind)")
     parser.add_argument("--split", default="train", help="second part of the ids (default: train)")
     parser.add_argument("--source", metavar="KIND=PATH", help="the data set whose people these are")
+    parser.add_argument(
+        "--used-3dpw-train",
+        choices=("yes", "no"),
+        help="whether the labels' annotator was trained on 3DPW's training set (default: unknown)",
+    )
     parser.add_argument("--cache", default="cache", help="folder of indexes (default: cache); may be deleted")
     arguments = parser.parse_args(argv)
 
@@ -57,8 +65,13 @@ def main(argv: Sequence[str]) -> int:
     dataset = arguments.dataset or kind
     if not dataset:
         parser.error("missing: --dataset (or --source, which names it)")
-    report = import_labels(arguments.file, arguments.format, arguments.out, dataset, arguments.split, source)
+    saw = {"yes": True, "no": False}.get(arguments.used_3dpw_train)
+    report = import_labels(arguments.file, arguments.format, arguments.out, dataset, arguments.split, source, saw)
     print("\n".join(report.lines()))
+    if saw is None:
+        print(
+            "  whether 3DPW-train helped to make them is unknown, and tables will say so: --used-3dpw-train yes or no"
+        )
     return 0
 
 

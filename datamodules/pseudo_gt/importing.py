@@ -64,7 +64,13 @@ class ImportReport:
 
 
 def import_labels(
-    path: str | Path, format: str, folder: str | Path, dataset: str, split: str, source: PeopleTable | None = None
+    path: str | Path,
+    format: str,
+    folder: str | Path,
+    dataset: str,
+    split: str,
+    source: PeopleTable | None = None,
+    used_3dpw_train: bool | None = None,
 ) -> ImportReport:
     """Make a native label table of a published file.
 
@@ -75,6 +81,8 @@ def import_labels(
         dataset: first part of the ids.
         split: second part of the ids.
         source: the data set's people; image, sizes, boxes and joints are taken from it.
+        used_3dpw_train: whether the labels' annotator was trained on 3DPW's training set, which no layout tells; None
+            where that is not known.
 
     Raises:
         LabelError: the file is not in this format, or none of its people is of the source.
@@ -112,7 +120,12 @@ def import_labels(
     columns.setdefault("gender", np.full(count, "neutral", dtype=object))
     columns["max_abs_beta"] = np.abs(columns["betas"]).max(axis=1)
     _check_ids(path, columns["id"])
-    provenance: dict[str, Any] = {"imported_from": str(Path(path).absolute()), "format": format, "ids": origin}
+    provenance: dict[str, Any] = {
+        "imported_from": str(Path(path).absolute()),
+        "format": format,
+        "ids": origin,
+        "used_3dpw_train": used_3dpw_train,
+    }
     frame: Frame = "world" if FORMATS[format].camera == "world" else "camera"
     with LabelWriter(
         folder,

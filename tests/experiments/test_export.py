@@ -7,6 +7,7 @@ from datamodules.pseudo_gt.native import LabelWriter, read_labels
 from experiments.cli import run_command
 from experiments.export import main as export
 from experiments.import_labels import main as import_labels
+from experiments.label_origin import annotator_of
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_there_and_back(labels, tmp_path, capsys):
     np.testing.assert_array_equal(read_labels(back).columns["body_pose"], read_labels(labels).columns["body_pose"])
 
 
+@pytest.mark.parametrize(("word", "saw"), [("yes", True), ("no", False), (None, None)])
+def test_imported_labels_say_whether_3dpw_train_helped(labels, tmp_path, capsys, word, saw):
+    path, back = tmp_path / "out.npz", tmp_path / "back"
+    assert run_command(export, [str(labels), "--format", "bedlam", "--out", str(path)]) == 0
+    arguments = [str(path), "--format", "bedlam", "--out", str(back), "--dataset", "coco"]
+    assert run_command(import_labels, [*arguments, *(["--used-3dpw-train", word] if word else [])]) == 0
+    assert ("3DPW-train helped to make them is unknown" in capsys.readouterr().out) is (saw is None)
+    assert read_labels(back).provenance["used_3dpw_train"] is saw
+    assert annotator_of(read_labels(back).provenance).used_3dpw_train is saw
+
+
 def test_a_view_is_written(labels, tmp_path, capsys):
     path = tmp_path / "out.json"
     arguments = [str(labels), "--format", "neuralannot", "--out", str(path), "--filter", "max_error_2d=0.35"]
@@ -65,6 +77,7 @@ def test_the_list(capsys):
         (export, ["x", "--format", "smplx", "--out", "y"], 2, "'smplx' is none of neuralannot"),
         (export, ["nowhere", "--format", "spin", "--out", "y"], 1, "nowhere holds no complete labels"),
         (import_labels, ["x", "--format", "spin", "--out", "y"], 2, "missing: --dataset"),
+        (import_labels, ["x", "--format", "spin", "--out", "y", "--used-3dpw-train", "perhaps"], 2, "perhaps"),
         (import_labels, ["x", "--format", "spin", "--out", "y", "--source", "coco"], 2, "is not KIND=PATH"),
         (import_labels, ["x", "--format", "spin", "--out", "y", "--dataset", "coco"], 1, "no such file or folder"),
     ],
