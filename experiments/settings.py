@@ -118,6 +118,10 @@ class Recipe:
     init_file: str | None = option(
         None, "Published weights, as downloaded, for recipe.init; {init} in the path stands for its value."
     )
+    init_used_3dpw_train: bool | None = option(
+        None, "recipe.init=file: whether the file's network was trained on 3DPW's training set, as some published mesh "
+        "networks were. null takes the word of the run that it lies in, else it is unknown, and tables say so."
+    )  # fmt: skip
     prior: str = option(
         "none", "Recipe 3: what keeps poses plausible: nothing, L2 from the mean pose, a Gaussian mixture, critics "
         "trained along, or VPoser, whose code the annotator then regresses.",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.settings import WITHOUT_WORLD, Settings
+from experiments.threedpw_train import any_saw, checkpoint_saw
 
 # Name in the settings -> (paths key and folder in the synthetic world, kind of source, split).
 _SOURCES = {
@@ -76,9 +77,23 @@ def mixed(settings: Settings) -> list[str]:
     return [name for name, weight in settings.downstream.mix.items() if weight > 0]
 
 
-def trained_on_threedpw(settings: Settings) -> bool:
-    """Whether the annotator sees 3DPW-train, which every table of such a run must say: 3DPW is what it is judged on."""
-    return "threedpw_train" in auxiliary(settings)
+def trained_on_threedpw(settings: Settings) -> bool | None:
+    """Whether the annotator, or what it starts from, sees 3DPW-train; None where that is not known.
+
+    Every table of such a run must say so: 3DPW is what it is judged on.
+    """
+    return any_saw(["threedpw_train" in auxiliary(settings), _start_saw_threedpw(settings)])
+
+
+def _start_saw_threedpw(settings: Settings) -> bool | None:
+    path = init_file(settings)
+    if path is None:
+        return False
+    told = checkpoint_saw(Path(path))
+    if told is None and settings.recipe.init == "file":
+        return settings.recipe.init_used_3dpw_train
+    # The other choices name what a file was trained on; for a network of this project its run knows better.
+    return bool(told)
 
 
 def is_synthetic(settings: Settings, name: str) -> bool:

@@ -44,6 +44,8 @@ from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
+_WORDS = ("name", "init_used_3dpw_train")
+"""Settings of a recipe that say something of it and change no weights."""
 
 
 def annotation_data(run: Run) -> AnnotationDataModule:
@@ -163,7 +165,7 @@ ANNOTATE = Stage(
     name="annotate",
     after=("prior", "generic", "pose2d"),
     key=lambda run: {
-        "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name != "name"},
+        "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name not in _WORDS},
         "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
@@ -311,7 +313,10 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
 
 
 def _dump_key(run: Run) -> dict[str, Any]:
-    return {"dump": asdict(run.settings.dump), **optimisers.settings_key(run)}
+    # The user's word is written into the labels. The run that a start lies in may be told of later, so it is no part.
+    told = run.settings.recipe.init_used_3dpw_train
+    word = {} if told is None else {"init_used_3dpw_train": told}
+    return {"dump": asdict(run.settings.dump), **word, **optimisers.settings_key(run)}
 
 
 DUMP = Stage(

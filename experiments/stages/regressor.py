@@ -32,7 +32,7 @@ from experiments.stages.prepare import (
     shown_people,
     world_folder,
 )
-from experiments.threedpw_train import any_saw, read_told
+from experiments.threedpw_train import any_saw, checkpoint_saw, read_told
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.truth import bodies_of, compare_with_truth
 from experiments.wandb_logs import labels, made_by
@@ -166,6 +166,9 @@ def regressor_saw_threedpw(run: Run) -> bool | None:
     """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set; None where unknown."""
     chosen = _trained_on(run)
     told = [read_told(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
+    start = run.settings.downstream.init_file
+    # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
+    told.append(start is not None and bool(checkpoint_saw(Path(start))))
     return any_saw(["threedpw_train" in chosen, *told])
 
 

@@ -14,6 +14,8 @@ from experiments.config import load_settings
 from experiments.label_origin import annotator_of
 from experiments.pipeline import Run
 from experiments.run_folders import read_runs
+from experiments.sources import trained_on_threedpw
+from experiments.stages.annotator import ANNOTATE, DUMP
 from experiments.stages.reporting import run_result, summarise
 
 THREE = {"auxiliary": {"threedpw_train": 1.0, "mpi_inf_3dhp": 2.0}, "init": "pose2d", "prior": "vposer"}
@@ -127,6 +129,53 @@ def test_label_sets_are_one_factor_of_a_comparison(tmp_path: Path) -> None:
     results = read_runs(folders)
     assert [list(one.levels) for one in results] == [["labels.folders"]] * 2
     assert [one.init for one in results] == ["generic", "pose2d"]
+
+
+@pytest.mark.parametrize("summary", [True, False, None])
+def test_start_is_what_its_run_or_the_user_says(tmp_path: Path, summary: bool | None) -> None:
+    checkpoint = tmp_path / "annotate" / "last.ckpt"
+    if summary is not None:
+        (tmp_path / "summary.json").write_text(json.dumps({"used_3dpw_train": summary}))
+    common = ["size=tiny", "recipe=two", f"recipe.init_file={checkpoint}"]
+
+    def told(*arguments: str) -> bool | None:
+        return trained_on_threedpw(load_settings([*common, *arguments])[0])
+
+    assert told("recipe.init=file") is summary
+    for word in (True, False):
+        said = told("recipe.init=file", f"recipe.init_used_3dpw_train={str(word).lower()}")
+        assert said is (word if summary is None else summary)
+    # What a choice names is believed, unless the file is this project's own.
+    assert told("recipe.init=imagenet") is bool(summary)
+    assert told("recipe.init=random", "recipe.init_used_3dpw_train=true") is False
+    assert told("recipe.init=file", "recipe.auxiliary={threedpw_train: 1}") is True
+    assert told("recipe.init=file", "annotate.method=smplify") is False
+
+
+def test_word_of_the_user_changes_no_weights() -> None:
+    start = ["size=tiny", "recipe=none", "recipe.init=file", "recipe.init_file=start.pth"]
+    runs = {
+        word: Run(load_settings([*start, f"recipe.init_used_3dpw_train={word}"])[0], "run", Path("run"))
+        for word in ("null", "true", "false")
+    }
+    for run in runs.values():
+        run.records["world"] = StageRecord(Path("world"), {})
+    keys = [json.dumps(ANNOTATE.key(run), sort_keys=True) for run in runs.values()]
+    assert len(set(keys)) == 1 and "3dpw_train" not in keys[0].replace("threedpw", "")
+    dumps = {word: DUMP.key(run) for word, run in runs.items()}
+    # Labels carry the word; those of a run that says nothing have the key that they always had.
+    assert "init_used_3dpw_train" not in dumps["null"]
+    assert len({json.dumps(key, sort_keys=True) for key in dumps.values()}) == 3
+
+
+def test_regressor_that_starts_from_an_annotator_of_3dpw_train(tmp_path: Path) -> None:
+    labels = table(tmp_path / "none" / "coco-train", made_with("none", NONE, False))
+    start = tmp_path / "three" / "annotate" / "last.ckpt"
+    more = ["recipe=none", f"downstream.init_file={start}"]
+    assert run_result(run_on(tmp_path, [labels], *more)).used_3dpw_train is False
+    start.parent.mkdir(parents=True)
+    (tmp_path / "three" / "summary.json").write_text('{"used_3dpw_train": true}')
+    assert run_result(run_on(tmp_path, [labels], *more)).used_3dpw_train is True
 
 
 def test_run_of_other_stages_saw_nothing(tmp_path: Path) -> None:
