@@ -3,7 +3,8 @@
 LABELS is the folder of a native label table, runs/<run>/labels/<dataset>-<split>/. --list shows the formats, what
 camera each has, and so how exactly it can say where a body is. After the export the file is read back (at most 2,000
 people, evenly chosen), re-projected onto the full image, and compared with the table; the residual is printed. A file
-that is less exact than its layout allows is an error.
+that is less exact than its layout allows is an error. Where the labels' annotator was trained on 3DPW-train, or that is
+not known, a line says so: the layouts have no place for it.
 
 --filter writes a view: python -m experiments.export LABELS --format spin --out a.npz --filter max_error_2d=0.1
 
@@ -42,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
 
     # Here, so that --help is quick and the guard of run_command speaks first.
     from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, schemas
+    from datamodules.pseudo_gt.native import read_provenance
     from datamodules.pseudo_gt.views import parse_filters, view
+    from experiments.threedpw_train import read_told, sentence
 
     if arguments.list:
         print(schemas() if arguments.markdown else list_formats())
@@ -60,6 +63,9 @@ def main(argv: Sequence[str]) -> int:
         keep = chosen.keep
     report = export_labels(arguments.labels, arguments.format, arguments.out, arguments.body_models, keep)
     print("\n".join(report.lines()))
+    # The layouts are those of others and have no place for it, so it has to be said here.
+    if text := sentence(read_told(read_provenance(arguments.labels)["provenance"])):
+        print(f"  annotator: {text}")
     return 0
 
 

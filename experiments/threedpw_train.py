@@ -42,6 +42,11 @@ def mark(saw: bool | None) -> str:
     return _MARKS.get(saw, "")
 
 
+def sentence(saw: bool | None) -> str | None:
+    """The same in words; None where there is nothing to say."""
+    return _FOOTNOTES.get(saw)
+
+
 def footnotes(told: Iterable[bool | None]) -> list[str]:
     """A line for each mark that occurs."""
     told = list(told)

@@ -48,10 +48,18 @@ def test_imported_labels_say_whether_3dpw_train_helped(labels, tmp_path, capsys,
     path, back = tmp_path / "out.npz", tmp_path / "back"
     assert run_command(export, [str(labels), "--format", "bedlam", "--out", str(path)]) == 0
     arguments = [str(path), "--format", "bedlam", "--out", str(back), "--dataset", "coco"]
+    assert "  annotator: not known whether trained with help of 3DPW's training set\n" in capsys.readouterr().out
     assert run_command(import_labels, [*arguments, *(["--used-3dpw-train", word] if word else [])]) == 0
     assert ("3DPW-train helped to make them is unknown" in capsys.readouterr().out) is (saw is None)
     assert read_labels(back).provenance["used_3dpw_train"] is saw
     assert annotator_of(read_labels(back).provenance).used_3dpw_train is saw
+    assert run_command(export, [str(back), "--format", "spin", "--out", str(tmp_path / "again.npz")]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "annotator: " in line]
+    assert [line.startswith("  annotator: trained with help") for line in told] == {
+        True: [True],
+        False: [],
+        None: [False],
+    }[saw]
 
 
 def test_a_view_is_written(labels, tmp_path, capsys):
