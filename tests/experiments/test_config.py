@@ -225,6 +225,16 @@ def test_all_errors_are_reported_at_once() -> None:
     assert len(errors_of("annotate.smaples=3", "size=larg", "prior.steps=x", "sweep.sed=[1]")) == 4
 
 
+def test_synthetic_auxiliary_people_are_the_worlds_whatever_paths_say(tmp_path: Path) -> None:
+    settings = settings_of("experiment=coco_mini", f"paths.coco={tmp_path}", f"paths.threedpw={tmp_path}")
+    assert settings.recipe.auxiliary == {"synthetic": 1.0, "mpi_inf_3dhp": 1.0}
+    assert sources.is_synthetic(settings, "synthetic") and not sources.trained_on_threedpw(settings)
+    assert "synthetic" in sources.used(settings) and sources.without_path(settings) == []
+    expected = {"kind": "threedpw", "root": str(Path("world/3dpw")), "split": "train"}
+    assert sources.source(settings, Path("world"), "synthetic") == expected
+    assert sources.root_of(settings, Path("world"), "threedpw_train") == str(tmp_path)
+
+
 def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) -> None:
     argv = ["annotate.targets={lspet: 1, crowdpose: 1}", "recipe.auxiliary.human36m=1"]
     messages = errors_of(*argv)
