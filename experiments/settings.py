@@ -262,7 +262,8 @@ class Annotate:
         choices=METHODS,
     )  # fmt: skip
     targets: dict[str, float] = option(
-        {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch.",
+        {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch; "
+        "a list of names is equal shares.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
     target_quota: float = option(

@@ -166,7 +166,8 @@ def root_of(settings: Settings, world: Path | None, name: str) -> str:
 
 def _given_root(settings: Settings, name: str) -> str | None:
     """The path that the user gives for a source; None where it is the synthetic world's."""
-    return None if name in ONLY_WORLD else getattr(settings.paths, _SOURCES[name][0])
+    # A wrong name is explained with the other errors of the configuration, which asks here before it is complete.
+    return None if name in ONLY_WORLD or name not in _SOURCES else getattr(settings.paths, _SOURCES[name][0])
 
 
 def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:
