@@ -19,6 +19,12 @@ class MixtureSampler(DistributedSampler):
     with batches of B see what one rank with batches of W B sees. Each dataset is gone through in a new random order
     again and again, across epochs; nothing is repeated before everything was used.
 
+    The quotas hold exactly in a step over all ranks: W B people, rounded once (:func:`quota_counts`), the same in every
+    step. A rank takes every W-th of them, so of each dataset it has its W-th part, rounded down or up: exactly as many
+    as any other rank where W divides the count, else one more or less. Rounding on each rank instead would make them
+    equal, but then the people of a step, and so the training, would depend on the number of processes. Losses are
+    means over the valid terms of all ranks, so who sits on which rank does not weigh anybody.
+
     Args:
         sizes: number of people of each dataset, in the order in which they are joined.
         quotas: weight of each dataset.

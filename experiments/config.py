@@ -7,7 +7,8 @@ Later wins::
 * ``size=`` scales every stage, and stands right above the schema: what a file or an argument says about a key holds
   for every size.
 * A setting that maps names to numbers (recipe.auxiliary, annotate.targets, sweep) is one value: given whole it
-  replaces, ``recipe.auxiliary.mpi_inf_3dhp=2`` changes one entry, and an entry of 0 is left out.
+  replaces, ``recipe.auxiliary.mpi_inf_3dhp=2`` changes one entry, and an entry of 0 is left out. Names alone get equal
+  shares: ``annotate.targets=[coco,mpii]`` is ``{coco: 1, mpii: 1}``, ``annotate.targets=coco`` is ``{coco: 1}``.
 * A key given on the command line takes the place of a file's sweep over it.
 
 For example ``experiment=coco_mini size=bench recipe=two recipe.prior=none annotate.lr=1e-4``. All errors are
@@ -329,6 +330,8 @@ def _build(start: Settings, assignments: Sequence[_Assignment], errors: list[str
         try:
             if assignment.entry is not None:
                 value = {**_plain(OmegaConf.select(config, key)), assignment.entry: value}
+            elif option.type == dict[str, float]:
+                value = _equal_shares(value)
             if option.type is int and isinstance(value, float) and value.is_integer():
                 value = int(value)  # annotate.samples=1e5
             OmegaConf.update(config, key, value, merge=False)
@@ -351,6 +354,13 @@ def _build(start: Settings, assignments: Sequence[_Assignment], errors: list[str
     settings.stages = [stage for stage in STAGES if stage in settings.stages]
     _name_recipe(settings)
     return settings, origins
+
+
+def _equal_shares(value: Any) -> Any:
+    """A name, or a list of names, as a mapping of each to 1; anything else as it is."""
+    names = [value] if isinstance(value, str) else value
+    is_names = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    return dict.fromkeys(names, 1.0) if is_names and len(set(names)) == len(names) else value
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
-AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m")
+AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m", "synthetic")
 MIXED = tuple(dict.fromkeys((*TARGETS, *AUXILIARY)))
 """Data sets that a downstream regressor can be trained on."""
 REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l", "hmr2")
@@ -25,6 +25,8 @@ RESNETS = ("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "vit_slim", "vit_small", "vit_small_heads12", "vit_base", "vit_large", "vit_huge")
 WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
+ONLY_WORLD = ("synthetic",)
+"""Sources that are always the synthetic world's, whatever paths.* say."""
 LABEL_FORMATS = (
     "neuralannot", "neuralannot_mocap", "spin", "spin_fits", "cliff", "eft", "hmr2", "hmr2_tar", "bedlam", "humandata",
     "coco_smpl",
@@ -100,7 +102,8 @@ class Recipe:
 
     name: str = option("none", "Bundle: a name of --list, a YAML file, or custom (no bundle, the parts as they are).")
     auxiliary: dict[str, float] = option(
-        {}, "Recipe 1: sources with 3D ground truth, each with its share of the auxiliary people in a batch.",
+        {}, "Recipe 1: sources with 3D ground truth, each with its share of the auxiliary people in a batch. synthetic "
+        "is the synthetic world's people in the wild with true bodies, beside real data sets too; they are not 3DPW.",
         choices=AUXILIARY, at_least=0,
     )  # fmt: skip
     schedule: str = option(
@@ -263,7 +266,8 @@ class Annotate:
         choices=METHODS,
     )  # fmt: skip
     targets: dict[str, float] = option(
-        {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch.",
+        {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch; "
+        "a list of names is equal shares.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
     target_quota: float = option(

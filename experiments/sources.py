@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.settings import WITHOUT_WORLD, Settings
+from experiments.settings import ONLY_WORLD, WITHOUT_WORLD, Settings
 from experiments.threedpw_train import any_saw, checkpoint_saw
 
-# Name in the settings -> (paths key and folder in the synthetic world, kind of source, split).
+# Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
 _SOURCES = {
     "coco": ("coco", "coco", "train"),
     "mpii": ("mpii", "mpii", "train"),
@@ -20,10 +20,12 @@ _SOURCES = {
     "human36m": ("human36m", "human36m", "train"),
     "lspet": ("lspet", "lspet", "train"),
     "crowdpose": ("crowdpose", "crowdpose", "train"),
+    # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
+    "synthetic": ("synthetic", "threedpw", "train"),
 }
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
-_WORLD_FOLDERS = {"threedpw": "3dpw"}
+_WORLD_FOLDERS = {"threedpw": "3dpw", "synthetic": "3dpw"}
 
 
 def targets(settings: Settings) -> list[str]:
@@ -98,7 +100,7 @@ def _start_saw_threedpw(settings: Settings) -> bool | None:
 
 def is_synthetic(settings: Settings, name: str) -> bool:
     """Whether a source comes from the synthetic world."""
-    return name not in WITHOUT_WORLD and getattr(settings.paths, _SOURCES[name][0]) is None
+    return name not in WITHOUT_WORLD and _given_root(settings, name) is None
 
 
 def without_path(settings: Settings) -> list[str]:
@@ -169,12 +171,18 @@ def root_of(settings: Settings, world: Path | None, name: str) -> str:
         world: folder of the synthetic world, or None if no source needs it.
         name: of the source.
     """
-    dataset = _SOURCES[name][0]
-    given = getattr(settings.paths, dataset)
+    given = _given_root(settings, name)
     if given is not None:
         return str(given)
     assert world is not None
+    dataset = _SOURCES[name][0]
     return str(world / _WORLD_FOLDERS.get(dataset, dataset))
+
+
+def _given_root(settings: Settings, name: str) -> str | None:
+    """The path that the user gives for a source; None where it is the synthetic world's."""
+    # A wrong name is explained with the other errors of the configuration, which asks here before it is complete.
+    return None if name in ONLY_WORLD or name not in _SOURCES else getattr(settings.paths, _SOURCES[name][0])
 
 
 def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:

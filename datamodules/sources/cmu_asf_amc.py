@@ -25,7 +25,7 @@ It is taken as mirrored.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,26 +122,34 @@ def open_cmu(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[ND
     clips = find_clips(Path(root))
     if not clips:
         raise MissingFilesError([f"CMU motion capture: looked for {root}/**/*.amc. {_REMEDY}"])
-    skeletons = {clip: _skeleton_of(clip) for clip in clips}
-    lost = [clip for clip, path in skeletons.items() if path is None]
-    if lost:
-        raise MissingFilesError(
-            [f"{clip.with_name(clip.name.split('_')[0])}.asf of {clip}. {_REMEDY}" for clip in lost]
-        )
-    files = [*clips, *sorted({path for path in skeletons.values() if path is not None})]
+    skeletons = skeletons_of(clips)
+    files = [*clips, *sorted(set(skeletons.values()))]
 
     def build() -> tuple[Arrays, dict[str, Any]]:
         known = {path: read_asf(path) for path in files[len(clips) :]}
         poses = []
         for clip in show_progress(clips, "reading CMU motion capture"):
-            path = skeletons[clip]
-            assert path is not None
-            poses.append(read_clip(clip, known[path], fps)[1])
+            poses.append(read_clip(clip, known[skeletons[clip]], fps)[1])
         numbers = np.repeat(np.arange(len(poses), dtype=np.int32), [len(clip) for clip in poses])
         return {"body_pose": np.concatenate(poses), "sequence": numbers}, {"files": list(map(str, clips))}
 
     arrays, _ = open_columns(build_or_open(cache_dir, "cmu", files, {"fps": fps}, VERSION, build))
     return arrays["body_pose"], arrays["sequence"]
+
+
+def skeletons_of(clips: Sequence[Path]) -> dict[Path, Path]:
+    """The skeleton beside each clip.
+
+    Raises:
+        MissingFilesError: of clips that have none.
+    """
+    found = {clip: _skeleton_of(clip) for clip in clips}
+    lost = [clip for clip, path in found.items() if path is None]
+    if lost:
+        raise MissingFilesError(
+            [f"{clip.with_name(clip.name.split('_')[0])}.asf of {clip}. {_REMEDY}" for clip in lost]
+        )
+    return {clip: path for clip, path in found.items() if path is not None}
 
 
 def _skeleton_of(clip: Path) -> Path | None:

@@ -19,8 +19,9 @@ from body_models.contracts import GENDERS
 from body_models.safe_pickle import ModelFileError
 from body_models.smpl import BodyModel
 from callbacks.run_summary import SUMMARY_FILE
-from datamodules.files import MissingFilesError
+from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
+from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments import grid_jobs, processes, sources
 from experiments.artifacts import StageRecord
@@ -33,12 +34,14 @@ from experiments.metric_logs import write_metrics
 from experiments.pipeline import Run, Stage, console, look_up, perform
 from experiments.run_state import LOG_FILE
 from experiments.settings import Settings
+from experiments.stages import optimisers
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
 from experiments.stages.prepare import WORLD
 from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, downstream_data
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D
+from lightning_modules.checkpoints import CheckpointError
 
 ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
@@ -141,12 +144,12 @@ def _report_failures(failed: Sequence[Cell]) -> int:
 
 
 def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
-    """Build what the runs would build, read one batch of each source, and name every file that is missing.
+    """Build what the runs would build, read one batch of each source, and name every file that is missing or wrong.
 
     Synthetic sources are checked on a tiny world, so that nothing long is made.
 
     Returns:
-        The exit code: 1 if a file is missing.
+        The exit code: 1 if a file is missing or wrong.
     """
     missing: list[str] = []
     for one in runs_of(settings, origins):
@@ -155,8 +158,8 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
         missing += _dry_models(one)
         missing += _dry_sources(one)
     for line in dict.fromkeys(missing):
-        console.print(f"[red]missing[/]: {line}")
-    console.print("some files are missing" if missing else "everything is there")
+        console.print(f"[red]missing or wrong[/]: {escape(line)}")
+    console.print("some files are missing or wrong" if missing else "everything is there")
     return 1 if missing else 0
 
 
@@ -184,16 +187,28 @@ def _dry_models(one: Run) -> list[str]:
     for key, path in given.items():
         if path is not None and not Path(path).is_file():
             missing.append(f"{path} ({key})")
-    if not missing and sources.trains_annotator(settings):
-        # Without the weights of earlier stages, which are not there yet.
-        recipe = replace(settings.recipe, init="random", prior="none")
-        module = build_annotator(Run(replace(settings, recipe=recipe), one.label, one.folder))
-        console.print(f"  annotator: {sum(p.numel() for p in module.parameters()):,} parameters")
-    if not missing and "downstream" in settings.stages:
+    if missing:
+        return missing
+    if sources.trains_annotator(settings):
+        missing += _missing(partial(_dry_annotator, one))
+    if sources.fits_bodies(settings) and settings.smplify.prior_file is not None:
+        missing += _missing(partial(optimisers.smplify, one))
+    if "downstream" in settings.stages:
         with torch.device("meta"):  # no memory, no random numbers: the largest have 700 million
             regressor = build_regressor(one, None)
         console.print(f"  downstream: {sum(p.numel() for p in regressor.parameters()):,} parameters")
     return missing
+
+
+def _dry_annotator(one: Run) -> None:
+    """Build the annotator with the weights that are files, as its stage does, and without those of earlier stages."""
+    recipe = one.settings.recipe
+    trains = "annotate" in one.settings.stages
+    init = recipe.init if trains and sources.init_file(one.settings) is not None else "random"
+    prior = recipe.prior if trains and recipe.prior in ("gmm", "vposer") and recipe.prior_file is not None else "none"
+    settings = replace(one.settings, recipe=replace(recipe, init=init, prior=prior))
+    module = build_annotator(Run(settings, one.label, one.folder))
+    console.print(f"  annotator: {sum(p.numel() for p in module.parameters()):,} parameters")
 
 
 def _dry_sources(one: Run) -> list[str]:
@@ -221,8 +236,13 @@ def _dry_sources(one: Run) -> list[str]:
             table.add_row(name, f"{row['people']:,}", str(row["dropped"] or ""), shapes)
 
         missing += _missing(read)
-    if "amass" in names and not Path(sources.root_of(settings, root, "amass")).is_dir():
-        missing.append(f"{sources.root_of(settings, root, 'amass')} (paths.amass)")
+    if "amass" in names:
+        amass = Path(sources.root_of(settings, root, "amass"))
+
+        def look() -> None:
+            table.add_row("amass", f"{check_recordings(amass):,} recordings", "", "")
+
+        missing += [f"{line} (paths.amass)" for line in _missing(look)]
     console.print(table)
     if not missing and {"annotate", "dump"} & set(settings.stages):
         _dry_batch("annotate", annotation_data(one))
@@ -239,10 +259,11 @@ def _dry_batch(stage: str, data: PeopleDataModule) -> None:
 
 
 def _missing(work: Callable[[], object]) -> list[str]:
+    """What files are missing or wrong for a piece of work, a line each."""
     try:
         work()
     except MissingFilesError as error:
         return error.missing
-    except (FileNotFoundError, ModelFileError) as error:
+    except (FileNotFoundError, ModelFileError, CheckpointError, AnnotationError) as error:
         return [str(error)]
     return []

@@ -22,7 +22,7 @@ from lightning_modules.smplify import SMPLify
 def annotator(run: Run) -> pl.LightningModule:
     """Whatever annotates: the trained network, what fine-tunes it to each person, or SMPLify."""
     if not sources.trains_annotator(run.settings):
-        return _smplify(run)
+        return smplify(run)
     network = AnnotatorModule.load_from_checkpoint(run.path("annotate", "checkpoint"), weights_only=True)
     return _eft(run, network) if run.settings.annotate.method == "eft" else network
 
@@ -32,7 +32,7 @@ def refiner(run: Run, network: pl.LightningModule) -> Refiner | None:
     dump = run.settings.dump
     if dump.refine == "none":
         return None
-    optimiser = _smplify(run) if dump.refine == "smplify" else _eft(run, network)
+    optimiser = smplify(run) if dump.refine == "smplify" else _eft(run, network)
     # A mixture of its own: that of the scores may be another, and moves between devices.
     return Refiner(optimiser, PoseMixture.load(run.path("mixture", "file")), dump.refine_tolerance)
 
@@ -53,7 +53,8 @@ def settings_key(run: Run) -> dict[str, Any]:
     return key
 
 
-def _smplify(run: Run) -> SMPLify:
+def smplify(run: Run) -> SMPLify:
+    """SMPLify with the prior that its settings name: of a file, or of the stage that made it."""
     settings, model = run.settings.smplify, run.settings.model
     prior: PoseMixture | PoseCoder
     if settings.prior == "gmm":

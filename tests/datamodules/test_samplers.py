@@ -32,6 +32,26 @@ def test_quotas_are_exact_in_every_batch_of_every_rank() -> None:
             assert Counter(source_of(index) for index, _ in batch) == {0: 8, 1: 4, 2: 4}
 
 
+@pytest.mark.parametrize(("ranks", "batch"), [(2, 64), (4, 32), (8, 48), (3, 7)])
+def test_indivisible_quotas_are_exact_in_a_step_and_within_one_on_a_rank(ranks: int, batch: int) -> None:
+    quotas, sizes, total = (0.85, 0.075, 0.075), (1000, 300, 90), ranks * batch
+    # By hand for 2 x 64: 108.8, 9.6, 9.6 of 128 are 108, 9, 9 and two left, for the largest remainders in turn.
+    counts = {(2, 64): (109, 10, 9), (4, 32): (109, 10, 9), (8, 48): (326, 29, 29), (3, 7): (18, 2, 1)}[ranks, batch]
+    ends = np.cumsum(sizes)
+    whole, steps = [], 5
+    for rank in range(ranks):
+        samples = list(MixtureSampler(sizes, quotas, batch, steps * total, 3, ranks, rank))
+        assert len(samples) == steps * batch
+        sources = np.searchsorted(ends, [index for index, _ in samples], side="right").reshape(steps, batch)
+        whole.append(np.stack([(sources == source).sum(axis=1) for source in range(3)], axis=1))
+    found = np.stack(whole)  # (ranks, steps, sources)
+    assert (found.sum(axis=0) == counts).all()
+    assert (np.abs(found - np.array(counts) / ranks) < 1).all()
+    assert (found.max(axis=0) - found.min(axis=0) <= 1).all()
+    for source, count in enumerate(counts):
+        assert (np.ptp(found[..., source], axis=0) == (count % ranks > 0)).all()
+
+
 def test_a_step_is_the_same_for_any_number_of_ranks() -> None:
     whole = batches(make(), 32)
     parts = [batches(make(4, rank, 8), 8) for rank in range(4)]

@@ -30,6 +30,10 @@ def test_schedules_give_each_phase_its_people() -> None:
     assert train_quotas(run_of(HELPED, weights, "annotate.target_quota=0.5"))["quotas"] == {
         "coco": 0.375, "mpii": 0.125, "threedpw_train": 0.125, "mpi_inf_3dhp": 0.375,
     }  # fmt: skip
+    synthetic = ["recipe.auxiliary={synthetic: 1, mpi_inf_3dhp: 3}", "annotate.target_quota=0.6"]
+    assert train_quotas(run_of(*synthetic, weights))["quotas"] == pytest.approx(
+        {"coco": 0.45, "mpii": 0.15, "synthetic": 0.1, "mpi_inf_3dhp": 0.3}
+    )
     assert train_quotas(run_of(HELPED, weights, "recipe.schedule=pretrain", "annotate.pretrain_share=0.25")) == {
         "quotas": {"coco": 0.75, "mpii": 0.25},
         "pretrain": (0.25, {"threedpw_train": 0.25, "mpi_inf_3dhp": 0.75}),

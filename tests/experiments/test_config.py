@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from experiments import sources
 from experiments.config import COMMAND_LINE, CONFIGS, DEFAULT, ConfigError, descriptions, expand_sweep, load_settings
@@ -223,6 +224,47 @@ def test_undecodable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_all_errors_are_reported_at_once() -> None:
     assert len(errors_of("annotate.smaples=3", "size=larg", "prior.steps=x", "sweep.sed=[1]")) == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "targets"),
+    [
+        ("coco", {"coco": 1.0}), ("[coco]", {"coco": 1.0}), ("[mpii,coco]", {"mpii": 1.0, "coco": 1.0}),
+        ("{coco: 1, mpii: 1}", {"coco": 1.0, "mpii": 1.0}),
+    ],
+)  # fmt: skip
+def test_names_alone_are_equal_shares(tmp_path: Path, written: str, targets: dict[str, float]) -> None:
+    """On the command line, in a file and in a sweep; the mapping is what is printed."""
+    file = write(tmp_path / "mine.yaml", f"annotate:\n  targets: {written}\n")
+    for argv in ([f"annotate.targets={written}"], [f"experiment={file}"]):
+        settings, origins = load_settings(argv)
+        assert settings.annotate.targets == targets
+        assert list(settings.annotate.targets) == list(targets)
+        printed = yaml.safe_load(config_text(settings, origins))
+        assert printed["annotate"]["targets"] == targets
+    (run,) = (
+        run for _, run in expand_sweep(*load_settings(["experiment=base", f"sweep.annotate.targets=[{written}]"]))
+    )
+    assert run.annotate.targets == targets
+
+
+def test_other_mappings_of_shares_take_names_too_and_wrong_ones_are_refused() -> None:
+    assert settings_of("recipe.auxiliary=[mpi_inf_3dhp]").recipe.auxiliary == {"mpi_inf_3dhp": 1.0}
+    for wrong in ("[coc]", "coc", "{coc: 1}"):
+        assert "the nearest is coco" in errors_of(f"annotate.targets={wrong}")[0]
+    for wrong in ("[coco,coco]", "[coco,1]", "3"):
+        assert "does not give each name a number" in errors_of(f"annotate.targets={wrong}")[0]
+    assert errors_of("annotate.targets=[]")
+
+
+def test_synthetic_auxiliary_people_are_the_worlds_whatever_paths_say(tmp_path: Path) -> None:
+    settings = settings_of("experiment=coco_mini", f"paths.coco={tmp_path}", f"paths.threedpw={tmp_path}")
+    assert settings.recipe.auxiliary == {"synthetic": 1.0, "mpi_inf_3dhp": 1.0}
+    assert sources.is_synthetic(settings, "synthetic") and not sources.trained_on_threedpw(settings)
+    assert "synthetic" in sources.used(settings) and sources.without_path(settings) == []
+    expected = {"kind": "threedpw", "root": str(Path("world/3dpw")), "split": "train"}
+    assert sources.source(settings, Path("world"), "synthetic") == expected
+    assert sources.root_of(settings, Path("world"), "threedpw_train") == str(tmp_path)
 
 
 def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) -> None:

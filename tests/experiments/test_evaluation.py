@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from human36m_stub import write_human36m, write_pictures
 
 from body_models.contracts import GENDERS
 from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
@@ -184,31 +184,6 @@ def write_mpi_inf_3dhp(root: Path, joints: np.ndarray) -> None:
         file["annot2"] = (joints[..., :2] / joints[..., 2:] * 300 + [160, 120])[:, None]
         file["annot3"] = file["univ_annot3"] = joints[:, None]
         file["valid_frame"], file["activity_annotation"] = np.ones((len(joints), 1)), np.full((len(joints), 1), 2.0)
-
-
-def write_human36m(root: Path, joints: np.ndarray) -> None:
-    """The json layout: a frame a row of joints (F, 17, 3), millimetres; subjects 9 and 11, camera 4 looks along z."""
-    write_pictures(root / "images", [f"{i}.jpg" for i in range(len(joints))])
-    (root / "annotations").mkdir()
-    for subject, part in ((9, joints[::2]), (11, joints[1::2])):
-        numbers = [2 * i + (subject == 11) for i in range(len(part))]
-        images = [
-            {"id": i, "file_name": f"{i}.jpg", "width": 320, "height": 240, "subject": subject, "action_idx": 2,
-             "subaction_idx": 1, "cam_idx": 4, "frame_idx": 64 * i} for i in numbers
-        ]  # fmt: skip
-        people = [{"id": i, "image_id": i, "bbox": [60.0, 20.0, 150.0, 190.0]} for i in numbers]
-        camera = {"R": np.eye(3).tolist(), "t": [0.0, 0.0, 0.0], "f": [300.0, 300.0], "c": [160.0, 120.0]}
-        world = {"2": {"1": {str(64 * i): one.tolist() for i, one in zip(numbers, part, strict=True)}}}
-        contents = {"data": {"images": images, "annotations": people}, "camera": {"4": camera}, "joint_3d": world}
-        for kind, content in contents.items():
-            (root / f"annotations/Human36M_subject{subject}_{kind}.json").write_text(json.dumps(content))
-
-
-def write_pictures(folder: Path, names: list[str]) -> None:
-    folder.mkdir(parents=True)
-    for number, name in enumerate(names):
-        picture = np.random.default_rng(number).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-        assert cv2.imwrite(str(folder / name), picture)
 
 
 @pytest.mark.parametrize(
