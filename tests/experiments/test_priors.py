@@ -15,11 +15,14 @@ import pytest
 import torch
 import wandb
 from prior_files_stub import smplify_mixture, v1_tensors, v2_tensors
+from scipy.spatial.transform import Rotation
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from sklearn.mixture import GaussianMixture
 
 from body_models.rotations import axis_angle_to_matrix
 from datamodules.pseudo_gt.native import read_labels
+from datamodules.sources.poses import open_poses
 from experiments.run import main
 from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.pose_prior import PosePriorModule
@@ -93,12 +96,40 @@ def test_stages_show_what_they_learned(all_priors: Path, tiny_folders: list[str]
     assert len(rows) == 21 and np.mean([float(row["mm"]) for row in rows]) == pytest.approx(mine["poses/mpjpe"])
     assert cv2.imread(str(folder / "kl.png")) is not None
     assert metrics["mixture/samples/limit_violations"]["value"] >= 0
+    assert {name for name in metrics if name.startswith("mixture/")} == {
+        f"mixture/{name}"
+        for name in ("poses/nll", "poses/nll_learned", "samples/limit_violations", "samples/limit_excess_deg")
+    }
     for picture in (folder / "samples.png", next(cache.glob("mixture-*/samples.png"))):
         image = cv2.imread(str(picture))
         assert image.shape == (600, 12 * 190, 3)
         # Each of the 24 views shows somebody.
         views = image.reshape(2, 300, 12, 190, 3).transpose(0, 2, 1, 3, 4).reshape(24, -1)
         assert ((views < 255).mean(axis=1) > 0.05).all()
+
+
+def test_the_mixture_never_saw_the_sequences_that_it_is_judged_by(all_priors: Path, tiny_folders: list[str]) -> None:
+    """Likelihoods by SciPy, and the fit by scikit-learn on the other sequences alone."""
+    cache = Path(tiny_folders[2].partition("=")[2])
+    world = next(Path(tiny_folders[3].partition("=")[2]).glob("*/world"))
+    poses, sequence = open_poses(str(world / "amass"), str(cache))
+    names = np.unique(sequence)
+    held_out = np.isin(sequence, np.random.default_rng(0).permutation(names)[: max(1, round(0.1 * len(names)))])
+    assert 0 < held_out.sum() < len(poses)
+    values = Rotation.from_rotvec(poses.reshape(-1, 3).astype(np.float64)).as_rotvec().reshape(len(poses), 63)
+    (folder,) = (path.parent for path in cache.glob("mixture-*/mixture.npz"))
+    with np.load(folder / "mixture.npz") as file:
+        parts = {name: file[name].astype(np.float64) for name in ("means", "covars", "weights")}
+    metrics = json.loads((folder / "prior.json").read_text())
+    for name, rows in (("poses/nll", held_out), ("poses/nll_learned", ~held_out)):
+        logs = [
+            np.log(weight) + multivariate_normal(mean, covariance).logpdf(values[rows])
+            for mean, covariance, weight in zip(parts["means"], parts["covars"], parts["weights"], strict=True)
+        ]
+        assert metrics[name] == pytest.approx(-logsumexp(logs, axis=0).mean() / 63, rel=1e-3, abs=1e-3)
+    assert metrics["poses/nll"] > metrics["poses/nll_learned"]
+    same = GaussianMixture(8, reg_covar=1e-3, max_iter=50, tol=1e-2, random_state=0).fit(values[~held_out])
+    np.testing.assert_allclose(parts["means"], same.means_, atol=1e-3)
 
 
 @pytest.mark.parametrize("layout", ["v1", "v2"])
