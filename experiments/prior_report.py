@@ -1,4 +1,4 @@
-"""What a learned pose prior knows: how well it rebuilds poses that it never saw, and what its samples look like.
+"""What a pose prior knows: how well it rebuilds or foretells poses that it never saw, and what its samples look like.
 
 ============= ==============================================================================================
 file          content
@@ -7,7 +7,7 @@ held_out.csv  joint, mm, degrees: mean error of each joint of held-out poses, re
 kl.csv        dimension, kl: mean nats by which each number of their codes differs from the standard normal
 kl.png        the same as bars, largest first
 samples.png   12 samples, each from the front and from its left side
-prior.json    the numbers of :func:`describe_vposer` and :func:`describe_samples`
+prior.json    the numbers of :func:`describe_vposer` or :func:`describe_mixture`, and of :func:`describe_samples`
 ============= ==============================================================================================
 """
 
@@ -31,6 +31,7 @@ from body_models.joint_limits import BODY_JOINT_NAMES, degrees_outside, violatio
 from body_models.render import side_view
 from body_models.smpl import BodyModel
 from lightning_modules.mesh_module import upright
+from lightning_modules.pose_mixture import PoseMixture, mixture_values
 from lightning_modules.pose_prior import NUM_PRIOR_JOINTS, PosePriorModule
 
 SHOWN = 12
@@ -66,6 +67,27 @@ def describe_vposer(module: PosePriorModule, poses: Tensor, folder: Path) -> dic
         "poses/kl": divergence.sum(),
         "poses/active": (divergence > ACTIVE_NATS).sum(),
     }
+    return _note(folder, found)
+
+
+@torch.no_grad()
+def describe_mixture(mixture: PoseMixture, learned: NDArray, held_out: NDArray, folder: Path) -> dict[str, float]:
+    """Negative log likelihood, in nats for each value, of poses that a mixture never saw beside those it was fitted to.
+
+    Args:
+        mixture: fitted.
+        learned: (N, 21, 3) axis-angle, the poses that it was fitted to.
+        held_out: (M, 21, 3) axis-angle, of other sequences.
+        folder: that exists.
+
+    Returns:
+        ``poses/nll`` of the held-out poses, ``poses/nll_learned`` of the others; a gap between them is overfitting.
+    """
+    found = {}
+    for name, poses in (("poses/nll", held_out), ("poses/nll_learned", learned)):
+        parts = [poses[start : start + _CHUNK] for start in range(0, len(poses), _CHUNK)]
+        nats = torch.cat([mixture.neg_log_density(mixture_values(part)) for part in parts])
+        found[name] = nats.double().mean().item() / mixture.size
     return _note(folder, found)
 
 

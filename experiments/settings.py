@@ -188,7 +188,7 @@ class Model:
     augment: Augment = field(default_factory=Augment)
     camera: str = option(
         "virtual", "Camera of the annotator: of the crop alone, of the full image (focal length its diagonal), or the "
-        "data set's own where it is known.",
+        "data set's own where it is known; with the last two the network reads where the crop lies, as CLIFF does.",
         choices=CAMERAS,
     )  # fmt: skip
     head: str = option("joints", "Head of the annotator; joints looks at features where the joints are.",

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from body_models.contracts import LATENT_SIZE, Batch, Prediction
 from lightning_modules.backbones import load_backbone
-from lightning_modules.cameras import CropCamera
+from lightning_modules.cameras import CROP_ALONE, CropCamera
 from lightning_modules.checkpoints import MIN_COVERAGE
-from lightning_modules.heads import IterativeHead, RegressionHead
+from lightning_modules.heads import Head, IterativeHead, RegressionHead
 from lightning_modules.joint_head import MAP_JOINTS, JointHead, map_joints_2d
 from lightning_modules.losses import LossTerm, TermSums
 from lightning_modules.mesh_module import MeshModule, rest_sixd
@@ -84,7 +84,8 @@ class AnnotatorModule(MeshModule):
         lr_milestones: fractions of the training after which the rate falls.
         lr_gamma: factor by which it falls.
         weight_decay: L2 penalty on all weights.
-        camera: name in :data:`lightning_modules.cameras.CAMERAS`.
+        camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the head reads where in
+            the image the crop was taken.
         head: one of :data:`HEADS`: plain regression, HMR's iterative regression, or joint-aligned features.
         loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`.
         tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
@@ -131,7 +132,15 @@ class AnnotatorModule(MeshModule):
         losses |= {"critic": 1.0} if "critic" in PRIORS[prior] else {}
         body_start = torch.zeros(LATENT_SIZE) if prior == "vposer" else rest_sixd()
         super().__init__(
-            backbone, _head(head, input_size), body_start, input_size, body_models, losses, camera, loss, tolerance_2d
+            backbone,
+            _head(head, input_size, box_info=camera != CROP_ALONE),
+            body_start,
+            input_size,
+            body_models,
+            losses,
+            camera,
+            loss,
+            tolerance_2d,
         )
         coder: PoseCoder | None = None
         if prior == "vposer":
@@ -193,6 +202,9 @@ class AnnotatorModule(MeshModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.prior_is_trained = True
+        weights, name = checkpoint["state_dict"], "head.hidden.0.weight"
+        if isinstance(self.head, Head) and name in weights:
+            weights[name] = self.head.adopt(weights[name])
 
     def on_fit_start(self) -> None:
         prior = self.hparams["prior"]
@@ -235,7 +247,7 @@ def _penalty(prior: str, weights: str | Path | None, poses: NDArray | None) -> n
     return None
 
 
-def _head(name: str, input_size: int) -> Callable[..., nn.Module]:
+def _head(name: str, input_size: int, box_info: bool) -> Callable[..., nn.Module]:
     heads: dict[str, Callable[..., nn.Module]] = {
         "regression": RegressionHead,
         "iterative": IterativeHead,
@@ -244,4 +256,4 @@ def _head(name: str, input_size: int) -> Callable[..., nn.Module]:
     if name not in heads:
         msg = f"no head named {name!r}; there are: {', '.join(HEADS)}"
         raise ValueError(msg)
-    return heads[name]
+    return partial(heads[name], box_info=box_info)

@@ -9,6 +9,9 @@ full_image  the full image's: focal length its diagonal, principal point its cen
 known       the data set's own where a person has one, else the full image's
 =========== ==========================================================================================================
 
+All but the first depend on where in the image a crop was taken, which the crop alone does not show: the annotator's
+heads and CLIFF's read it as :attr:`CropCamera.box_info`.
+
 To add one: a function (batch, input_size) -> :class:`CropCamera`, and a line in :data:`CAMERAS`.
 
 [1] Li et al., CLIFF: Carrying Location Information in Full Frames into Human Pose and Shape Estimation, ECCV 2022.
@@ -87,8 +90,10 @@ def known(batch: Batch, input_size: int) -> CropCamera:
     )
 
 
+CROP_ALONE = "virtual"
+"""The camera that is the same for every crop, so that a head need not be told about it."""
 CAMERAS: dict[str, Callable[[Batch, int], CropCamera]] = {
-    "virtual": virtual,
+    CROP_ALONE: virtual,
     "full_image": full_image,
     "known": known,
 }

@@ -1,9 +1,11 @@
 """From a feature map to numbers: plain regression, and HMR's iterative regression [1].
 
 Both begin at a given start, keep where things are (a coarse grid of cells is flattened, not averaged away), and run
-in fp32: in bf16 the depth of 40 m would be rounded to 0.1 m.
+in fp32: in bf16 the depth of 40 m would be rounded to 0.1 m. Where the camera is not that of the crop alone, they also
+read where in the image the crop was taken [2].
 
 [1] Kanazawa et al., End-to-end Recovery of Human Shape and Pose, CVPR 2018.
+[2] Li et al., CLIFF: Carrying Location Information in Full Frames into Human Pose and Shape Estimation, ECCV 2022.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from lightning_modules.cameras import CropCamera
 
 MAX_GRID = 4
 CELL_CHANNELS = 128
+_BOX_INFO = 3
 
 
 class GridFeatures(nn.Module):
@@ -41,18 +44,49 @@ class GridFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """What all heads share: the named outputs, their start, and small last weights so that training begins there."""
+    """What all heads share: the named outputs, their start, and small last weights so that training begins there.
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int) -> None:
+    Args:
+        in_channels: channels of the feature map.
+        map_size: cells along each side of the feature map.
+        start: the outputs by name and what they are before training.
+        width: neurons of the last hidden layer.
+        box_info: whether :attr:`lightning_modules.cameras.CropCamera.box_info` is looked at beside the features.
+
+    Attributes:
+        seen: how many numbers :meth:`look` returns.
+    """
+
+    def __init__(
+        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int, box_info: bool = False
+    ) -> None:
         super().__init__()
         self.sizes = {name: value.numel() for name, value in start.items()}
         self.register_buffer("start", torch.cat([value.flatten().float() for value in start.values()]))
         self.grid = GridFeatures(in_channels, map_size)
+        self.box_info = box_info
+        self.seen = self.grid.out_features + (_BOX_INFO if box_info else 0)
         self.out = nn.Linear(width, sum(self.sizes.values()))
         nn.init.xavier_uniform_(self.out.weight, gain=0.01)
         nn.init.zeros_(self.out.bias)
 
     start: Tensor
+
+    def look(self, features: Tensor, camera: CropCamera) -> Tensor:
+        """(B, seen) the grid features (of fp32 maps), and then the box information where the head reads it."""
+        flat = self.grid(features)
+        return torch.cat((flat, camera.box_info), dim=1) if self.box_info else flat
+
+    def adopt(self, weight: Tensor) -> Tensor:
+        """First hidden weights (n, m) for this head, of one that may have been trained without box information.
+
+        Zeros for the box information let this head say what that one said.
+        """
+        own: Tensor = self.get_parameter("hidden.0.weight")
+        if not self.box_info or weight.shape != (len(own), own.shape[1] - _BOX_INFO):
+            return weight
+        before, after = weight[:, : self.grid.out_features], weight[:, self.grid.out_features :]
+        return torch.cat((before, weight.new_zeros(len(weight), _BOX_INFO), after), dim=1)
 
     def named(self, values: Tensor) -> dict[str, Tensor]:
         """The outputs by name, of all in a row (B, n)."""
@@ -66,16 +100,20 @@ class RegressionHead(Head):
         in_channels: channels of the feature map.
         map_size: cells along each side of the feature map.
         start: the outputs by name and what they are before training.
+        width: neurons of the hidden layer.
+        box_info: whether the box information is looked at beside the features.
     """
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int = 512) -> None:
-        super().__init__(in_channels, map_size, start, width)
-        self.hidden = nn.Sequential(nn.Linear(self.grid.out_features, width), nn.ReLU(inplace=True))
+    def __init__(
+        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int = 512, box_info: bool = False
+    ) -> None:
+        super().__init__(in_channels, map_size, start, width, box_info)
+        self.hidden = nn.Sequential(nn.Linear(self.seen, width), nn.ReLU(inplace=True))
 
     def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
-            return self.named(self.start + self.out(self.hidden(self.grid(features.float()))))
+            return self.named(self.start + self.out(self.hidden(self.look(features.float(), camera))))
 
 
 class IterativeHead(Head):
@@ -85,7 +123,9 @@ class IterativeHead(Head):
         in_channels: channels of the feature map.
         map_size: cells along each side of the feature map.
         start: the outputs by name and what they are before the first correction.
-        more_features: how many numbers :meth:`look` returns beside the grid features.
+        width: neurons of the hidden layers.
+        iterations: corrections.
+        box_info: whether every correction looks at the box information beside the features.
     """
 
     def __init__(
@@ -93,22 +133,18 @@ class IterativeHead(Head):
         in_channels: int,
         map_size: int,
         start: Mapping[str, Tensor],
-        more_features: int = 0,
         width: int = 1024,
         iterations: int = 3,
+        box_info: bool = False,
     ) -> None:
-        super().__init__(in_channels, map_size, start, width)
+        super().__init__(in_channels, map_size, start, width, box_info)
         self.iterations = iterations
         self.hidden = nn.Sequential(
-            nn.Linear(self.grid.out_features + more_features + sum(self.sizes.values()), width),
+            nn.Linear(self.seen + sum(self.sizes.values()), width),
             nn.ReLU(inplace=True),
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
         )
-
-    def look(self, features: Tensor, camera: CropCamera) -> Tensor:
-        """(B, n) what every correction sees beside the estimate."""
-        return self.grid(features)
 
     def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""

@@ -69,17 +69,24 @@ class JointHead(Head):
         start: the outputs by name and what they are before training.
         input_size: side of the crops in pixels.
         width: neurons of the hidden layer.
+        box_info: whether the box information is looked at beside the features.
     """
 
     def __init__(
-        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], input_size: int, width: int = 512
+        self,
+        in_channels: int,
+        map_size: int,
+        start: Mapping[str, Tensor],
+        input_size: int,
+        width: int = 512,
+        box_info: bool = False,
     ) -> None:
-        super().__init__(in_channels, map_size, start, width)
+        super().__init__(in_channels, map_size, start, width, box_info)
         self.maps = JointMaps(in_channels, map_size, input_size)
         self.reduce = nn.Conv2d(self.maps.channels, _JOINT_CHANNELS, 1)
         # x, y and the peak of the map's probability beside the features.
         joints = len(POSE2D_JOINTS) * (_JOINT_CHANNELS + 3)
-        self.hidden = nn.Sequential(nn.Linear(self.grid.out_features + joints, width), nn.ReLU(inplace=True))
+        self.hidden = nn.Sequential(nn.Linear(self.seen + joints, width), nn.ReLU(inplace=True))
 
     def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n); MAP_JOINTS as fractions of the side."""
@@ -91,7 +98,7 @@ class JointHead(Head):
             # grid_sample has the map's outer edges at -1 and 1, as soft_argmax has them at 0 and 1.
             sampled = F.grid_sample(reduced, 2 * joints.unsqueeze(2) - 1, align_corners=False)[..., 0]
             looked_at = torch.cat((sampled.transpose(1, 2), joints, peaks), dim=2).flatten(1)
-            hidden = self.hidden(torch.cat((self.grid(features.float()), looked_at), dim=1))
+            hidden = self.hidden(torch.cat((self.look(features.float(), camera), looked_at), dim=1))
             return {**self.named(self.start + self.out(hidden)), MAP_JOINTS: joints}
 
     def load_maps(self, path: str | Path) -> Coverage:

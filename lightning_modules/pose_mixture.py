@@ -30,6 +30,15 @@ _ITERATIONS = 50
 _NAMES = ("means", "covars", "weights")
 
 
+def mixture_values(poses: NDArray) -> Tensor:
+    """What a mixture is over, (N, D) float64, of recorded poses (N, 21, 3) or (N, D), axis-angle in radians.
+
+    Recordings also hold turns beyond pi; what is scored later does not.
+    """
+    turns = torch.as_tensor(np.array(poses, dtype=np.float64)).reshape(len(poses), -1, 3)
+    return matrix_to_axis_angle(axis_angle_to_matrix(turns)).flatten(1)
+
+
 class PoseMixture(nn.Module):
     """Mixture of K Gaussians with full covariances over D axis-angle values of the body joints, the root left out.
 
@@ -114,13 +123,10 @@ class PoseMixture(nn.Module):
         """
         rng = np.random.default_rng(seed)
         drawn = poses if len(poses) <= _POSES else poses[np.sort(rng.choice(len(poses), _POSES, replace=False))]
-        # Recordings also hold turns beyond pi; what is scored later does not.
-        turns = torch.as_tensor(np.array(drawn, dtype=np.float64)).reshape(len(drawn), -1, 3)
-        values = matrix_to_axis_angle(axis_angle_to_matrix(turns)).flatten(1).numpy()
         model = GaussianMixture(
             components, covariance_type="full", reg_covar=_REGULARISATION, max_iter=_ITERATIONS, tol=1e-2,
             random_state=seed,
-        ).fit(values)  # fmt: skip
+        ).fit(mixture_values(drawn).numpy())  # fmt: skip
         return cls(model.means_, model.covariances_, model.weights_)
 
     def save(self, path: Path) -> None:

@@ -41,6 +41,7 @@ from experiments.stages.starts import give_start
 from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.wandb_logs import labels, made_by
 from lightning_modules.annotator import PRIORS, AnnotatorModule
+from lightning_modules.cameras import CROP_ALONE
 from lightning_modules.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
@@ -169,7 +170,12 @@ ANNOTATE = Stage(
         "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
-        "network": {"camera": run.settings.model.camera, "head": run.settings.model.head},
+        "network": {
+            "camera": run.settings.model.camera,
+            "head": run.settings.model.head,
+            # Networks that were trained before heads read it are others.
+            **({} if run.settings.model.camera == CROP_ALONE else {"box_info": True}),
+        },
         **({"pose2d_samples": run.settings.pose2d.samples} if run.settings.recipe.longer else {}),
         **network_key(run),
     },

@@ -16,7 +16,7 @@ from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
 from experiments import sources
 from experiments.pipeline import Run, Stage, console
-from experiments.prior_report import describe_samples, describe_vposer
+from experiments.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.processes import on_rank_zero, world_size
 from experiments.stages.prepare import data_key, world_folder
 from experiments.training import fit
@@ -26,6 +26,8 @@ from lightning_modules.pose_prior import PosePriorModule
 _SAMPLES = 1000
 _VERSION = 2
 """Raised where the same settings train another prior, or leave other results."""
+_MIXTURE_VERSION = 2
+"""Likewise of the mixture; 2 holds out whole sequences."""
 
 
 def recorded_poses(run: Run) -> NDArray:
@@ -84,20 +86,29 @@ PRIOR = Stage(
 
 
 def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
-    poses = recorded_poses(run)
+    root = sources.root_of(run.settings, world_folder(run), "amass")
+    # The split of seed 0, as the mixture is the same for all seeds.
+    data = PosePriorDataModule(root, cache_dir=run.settings.paths.cache)
+    data.setup()
+    learned, held_out = (part.poses[part.rows] for part in (data.train_data, data.val_data))
     folder.mkdir(parents=True, exist_ok=True)
-    mixture = PoseMixture.fit(poses)
+    mixture = PoseMixture.fit(learned)
     mixture.save(folder / "mixture.npz")
+    found = describe_mixture(mixture, learned, held_out, folder)
+    console.print(
+        f"  {len(held_out):,} held-out poses have a negative log likelihood of {found['poses/nll']:.2f} nats a value, "
+        f"those that the mixture was fitted to {found['poses/nll_learned']:.2f}"
+    )
     body_pose = mixture.sample(_SAMPLES, torch.Generator().manual_seed(0))
     # Drawn with the stand-in, because the mixture is the same for every body.
-    return {"file": "mixture.npz", "metrics": describe_samples(body_pose, folder)}
+    return {"file": "mixture.npz", "metrics": found | describe_samples(body_pose, folder)}
 
 
 MIXTURE = Stage(
     name="mixture",
     after=(),
     # The same for all seeds, so that the scores of their labels can be compared.
-    key=lambda run: {"components": COMPONENTS, "data": data_key(run, ["amass"])},
+    key=lambda run: {"version": _MIXTURE_VERSION, "components": COMPONENTS, "data": data_key(run, ["amass"])},
     make=_fit_mixture,
     needed=lambda run: sources.fits_mixture(run.settings),
     shared="cache",

@@ -72,7 +72,7 @@ def summarise(run: Run) -> None:
 
 
 def _prior_metrics(run: Run) -> dict[str, float]:
-    """What the prior stages measured: ``prior/poses/...`` of held-out poses, ``prior/samples/...``, ``mixture/...``."""
+    """What the prior stages measured: ``prior/poses/...`` (held out), ``prior/samples/...``; likewise ``mixture/``."""
     return {
         f"{stage}/{name}": value
         for stage in ("prior", "mixture")

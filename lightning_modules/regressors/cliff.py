@@ -14,24 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from lightning_modules.cameras import CropCamera
 from lightning_modules.heads import IterativeHead
 from lightning_modules.mesh_regressor import MeshRegressorModule
-
-_BOX_INFO = 3
 
 
 class BoxAwareHead(IterativeHead):
     """HMR's head (:class:`lightning_modules.heads.IterativeHead`) with the box information beside the features."""
 
     def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
-        super().__init__(in_channels, map_size, start, more_features=_BOX_INFO)
-
-    def look(self, features: Tensor, camera: CropCamera) -> Tensor:
-        return torch.cat((super().look(features, camera), camera.box_info), dim=1)
+        super().__init__(in_channels, map_size, start, box_info=True)
 
 
 class CLIFFModule(MeshRegressorModule):

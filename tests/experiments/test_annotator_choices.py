@@ -13,7 +13,8 @@ from datamodules.pseudo_gt.native import read_labels
 from experiments.config import load_settings
 from experiments.pipeline import Run
 from experiments.run import main
-from experiments.stages.annotator import annotate_key, samples_seen, train_quotas
+from experiments.settings import CAMERAS
+from experiments.stages.annotator import ANNOTATE, annotate_key, samples_seen, train_quotas
 
 STAGES = "stages=[world,generic,pose2d,annotate,dump]"
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
@@ -83,6 +84,39 @@ def test_choices_run_through_the_stages(tiny_folders: list[str], request: pytest
         assert trained == {"coco", "mpii", "threedpw_train", "mpi_inf_3dhp"}
     if name == "joints":
         assert outputs["map_coverage"] == 1
+
+
+def test_heads_that_read_the_box_are_other_networks_but_those_of_the_crops_camera_are_not() -> None:
+    networks = {name: ANNOTATE.key(run_of("recipe=none", f"model.camera={name}"))["network"] for name in CAMERAS}
+    assert networks["virtual"] == {"camera": "virtual", "head": "joints"}
+    for name in ("full_image", "known"):
+        assert networks[name] == {"camera": name, "head": "joints", "box_info": True}
+
+
+def calibration(path: Path) -> dict[str, list[float]]:
+    """Focal lengths and principal point (fx, fy, cx, cy) of each camera of an official calibration file, by name."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    names = [row[1] for row in rows if row[:1] == ["name"]]
+    matrices = [[float(value) for value in row[1:]] for row in rows if row[:1] == ["intrinsic"]]
+    return {name: [k[0], k[5], k[2], k[6]] for name, k in zip(names, matrices, strict=True)}
+
+
+def test_known_cameras_of_a_data_set_are_those_of_its_labels(tiny_folders: list[str]) -> None:
+    """Of the single views, which have the network's cameras; fused views have the data set's in any case."""
+    people = ["annotate.targets={mpi_inf_3dhp: 1}", "annotate.samples=16", "dump.keep_single_views=true"]
+    arguments = ["experiment=base", "recipe=none", "name=known", "stages=[world,annotate,dump]", *CHEAP, *people]
+    assert main([*tiny_folders, *arguments, "model.camera=known"]) == 0
+    (folder,) = (Path(tiny_folders[1].partition("=")[2]) / "known").glob("*/labels")
+    columns = read_labels(folder / "mpi_inf_3dhp-train-single-views").columns
+    assert len(columns["id"]) == 24
+    root = next(Path(tiny_folders[3].partition("=")[2]).glob("*/world/mpi_inf_3dhp"))
+    for person, focal, princpt, size in zip(
+        *(columns[name] for name in ("id", "focal", "princpt", "image_size")), strict=True
+    ):
+        _, _, subject, take, _, camera = person.split("/")
+        expected = calibration(root / subject / take / "camera.calibration")[camera]
+        np.testing.assert_allclose([*focal, *princpt], expected, rtol=1e-4)
+        assert abs(focal[0] / np.linalg.norm(size) - 1) > 0.05  # not the guess for the full image
 
 
 def test_pretraining_serves_the_auxiliary_people_first(tiny_folders: list[str]) -> None:

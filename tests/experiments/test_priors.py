@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +14,19 @@ import numpy as np
 import pytest
 import torch
 import wandb
+from prior_files_stub import smplify_mixture, v1_tensors, v2_tensors
+from scipy.spatial.transform import Rotation
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.mixture import GaussianMixture
 
 from body_models.rotations import axis_angle_to_matrix
 from datamodules.pseudo_gt.native import read_labels
+from datamodules.sources.poses import open_poses
 from experiments.run import main
 from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.pose_prior import PosePriorModule
-from lightning_modules.priors.vposer_v1 import PosePriorV1
+from lightning_modules.priors.vposer import load_vposer
 
 STAGES = "stages=world,prior,mixture,annotate,dump"
 COMMON = ["recipe=none", "recipe.init=random", "wandb.mode=disabled"]
@@ -89,6 +96,10 @@ def test_stages_show_what_they_learned(all_priors: Path, tiny_folders: list[str]
     assert len(rows) == 21 and np.mean([float(row["mm"]) for row in rows]) == pytest.approx(mine["poses/mpjpe"])
     assert cv2.imread(str(folder / "kl.png")) is not None
     assert metrics["mixture/samples/limit_violations"]["value"] >= 0
+    assert {name for name in metrics if name.startswith("mixture/")} == {
+        f"mixture/{name}"
+        for name in ("poses/nll", "poses/nll_learned", "samples/limit_violations", "samples/limit_excess_deg")
+    }
     for picture in (folder / "samples.png", next(cache.glob("mixture-*/samples.png"))):
         image = cv2.imread(str(picture))
         assert image.shape == (600, 12 * 190, 3)
@@ -97,20 +108,69 @@ def test_stages_show_what_they_learned(all_priors: Path, tiny_folders: list[str]
         assert ((views < 255).mean(axis=1) > 0.05).all()
 
 
-def test_a_published_v1_is_used_as_it_is(tiny_folders: list[str], tmp_path: Path) -> None:
+def test_the_mixture_never_saw_the_sequences_that_it_is_judged_by(all_priors: Path, tiny_folders: list[str]) -> None:
+    """Likelihoods by SciPy, and the fit by scikit-learn on the other sequences alone."""
+    cache = Path(tiny_folders[2].partition("=")[2])
+    world = next(Path(tiny_folders[3].partition("=")[2]).glob("*/world"))
+    poses, sequence = open_poses(str(world / "amass"), str(cache))
+    names = np.unique(sequence)
+    held_out = np.isin(sequence, np.random.default_rng(0).permutation(names)[: max(1, round(0.1 * len(names)))])
+    assert 0 < held_out.sum() < len(poses)
+    values = Rotation.from_rotvec(poses.reshape(-1, 3).astype(np.float64)).as_rotvec().reshape(len(poses), 63)
+    (folder,) = (path.parent for path in cache.glob("mixture-*/mixture.npz"))
+    with np.load(folder / "mixture.npz") as file:
+        parts = {name: file[name].astype(np.float64) for name in ("means", "covars", "weights")}
+    metrics = json.loads((folder / "prior.json").read_text())
+    for name, rows in (("poses/nll", held_out), ("poses/nll_learned", ~held_out)):
+        logs = [
+            np.log(weight) + multivariate_normal(mean, covariance).logpdf(values[rows])
+            for mean, covariance, weight in zip(parts["means"], parts["covars"], parts["weights"], strict=True)
+        ]
+        assert metrics[name] == pytest.approx(-logsumexp(logs, axis=0).mean() / 63, rel=1e-3, abs=1e-3)
+    assert metrics["poses/nll"] > metrics["poses/nll_learned"]
+    same = GaussianMixture(8, reg_covar=1e-3, max_iter=50, tol=1e-2, random_state=0).fit(values[~held_out])
+    np.testing.assert_allclose(parts["means"], same.means_, atol=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["v1", "v2"])
+def test_a_published_vposer_is_used_as_it_is(
+    tiny_folders: list[str], tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No prior stage, the layout is found by its names, and the labels' poses are its decoder's."""
-    torch.manual_seed(0)
-    prior = PosePriorV1(64).eval()
-    torch.save(prior.state_dict(), tmp_path / "v1.pt")
-    arguments = [*tiny_folders, *COMMON, "name=v1", "recipe.prior=vposer", f"recipe.prior_file={tmp_path / 'v1.pt'}"]
-    assert main([*arguments, STAGES]) == 0
-    (run,) = (runs_of(tiny_folders) / "v1").glob("*/labels")
+    tensors = v1_tensors() if layout == "v1" else {f"vp_model.{name}": value for name, value in v2_tensors().items()}
+    torch.save(tensors if layout == "v1" else {"state_dict": tensors}, tmp_path / "published.pt")
+    file = f"recipe.prior_file={tmp_path / 'published.pt'}"
+    assert main([*tiny_folders, *COMMON, f"name={layout}", "recipe.prior=vposer", file, STAGES]) == 0
+    assert " prior:" not in capsys.readouterr().out
+    prior, _, _ = load_vposer(tmp_path / "published.pt", min_coverage=1)
+    (run,) = (runs_of(tiny_folders) / layout).glob("*/labels")
     columns = read_labels(run / "coco-train", ["latent", "body_pose"]).columns
     decoded = prior.decode_body_pose(torch.tensor(columns["latent"])).detach()
     module = AnnotatorModule.load_from_checkpoint(run.parent / "annotate" / "final.ckpt", weights_only=True)
-    assert module.hparams["prior_layout"] == "v1"
+    assert module.hparams["prior_layout"] == layout
     pose = axis_angle_to_matrix(torch.tensor(columns["body_pose"]).unflatten(1, (23, 3)))
     torch.testing.assert_close(pose, decoded, atol=1e-4, rtol=0)
+    shutil.rmtree(run.parents[1])
+
+
+def test_smplifys_mixture_is_used_as_it_is(
+    tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No mixture is fitted, and the first poses, which are nearly the rest pose, cost its density there by SciPy."""
+    parts = smplify_mixture()
+    (tmp_path / "gmm_08.pkl").write_bytes(pickle.dumps(parts, protocol=2))
+    given = [f"recipe.prior_file={tmp_path / 'gmm_08.pkl'}", "dump.prior_score=false"]
+    assert main([*tiny_folders, *COMMON, "name=gmm08", "recipe.prior=gmm", *given, STAGES]) == 0
+    assert " mixture:" not in capsys.readouterr().out
+    (run,) = (runs_of(tiny_folders) / "gmm08").glob("*/labels")
+    assert len(read_labels(run / "coco-train", ["id"])) == 120
+    with next((run.parent / "annotate" / "metrics").glob("*/metrics.csv")).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    logs = [
+        np.log(weight) + multivariate_normal(mean, covariance).logpdf(np.zeros(69))
+        for mean, covariance, weight in zip(*parts.values(), strict=True)
+    ]
+    assert float(rows[0]["train/all/pose_gmm"]) == pytest.approx(-logsumexp(logs) / 69, abs=0.05)
     shutil.rmtree(run.parents[1])
 
 

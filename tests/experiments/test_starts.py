@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -86,6 +88,28 @@ def test_starts_that_are_trained_here(
     (path,) = (folder_of(short, "runs") / f"trained-{init}").glob("*/summary.json")
     summary = json.loads(path.read_text())
     assert summary["samples_seen"] == {stage: 64, "annotate": 16}
+
+
+def test_heatmaps_alone_are_a_start(short: list[str]) -> None:
+    """Of another network than the joints make, trained by the cross-entropy of the maps, which falls."""
+    common = ["recipe.init=pose2d_mpii", "stages=[pose2d,annotate]", "pose2d.samples=256", "pose2d.batch_size=8"]
+    states = []
+    for loss in ("integral", "heatmap"):
+        assert main([*short, *common, f"pose2d.loss={loss}", f"name=maps-{loss}"]) == 0
+        (path,) = (folder_of(short, "runs") / f"maps-{loss}").glob("*/annotate/stage.json")
+        assert json.loads(path.read_text())["outputs"]["map_coverage"] == 1
+        (stage,) = (
+            record.parent
+            for record in folder_of(short, "cache").glob("pose2d-*/stage.json")
+            if json.loads(record.read_text())["key"]["settings"]["pose2d"]["loss"] == loss
+            and json.loads(record.read_text())["key"]["settings"]["pose2d"]["batch_size"] == 8
+        )
+        states.append(torch.load(stage / "final.ckpt", weights_only=True)["state_dict"])
+    assert not torch.equal(*(state["final_layer.weight"] for state in states))
+    with next((stage / "metrics").glob("*/metrics.csv")).open(newline="") as file:
+        values = [float(row["train/all/heatmap"]) for row in csv.DictReader(file) if row["train/all/heatmap"]]
+    assert len(values) >= 8 and np.isfinite(values).all()
+    assert np.mean(values[-4:]) < np.mean(values[:4])
 
 
 def test_the_2d_pose_network_is_a_trainer_of_its_own(short: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,12 +41,15 @@ def test_lower_2d_errors_by_weights_of_ones_own(network, make_batch, parts):
 
 # So slow that the last step is the best one, which is kept: heads with maps overshoot where plain ones do not.
 @pytest.mark.parametrize(("head", "lr"), [("regression", 1e-3), ("joints", 1e-5)])
-@pytest.mark.parametrize("prior", ["none", "vposer"])
-def test_own_heads_all_at_once_are_those_of_one_after_the_other(make_batch, head, lr, prior):
+@pytest.mark.parametrize(("prior", "camera"), [("none", "virtual"), ("vposer", "virtual"), ("none", "known")])
+def test_own_heads_all_at_once_are_those_of_one_after_the_other(make_batch, head, lr, prior, camera):
     """The batched heads against plain training of a copy of the head by hand."""
     torch.manual_seed(0)
-    network = AnnotatorModule("slim", 48, head=head, prior=prior, prior_width=32).eval()
+    network = AnnotatorModule("slim", 48, head=head, prior=prior, prior_width=32, camera=camera).eval()
     batch = make_batch(2)
+    # Boxes at different places: what the batched heads are told about their cameras differs.
+    batch["princpt"] = torch.tensor([[30.0, 20.0], [300.0, -200.0]])
+    batch["focal"] = torch.tensor([[900.0, 900.0], [1200.0, 1200.0]])
     found = EFT(network, steps=2, lr=lr)(batch)
     for row in range(2):
         one, mine = part_of(batch, [row]), copy.deepcopy(network)
@@ -61,10 +64,11 @@ def test_own_heads_all_at_once_are_those_of_one_after_the_other(make_batch, head
         torch.testing.assert_close(found.joints_3d[row : row + 1], expected.joints_3d, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("camera", ["virtual", "full_image"])
 @pytest.mark.parametrize("head", ["iterative", "joints"])
-def test_every_head_can_be_tuned(make_batch, head):
+def test_every_head_can_be_tuned(make_batch, head, camera):
     torch.manual_seed(0)
-    network, batch = AnnotatorModule("slim", 48, head=head).eval(), make_batch(2)
+    network, batch = AnnotatorModule("slim", 48, head=head, camera=camera).eval(), make_batch(2)
     with torch.no_grad():
         before = error_2d(batch, network(batch))
     assert (error_2d(batch, EFT(network, steps=3, lr=1e-3)(batch)) < before).all()

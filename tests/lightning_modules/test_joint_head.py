@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from body_models.joint_sets import BODY_JOINTS
 from lightning_modules.annotator import HEADS, AnnotatorModule
 from lightning_modules.cameras import CropCamera
 from lightning_modules.joint_head import JointHead, JointMaps, map_joints_2d
@@ -81,6 +83,36 @@ def test_maps_learn_from_joints_inside_the_crop_alone(make_batch) -> None:
     assert term.valid[0] == term.valid[1] == 0
     assert term.valid[2] > 0
     assert map_joints_2d(AnnotatorModule("slim", 48)(batch), batch).valid.sum() == 0
+
+
+def test_places_on_the_maps_cost_what_numpy_says(make_batch) -> None:
+    """Mean of both axes' distances in crop sides, of joints inside the crop, weighted by their confidence."""
+    batch = make_batch()
+    random = np.random.default_rng(0)
+    places = random.uniform(-12, 60, batch["joints_2d"].shape)
+    conf = random.uniform(size=places.shape[:2]) * (random.uniform(size=places.shape[:2]) > 0.3)
+    places[conf == 0] = np.nan
+    batch["joints_2d"] = torch.tensor(places, dtype=torch.float32)
+    batch["joints_2d_conf"] = torch.tensor(conf, dtype=torch.float32)
+    prediction = AnnotatorModule("slim", 48, head="joints").eval()(batch)
+    found = map_joints_2d(prediction, batch)
+    maps = prediction.extra["map_joints"].detach().numpy().astype(np.float64)
+    total, valid, outside = np.zeros(4), np.zeros(4), 0
+    for person in range(4):
+        for k, name in enumerate(POSE2D_JOINTS):
+            joint = BODY_JOINTS.index(name)
+            x, y = places[person, joint]
+            weight = conf[person, joint]
+            if weight == 0:
+                continue
+            if not (0 <= x <= 48 and 0 <= y <= 48):
+                outside += 1
+                continue
+            total[person] += weight * (abs(maps[person, k, 0] - x / 48) + abs(maps[person, k, 1] - y / 48)) / 2
+            valid[person] += weight
+    assert outside > 10 and (valid > 1).all()
+    np.testing.assert_allclose(found.total.detach(), total, rtol=1e-5)
+    np.testing.assert_allclose(found.valid, valid, rtol=1e-5)
 
 
 def test_maps_need_no_cells_that_are_a_power_of_two() -> None:

@@ -55,6 +55,35 @@ def test_terms_agree_with_numpy(make_batch) -> None:
     assert values["smpl_pose"].valid.tolist() == [24] * 4
 
 
+@pytest.mark.parametrize("prior", ["none", "vposer"])
+def test_what_stays_small_agrees_with_numpy(make_batch, prior: str) -> None:
+    """Mean squares of shape and code, of every person alike, whatever is known about them."""
+    torch.manual_seed(0)
+    batch = make_batch()
+    batch["has_betas"][:2] = 0
+    module = AnnotatorModule("slim", 48, prior=prior, prior_width=32).eval()
+    with torch.no_grad():
+        module.head.out.bias.normal_()
+    prediction = module(batch)
+    found = {name: LOSS_TERMS[name](prediction, batch) for name in ("betas_l2", "latent_l2")}
+
+    def check(name: str, values: torch.Tensor) -> None:
+        assert values.shape[1] == {"betas_l2": 10, "latent_l2": 32}[name] and values.abs().min() > 0
+        expected = (values.detach().numpy().astype(np.float64) ** 2).sum(axis=1) / values.shape[1]
+        np.testing.assert_allclose(found[name].total.detach(), expected, rtol=1e-5)
+        assert found[name].valid.tolist() == [1] * 4
+
+    check("betas_l2", prediction.betas)
+    if prior == "vposer":
+        check("latent_l2", prediction.latent)
+        # Over the batch, each person weighs the same.
+        mean = np.mean(prediction.latent.detach().numpy().astype(np.float64) ** 2)
+        _, logged = combine({"latent_l2": found["latent_l2"]}, {"latent_l2": 1.0})
+        assert logged["latent_l2"].item() == pytest.approx(mean, rel=1e-5)
+    else:
+        assert prediction.latent is None and found["latent_l2"].total.tolist() == [0] * 4
+
+
 def test_nan_that_stands_for_unknown_reaches_neither_loss_nor_gradient(make_batch) -> None:
     batch = make_batch()
     for name in ("joints_3d", "global_orient", "body_pose", "betas"):

@@ -122,6 +122,25 @@ def test_nobody_depends_on_the_others(people, mixture):
     assert torch.equal(again.joints_3d, together.joints_3d)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("begun", [False, True], ids=["from nothing", "from a start"])
+def test_a_gpu_finds_the_bodies_that_the_cpu_finds(people, mixture, begun):
+    def moved(values):
+        return {name: value.cuda() if torch.is_tensor(value) else value for name, value in values.items()}
+
+    batch, truth = people
+    start = perturbed(truth) if begun else None
+    expected = SMPLify(mixture, iterations=20)(batch, start)
+    start = Prediction(**moved(vars(start))) if begun else None
+    found = SMPLify(mixture, iterations=20).cuda()(moved(batch), start)
+    assert found.joints_3d.is_cuda and found.body_pose.is_cuda
+    # Joints that are off by a millionth move the result by less than a hundredth of these tolerances.
+    torch.testing.assert_close(found.joints_2d.cpu(), expected.joints_2d, atol=0.02, rtol=0)
+    torch.testing.assert_close(found.joints_3d.cpu(), expected.joints_3d, atol=0.01, rtol=0)
+    assert geodesic_distance(found.body_pose.cpu(), expected.body_pose).max() < 2e-3
+    torch.testing.assert_close(found.betas.cpu(), expected.betas, atol=0.01, rtol=0)
+
+
 def test_works_where_lightning_predicts_and_leaves_the_start_alone(people, mixture):
     batch, truth = people
     fit = SMPLify(mixture, iterations=3)

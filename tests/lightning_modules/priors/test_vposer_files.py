@@ -5,63 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prior_files_stub import LATENT, v1_tensors, v2_tensors
 
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.checkpoints import CheckpointError
 from lightning_modules.priors.vposer import load_vposer
-
-WIDTH, LATENT = 512, 32
-# Names and shapes in the published v1 checkpoint.
-V1 = {
-    **{f"bodyprior_enc_bn1.{name}": (63,) for name in ("weight", "bias", "running_mean", "running_var")},
-    "bodyprior_enc_fc1.weight": (WIDTH, 63),
-    "bodyprior_enc_fc1.bias": (WIDTH,),
-    **{f"bodyprior_enc_bn2.{name}": (WIDTH,) for name in ("weight", "bias", "running_mean", "running_var")},
-    "bodyprior_enc_fc2.weight": (WIDTH, WIDTH),
-    "bodyprior_enc_fc2.bias": (WIDTH,),
-    "bodyprior_enc_mu.weight": (LATENT, WIDTH),
-    "bodyprior_enc_mu.bias": (LATENT,),
-    "bodyprior_enc_logvar.weight": (LATENT, WIDTH),
-    "bodyprior_enc_logvar.bias": (LATENT,),
-    "bodyprior_dec_fc1.weight": (WIDTH, LATENT),
-    "bodyprior_dec_fc1.bias": (WIDTH,),
-    "bodyprior_dec_fc2.weight": (WIDTH, WIDTH),
-    "bodyprior_dec_fc2.bias": (WIDTH,),
-    "bodyprior_dec_out.weight": (126, WIDTH),
-    "bodyprior_dec_out.bias": (126,),
-}
-V2 = {
-    "encoder_net.1": (63,),
-    "encoder_net.2": (WIDTH, 63),
-    "encoder_net.4": (WIDTH,),
-    "encoder_net.6": (WIDTH, WIDTH),
-    "encoder_net.7": (WIDTH, WIDTH),
-    "encoder_net.8.mu": (LATENT, WIDTH),
-    "encoder_net.8.logvar": (LATENT, WIDTH),
-    "decoder_net.0": (WIDTH, LATENT),
-    "decoder_net.3": (WIDTH, WIDTH),
-    "decoder_net.5": (126, WIDTH),
-}
-
-
-def random_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, shape in shapes.items():
-        values = torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
-        tensors[name] = values.abs() + 0.5 if name.endswith("running_var") else values
-        if name.endswith("running_mean"):
-            tensors[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(7)
-    return tensors
-
-
-def v2_tensors() -> dict[str, torch.Tensor]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in V2.items():
-        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-        if len(shape) == 1:
-            shapes |= {f"{name}.running_mean": shape, f"{name}.running_var": shape}
-    return random_tensors(shapes)
 
 
 def rotations(numbers: np.ndarray) -> np.ndarray:
@@ -99,7 +47,7 @@ class NumPy:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_v1_is_what_was_published(tmp_path: Path, prefix: str) -> None:
-    tensors = random_tensors(V1)
+    tensors = v1_tensors()
     torch.save({prefix + name: value for name, value in tensors.items()}, tmp_path / "TR00_E096.pt")
     prior, layout, width = load_vposer(tmp_path / "TR00_E096.pt", min_coverage=1)
     assert (layout, width) == ("v1", 512) and not prior.training
@@ -135,7 +83,7 @@ def test_v2_is_what_was_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["v1", "v2"])
 def test_an_annotator_takes_either_and_its_checkpoint_needs_no_file(make_batch, tmp_path: Path, layout: str) -> None:
     """The layout and the width come from the file, and from there into the annotator's checkpoint."""
-    tensors = random_tensors(V1) if layout == "v1" else v2_tensors()
+    tensors = v1_tensors() if layout == "v1" else v2_tensors()
     torch.save(tensors, tmp_path / "prior.pt")
     module = AnnotatorModule("slim", 48, prior="vposer", prior_weights=tmp_path / "prior.pt", prior_width=64)
     batch = make_batch()
@@ -156,7 +104,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"is no VPoser: it has no bodyprior_dec_fc1.weight \(v1\)"):
         load_vposer(tmp_path / "a.pt")
-    tensors = random_tensors(V1)
+    tensors = v1_tensors()
     torch.save({name: value for name, value in tensors.items() if "_dec_" in name}, tmp_path / "half.pt")
     with pytest.raises(CheckpointError, match="below 90%"):
         load_vposer(tmp_path / "half.pt")
