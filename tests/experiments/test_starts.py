@@ -23,7 +23,7 @@ from lightning_modules.initial_weights import ORIGINS
 FILES = {
     "imagenet": ("torchvision, timm", ""),
     "moco": ("MoCo v1, v2", "module.encoder_q."),
-    "byol": ("BYOL", "online_network.encoder."),
+    "byol": ("BYOL, DetCon", "online_network.encoder."),
     "detcon": ("DetCon", "network.encoder."),
     "dino": ("DINO", "teacher.backbone."),
     "pose2d_mpii": ("Simple Baselines, HRNet", "module."),
