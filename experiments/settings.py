@@ -233,6 +233,9 @@ class Pose2D:
     holdout: float = option(
         0.05, "Share of the images that is not trained on, but measured on: OKS AP, PCKh.", at_least=0, at_most=0.9
     )
+    init_file: str | None = option(
+        None, "Weights that its backbone starts from, such as ImageNet's; null starts from random ones."
+    )
 
 
 @dataclass

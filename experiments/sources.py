@@ -62,6 +62,12 @@ def init_file(settings: Settings) -> str | None:
     return recipe.init_file.replace("{init}", recipe.init)
 
 
+def trains_start(settings: Settings, stage: str) -> bool:
+    """Whether the run needs what a stage of recipe 2 trains, or was told to train it for its own sake."""
+    alone = "annotate" not in settings.stages and stage in settings.stages
+    return alone or start_stage(settings) == stage
+
+
 def generic_samples(settings: Settings) -> int:
     """People that the generic start sees in training."""
     return settings.generic.samples or settings.pose2d.samples
@@ -149,8 +155,7 @@ def used(settings: Settings) -> list[str]:
         names.append("amass")
     if "annotate" in stages and trains_on_poses(settings):
         names.append("amass")
-    alone = "annotate" not in stages
-    if any(stage in stages and (alone or start_stage(settings) == stage) for stage in ("generic", "pose2d")):
+    if any(stage in stages and trains_start(settings, stage) for stage in ("generic", "pose2d")):
         names += pose2d(settings)
     if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
         names += targets(settings)

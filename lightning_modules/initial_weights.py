@@ -34,7 +34,10 @@ NUMBERED: Renames = (
     (r"^6\.", "layer3."),
     (r"^7\.", "layer4."),
 )
-"""``nn.Sequential(*resnet.children())``: modules by number; 2 and 3 are the activation and the pooling."""
+"""``nn.Sequential(*resnet.children())``: modules by number; 2 and 3 are the activation and the pooling.
+
+Names that do not begin with a number stay, so rows with these renames read torchvision's names as well.
+"""
 VITPOSE: Renames = ((r"^last_norm\.", "norm."),)
 MMPRETRAIN_VIT: Renames = (
     (r"^patch_embed\.projection\.", "patch_embed.proj."),
@@ -84,19 +87,19 @@ LAYOUTS = (
     Layout("DINO", "teacher.backbone."),
     Layout("DINO", "student.module.backbone."),
     Layout("DINO", "student.backbone."),
-    *(
-        Layout("BYOL", prefix, renames=renames)
-        for prefix in (
-            "online_network.encoder.", "online_encoder.net.", "learner.online_encoder.net.", "online_encoder.encoder.",
-            "online_net.0.",
-        )
-        for renames in ((), NUMBERED)
-    ),
-    *(
-        Layout("DetCon", prefix, renames=renames)
-        for prefix in ("network.encoder.", "online_network.backbone.")
-        for renames in ((), NUMBERED)
-    ),
+    # resnet50_byol_imagenet2012.pth.tar of github.com/yaox12/BYOL-PyTorch (readme.md; target_backbone is the average).
+    # Code bases that read it take "module." off and find torchvision's names there, without the classifier.
+    Layout("BYOL", "online_backbone.module.", renames=NUMBERED),
+    # What that code writes in training (trainer/byol_trainer.py, model/basic_modules.py), on several GPUs and on one.
+    # github.com/KKallidromitis/detcon-pytorch is made from it, with the same names (utils/convert_fcn.py).
+    Layout("BYOL, DetCon", "module.online_network.encoder.", renames=NUMBERED),
+    Layout("BYOL, DetCon", "online_network.encoder.", renames=NUMBERED),
+    Layout("BYOL", "online_encoder.net.", renames=NUMBERED),
+    Layout("BYOL", "learner.online_encoder.net.", renames=NUMBERED),
+    Layout("BYOL", "online_encoder.encoder.", renames=NUMBERED),
+    Layout("BYOL", "online_net.0.", renames=NUMBERED),
+    Layout("DetCon", "network.encoder.", renames=NUMBERED),
+    Layout("DetCon", "online_network.backbone.", renames=NUMBERED),
     Layout("Simple Baselines, HRNet", "", "final_layer."),
     Layout("Simple Baselines, HRNet", "module.", "final_layer."),
     Layout("SPIN", "", "decpose."),
@@ -107,7 +110,6 @@ LAYOUTS = (
     Layout("ViTPose", "backbone.", "last_norm.", VITPOSE),
     Layout("ViTPose", "backbone.", "patch_embed.projection.", MMPRETRAIN_VIT),
     Layout("mmpose", "backbone.", "head.final_layer."),
-    Layout("a larger network", "backbone."),
     Layout("a larger network", "backbone.", renames=NUMBERED),
     Layout("a larger network", "module.backbone."),
     Layout("torchvision, timm", ""),
@@ -120,8 +122,8 @@ _POSE = ("Simple Baselines, HRNet", "ViTPose", "mmpose", "a larger network")
 ORIGINS: dict[str, tuple[str, ...]] = {
     "imagenet": ("torchvision, timm",),
     "moco": ("MoCo v1, v2", "MoCo v3", *_CONVERTED),
-    "byol": ("BYOL", *_CONVERTED),
-    "detcon": ("DetCon", *_CONVERTED),
+    "byol": ("BYOL", "BYOL, DetCon", *_CONVERTED),
+    "detcon": ("DetCon", "BYOL, DetCon", *_CONVERTED),
     "dino": ("DINO", *_CONVERTED),
     "pose2d_coco": _POSE,
     "pose2d_mpii": _POSE,

@@ -178,8 +178,10 @@ def _dry_models(one: Run) -> list[str]:
     missing = []
     for gender in GENDERS:
         missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
+    trains_pose2d = "pose2d" in settings.stages and sources.trains_start(settings, "pose2d")
     given = {
         "recipe.init_file": sources.init_file(settings),
+        "pose2d.init_file": settings.pose2d.init_file if trains_pose2d else None,
         "recipe.prior_file": settings.recipe.prior_file,
         "smplify.prior_file": settings.smplify.prior_file,
         "downstream.init_file": settings.downstream.init_file if "downstream" in settings.stages else None,

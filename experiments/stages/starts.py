@@ -37,11 +37,14 @@ def give_start(run: Run, backbone: nn.Module) -> Path | None:
         path, kind = run.path(stage, "checkpoint"), "file"
     else:
         path, kind = Path(str(sources.init_file(run.settings))), recipe.init
+    _fill(run, backbone, path, kind)
+    return path
+
+
+def _fill(run: Run, backbone: nn.Module, path: Path, kind: str) -> None:
     start = load_initial_weights(backbone, path, kind, run.settings.model.min_coverage)
     if rank() == 0:
         console.print(f"  start: {start.text(path)}")
-    return path
-    return path
 
 
 def _data(run: Run, samples: int) -> Pose2DDataModule:
@@ -72,6 +75,8 @@ def _train_pose2d(run: Run, folder: Path) -> dict[str, Any]:
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
     data = _data(run, settings.samples)
     module = PoseNet2DModule(model.backbone, model.input_size, loss=settings.loss, lr=settings.lr)
+    if settings.init_file is not None:
+        _fill(run, module.backbone, Path(settings.init_file), "file")
     final = fit(run, "pose2d", folder, module, data, steps_of(settings.samples, settings.batch_size))
     report_people(data)
     metrics = _evaluate_pose2d(run, folder, module, data)
@@ -130,10 +135,11 @@ def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray, NDArray]]) -> 
     return values
 
 
-def _asked_for(run: Run, stage: str) -> bool:
-    """Whether the run needs a start, or was told to train it for its own sake."""
-    alone = "annotate" not in run.settings.stages and stage in run.settings.stages
-    return alone or sources.start_stage(run.settings) == stage
+def _pose2d_key(run: Run) -> dict[str, Any]:
+    key = {**asdict(run.settings.pose2d), "sources": _shares(run)}
+    if key["init_file"] is None:  # as before there was such a setting, so that random starts are used again
+        del key["init_file"]
+    return key
 
 
 GENERIC = Stage(
@@ -148,7 +154,7 @@ GENERIC = Stage(
         **network_key(run),
     },
     make=_train_generic,
-    needed=lambda run: _asked_for(run, "generic"),
+    needed=lambda run: sources.trains_start(run.settings, "generic"),
     shared="cache",
 )
 
@@ -156,12 +162,12 @@ POSE2D = Stage(
     name="pose2d",
     after=(),
     key=lambda run: {
-        "pose2d": {**asdict(run.settings.pose2d), "sources": _shares(run)},
+        "pose2d": _pose2d_key(run),
         "data": data_key(run, sources.pose2d(run.settings)),
         **network_key(run),
     },
     make=_train_pose2d,
-    needed=lambda run: _asked_for(run, "pose2d"),
+    needed=lambda run: sources.trains_start(run.settings, "pose2d"),
     shared="cache",
 )
 

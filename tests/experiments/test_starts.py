@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,16 @@ from datamodules.pose2d import Pose2DDataModule
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments import sources
 from experiments.config import ConfigError, load_settings
+from experiments.pipeline import Run
 from experiments.run import main
+from experiments.stages.starts import POSE2D
 from lightning_modules.backbones import make_backbone
 from lightning_modules.initial_weights import ORIGINS
 
 FILES = {
     "imagenet": ("torchvision, timm", ""),
     "moco": ("MoCo v1, v2", "module.encoder_q."),
-    "byol": ("BYOL", "online_network.encoder."),
+    "byol": ("BYOL, DetCon", "online_network.encoder."),
     "detcon": ("DetCon", "network.encoder."),
     "dino": ("DINO", "teacher.backbone."),
     "pose2d_mpii": ("Simple Baselines, HRNet", "module."),
@@ -126,6 +130,53 @@ def test_the_2d_pose_network_is_a_trainer_of_its_own(short: list[str], capsys: p
     # Nothing but the network was trained, and it is used again.
     assert main([*short, *alone]) == 0
     assert "used again" in capsys.readouterr().out
+
+
+def test_the_2d_pose_network_may_start_from_a_file(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weights of the file, and not of the seed, are trained; and a random start stays another stage."""
+    torch.manual_seed(99)
+    given = make_backbone("slim").state_dict()
+    torch.save({"state_dict": {f"module.{name}": value for name, value in given.items()}}, tmp_path / "given.pth")
+    # So slow that the network is what it started from.
+    alone = ["stages=[pose2d]", "pose2d.samples=16", "pose2d.lr=1e-12", "pose2d.holdout=0"]
+    assert main([*short, *alone, "name=from-random"]) == 0
+    assert "start:" not in capsys.readouterr().out
+    assert main([*short, *alone, f"pose2d.init_file={tmp_path / 'given.pth'}", "name=from-file"]) == 0
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"start: 100.0% of the backbone's elements from {tmp_path / 'given.pth'} (torchvision, timm)" in said
+    trained = {}
+    for path in folder_of(short, "cache").glob("pose2d-*/stage.json"):
+        record = json.loads(path.read_text())
+        if (settings := record["key"]["settings"]["pose2d"])["lr"] == 1e-12:
+            checkpoint = path.parent / record["outputs"]["checkpoint"]
+            trained[settings.get("init_file")] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    random, filled = trained[None], trained[str(tmp_path / "given.pth")]
+    for name, value in given.items():
+        if name.endswith("weight"):
+            torch.testing.assert_close(filled[f"backbone.{name}"], value, atol=1e-6, rtol=0)
+    assert not torch.allclose(random["backbone.conv1.weight"], given["conv1.weight"], atol=1e-3)
+    # What the file does not hold is drawn as it would have been.
+    torch.testing.assert_close(filled["final_layer.weight"], random["final_layer.weight"], atol=1e-6, rtol=0)
+
+
+def test_a_start_of_another_network_is_refused(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(make_backbone("resnet18").state_dict(), tmp_path / "other.pth")
+    argv = ["stages=[pose2d]", f"pose2d.init_file={tmp_path / 'other.pth'}", "name=refused"]
+    assert main([*short, *argv]) == 1
+    assert re.search(r"other\.pth fills .* below 90%", " ".join("".join(capsys.readouterr()).split()))
+
+
+def test_no_file_leaves_the_key_of_the_2d_pose_network_as_it_was() -> None:
+    def key(*argv: str) -> dict[str, Any]:
+        settings, _ = load_settings(["size=tiny", *argv])
+        return POSE2D.key(Run(settings, "run", Path("nowhere")))["pose2d"]
+
+    assert set(key()) == {"sources", "samples", "batch_size", "lr", "loss", "holdout"}
+    assert key("pose2d.init_file=a.pth") == {**key(), "init_file": "a.pth"}
 
 
 def test_held_out_people_are_never_trained_on(short: list[str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +15,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_modules import initial_weights
 from lightning_modules.backbones import make_backbone
 from lightning_modules.checkpoints import CheckpointError
-from lightning_modules.initial_weights import ORIGINS, load_initial_weights, resize_positions
+from lightning_modules.initial_weights import (
+    MMPRETRAIN_VIT,
+    NUMBERED,
+    ORIGINS,
+    VITPOSE,
+    Layout,
+    load_initial_weights,
+    resize_positions,
+)
 
 State = dict[str, Tensor]
 
@@ -29,6 +39,23 @@ def numbered(state: State) -> State:
     """As nn.Sequential(*resnet.children()) calls them."""
     numbers = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
     return {".".join((numbers[name.split(".")[0]], *name.split(".")[1:])): value for name, value in state.items()}
+
+
+def vitpose(state: State) -> State:
+    return {re.sub(r"^norm\.", "last_norm.", name): value for name, value in state.items()}
+
+
+def mmpretrain(state: State) -> State:
+    exchange = (
+        ("patch_embed.proj.", "patch_embed.projection."), ("blocks.", "layers."), ("norm1.", "ln1."),
+        ("norm2.", "ln2."), ("mlp.fc1.", "ffn.layers.0.0."), ("mlp.fc2.", "ffn.layers.1."),
+    )  # fmt: skip
+    renamed = {}
+    for name, value in state.items():
+        for old, new in exchange:
+            name = name.replace(old, new)
+        renamed[re.sub(r"^norm\.", "ln1.", name)] = value
+    return renamed
 
 
 def other(state: State) -> State:
@@ -53,6 +80,20 @@ def more(*names: str) -> State:
 
 def classifier(state: State) -> State:
     return state | more("fc.weight", "fc.bias")
+
+
+def on_several_gpus(state: State) -> dict[str, Any]:
+    """What the trainers of BYOL-PyTorch and of detcon-pytorch write."""
+    networks = {"target": numbered(other(state)), "online": numbered(state)}
+    tensors = {
+        f"module.{network}_network.{name}": value
+        for network, own in networks.items()
+        for name, value in (behind("encoder.", own) | more("projetion.l1.weight")).items()
+    }
+    return {
+        "config": {"model": {"backbone": {"type": "resnet50"}}}, "epoch": 300, "steps": 10, "model": tensors,
+        "optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}}, "amp": {},
+    }  # fmt: skip
 
 
 LAYOUTS: dict[str, tuple[str, str, Callable[[State], Any]]] = {
@@ -86,9 +127,19 @@ LAYOUTS: dict[str, tuple[str, str, Callable[[State], Any]]] = {
     "dino, backbone only": ("dino", "torchvision, timm", lambda s: s),
     "byol, converted from JAX": ("byol", "torchvision, timm", lambda s: untracked(classifier(s))),
     "byol, mmselfsup": ("byol", "a larger network", lambda s: {"state_dict": behind("backbone.", s), "meta": {}}),
-    "byol, online network": (
+    "byol, as published for PyTorch": (
         "byol",
         "BYOL",
+        lambda s: {
+            "epoch": 300, "target_backbone": behind("module.", other(s)), "online_backbone": behind("module.", s),
+            "online_projection": more("module.l1.weight"), "predictor": more("module.l1.weight"),
+        },
+    ),
+    "byol, on several GPUs": ("byol", "BYOL, DetCon", on_several_gpus),
+    "detcon, on several GPUs": ("detcon", "BYOL, DetCon", on_several_gpus),
+    "byol, online network": (
+        "byol",
+        "BYOL, DetCon",
         lambda s: behind("target_network.encoder.", numbered(other(s)))
         | behind("online_network.encoder.", numbered(s)),
     ),
@@ -132,6 +183,36 @@ def test_every_tensor_of_a_published_layout_lands(tmp_path: Path, layout: str) -
     torch.testing.assert_close(untracked(target.state_dict()), untracked(source.state_dict()), rtol=0, atol=0)
     assert load_initial_weights(target, tmp_path / "a.pth.tar", "file").origin == origin
     assert "100.0%" in start.text("a.pth.tar") and origin in start.text("a.pth.tar")
+
+
+# What a row's renames read -> functions that write the names so.
+WRITERS: dict[Any, list[Callable[[State], State]]] = {
+    (): [dict], NUMBERED: [dict, numbered], VITPOSE: [vitpose], MMPRETRAIN_VIT: [mmpretrain],
+}  # fmt: skip
+ROWS = [
+    pytest.param(row, write, id=f"{row.origin}-{row.prefix}-{row.sign}-{write.__name__}")
+    for row in initial_weights.LAYOUTS
+    for write in WRITERS[row.renames]
+]
+
+
+@pytest.mark.parametrize(("row", "write"), ROWS)
+def test_every_row_of_the_table_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Layout, write: Callable[[State], State]
+) -> None:
+    torch.manual_seed(0)
+    kind = partial(SmallViT, 4) if write in (vitpose, mmpretrain) else partial(make_backbone, "slim")
+    source, target = kind(), kind()
+    torch.save(behind(row.prefix, write(source.state_dict())) | more(f"{row.sign}x"), tmp_path / "a.pth")
+    start = load_initial_weights(target, tmp_path / "a.pth")
+    assert (start.origin, start.coverage.share) == (row.origin, 1)
+    torch.testing.assert_close(target.state_dict(), source.state_dict(), rtol=0, atol=0)
+    monkeypatch.setattr(initial_weights, "LAYOUTS", [one for one in initial_weights.LAYOUTS if one != row])
+    try:
+        start = load_initial_weights(target, tmp_path / "a.pth")
+    except CheckpointError:
+        return
+    assert (start.origin, start.coverage.share) != (row.origin, 1)
 
 
 def test_bottlenecks_and_the_old_file_format(tmp_path: Path) -> None:
@@ -213,23 +294,6 @@ class SmallViT(nn.Module):
             block.attn.qkv, block.attn.proj = nn.Linear(8, 24), nn.Linear(8, 8)
             block.mlp.fc1, block.mlp.fc2 = nn.Linear(8, 32), nn.Linear(32, 8)
         self.norm = nn.LayerNorm(8)
-
-
-def vitpose(state: State) -> State:
-    return {re.sub(r"^norm\.", "last_norm.", name): value for name, value in state.items()}
-
-
-def mmpretrain(state: State) -> State:
-    exchange = (
-        ("patch_embed.proj.", "patch_embed.projection."), ("blocks.", "layers."), ("norm1.", "ln1."),
-        ("norm2.", "ln2."), ("mlp.fc1.", "ffn.layers.0.0."), ("mlp.fc2.", "ffn.layers.1."),
-    )  # fmt: skip
-    renamed = {}
-    for name, value in state.items():
-        for old, new in exchange:
-            name = name.replace(old, new)
-        renamed[re.sub(r"^norm\.", "ln1.", name)] = value
-    return renamed
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_modules.backbones import BACKBONES, make_backbone
+from lightning_modules.initial_weights import load_initial_weights
 from lightning_modules.timm_backbone import BackboneImportError, TimmBackbone
 from lightning_modules.vit import VisionTransformer
 
@@ -66,11 +69,52 @@ def test_timm_has_the_same_network() -> None:
     with torch.no_grad():
         expected = theirs.forward_features(image)
         torch.testing.assert_close(ours(image).flatten(2).transpose(1, 2), expected, atol=1e-4, rtol=0)
-    for name, channels in (("resnet18", 512), ("vit_tiny_patch16_224", 192), ("swin_tiny_patch4_window7_224", 768)):
-        backbone = TimmBackbone(name)
-        assert backbone(image).shape == (1, channels, 256 // backbone.stride, 256 // backbone.stride)
     with pytest.raises(ValueError, match="no network 'resnet5'"):
         TimmBackbone("resnet5")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("resnet18", 512),
+        ("vit_tiny_patch16_224", 192),
+        ("swin_tiny_patch4_window7_224", 768),
+        ("hrnet_w18_small", 128),
+        ("convnext_atto", 320),
+        ("convnextv2_atto", 320),
+    ],
+)
+def test_networks_of_timm_give_their_last_map(name: str, channels: int) -> None:
+    pytest.importorskip("timm", exc_type=ImportError)
+    backbone = make_backbone(f"timm:{name}")
+    size = 224 if name.startswith("swin") else 64
+    features = backbone(torch.randn(1, 3, size, size))
+    cells = size // backbone.stride
+    assert features.shape == (1, backbone.out_channels, cells, cells) and backbone.out_channels == channels
+    features.square().mean().backward()
+    # DDP would wait for the gradient of a layer that leads nowhere.
+    assert not [key for key, value in backbone.named_parameters() if value.requires_grad and value.grad is None]
+
+
+def test_hrnet_of_a_pose_network_has_no_random_layer_in_its_features(tmp_path: Path) -> None:
+    """Its file has neither the classification head nor the last fusion into the coarser branches."""
+    pytest.importorskip("timm", exc_type=ImportError)
+    torch.manual_seed(0)
+    source = TimmBackbone("hrnet_w18_small_v2").net
+    absent = re.compile(rf"stage4\.{len(source.stage4) - 1}\.fuse_layers\.[123]\.")
+    pose = {name: value for name, value in source.state_dict().items() if not absent.match(name)}
+    torch.save(pose | {"final_layer.weight": torch.ones(17, 18, 1, 1)}, tmp_path / "pose_hrnet.pth")
+    image, features = torch.randn(1, 3, 64, 64), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        backbone = TimmBackbone("hrnet_w18_small_v2").eval()
+        start = load_initial_weights(backbone, tmp_path / "pose_hrnet.pth", "pose2d_coco")
+        assert start.origin == "Simple Baselines, HRNet" and 0.9 < start.coverage.share < 1
+        assert all(absent.match(name.removeprefix("net.")) for name in start.coverage.missing)
+        with torch.no_grad():
+            features.append(backbone(image))
+    assert features[0].std() > 0
+    torch.testing.assert_close(*features, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
