@@ -22,7 +22,7 @@ from body_models.contracts import LATENT_SIZE, Batch, Prediction
 from lightning_modules.backbones import load_backbone
 from lightning_modules.cameras import CROP_ALONE, CropCamera
 from lightning_modules.checkpoints import MIN_COVERAGE
-from lightning_modules.heads import Head, IterativeHead, RegressionHead
+from lightning_modules.heads import IterativeHead, RegressionHead
 from lightning_modules.joint_head import MAP_JOINTS, JointHead, map_joints_2d
 from lightning_modules.losses import LossTerm, TermSums
 from lightning_modules.mesh_module import MeshModule, rest_sixd
@@ -202,9 +202,6 @@ class AnnotatorModule(MeshModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.prior_is_trained = True
-        weights, name = checkpoint["state_dict"], "head.hidden.0.weight"
-        if isinstance(self.head, Head) and name in weights:
-            weights[name] = self.head.adopt(weights[name])
 
     def on_fit_start(self) -> None:
         prior = self.hparams["prior"]

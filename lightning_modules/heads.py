@@ -77,17 +77,6 @@ class Head(nn.Module):
         flat = self.grid(features)
         return torch.cat((flat, camera.box_info), dim=1) if self.box_info else flat
 
-    def adopt(self, weight: Tensor) -> Tensor:
-        """First hidden weights (n, m) for this head, of one that may have been trained without box information.
-
-        Zeros for the box information let this head say what that one said.
-        """
-        own: Tensor = self.get_parameter("hidden.0.weight")
-        if not self.box_info or weight.shape != (len(own), own.shape[1] - _BOX_INFO):
-            return weight
-        before, after = weight[:, : self.grid.out_features], weight[:, self.grid.out_features :]
-        return torch.cat((before, weight.new_zeros(len(weight), _BOX_INFO), after), dim=1)
-
     def named(self, values: Tensor) -> dict[str, Tensor]:
         """The outputs by name, of all in a row (B, n)."""
         return dict(zip(self.sizes, values.split(list(self.sizes.values()), dim=1), strict=True))

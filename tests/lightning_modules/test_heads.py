@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -76,22 +74,3 @@ def test_with_the_camera_of_the_crop_a_head_has_no_weights_for_it(head: str) -> 
         differing = {name for name, shape in shapes[camera].items() if shapes["virtual"].get(name) != shape}
         assert differing == {first} and shapes[camera].keys() == shapes["virtual"].keys()
         assert shapes[camera][first][1] == shapes["virtual"][first][1] + 3
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_a_checkpoint_from_before_heads_were_told_says_what_it_said(make_batch, tmp_path: Path, head: str) -> None:
-    torch.manual_seed(0)
-    module = AnnotatorModule("slim", 48, head=head, camera="full_image").eval()
-    columns = slice(module.head.grid.out_features, module.head.grid.out_features + 3)
-    with torch.no_grad():
-        module.head.hidden[0].weight[:, columns] = 0
-    weights = module.state_dict()
-    first = weights["head.hidden.0.weight"]
-    kept = [index for index in range(first.shape[1]) if not columns.start <= index < columns.stop]
-    weights["head.hidden.0.weight"] = first[:, kept]
-    settings = dict(module.hparams)
-    content = {"state_dict": weights, "hyper_parameters": settings, "pytorch-lightning_version": "2.0.0"}
-    torch.save(content, tmp_path / "before.ckpt")
-    loaded = AnnotatorModule.load_from_checkpoint(tmp_path / "before.ckpt", weights_only=True).eval()
-    batch = placed(make_batch(), 400, 60, 200)
-    torch.testing.assert_close(loaded(batch).joints_3d, module(batch).joints_3d)
