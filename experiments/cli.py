@@ -11,7 +11,7 @@ A command is a module that ends so::
     if __name__ == "__main__":
         sys.exit(run_command(main))
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 interrupted, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks.batchnorm import BatchNormAverage
 from callbacks.leakage import LeakageGuard
@@ -61,6 +63,9 @@ def fit(
 
     Returns:
         The checkpoint to go on with.
+
+    Raises:
+        SystemExit: 143, after the step in which SIGTERM came.
     """
     interval = max(1, steps // run.settings.trainer.epochs)
     last = ModelCheckpoint(
@@ -80,7 +85,11 @@ def fit(
     use_artifacts(logger, run, uses)
     resume = folder / LAST
     on_rank_zero(lambda: run.state.watch(lambda: trainer.global_step, steps))
-    trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None)
+    except SIGTERMException as end:
+        # Lightning's has no exit code, so that a job ended by its scheduler would look like one that is done.
+        raise SystemExit(128 + signal.SIGTERM) from end
     final = folder / FINAL
     trainer.save_checkpoint(final, weights_only=True)
     chosen = folder / BEST if monitor is not None else final

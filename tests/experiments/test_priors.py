@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from sklearn.mixture import GaussianMixture
 from body_models.rotations import axis_angle_to_matrix
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.sources.poses import open_poses
+from experiments.cli import run_command
 from experiments.run import main
 from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.pose_prior import PosePriorModule
@@ -206,6 +209,25 @@ def test_an_interrupted_prior_is_the_same_prior(
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def test_a_job_ended_by_its_scheduler_does_not_look_done(
+    tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*tiny_folders, *COMMON, "recipe.prior=vposer", "stages=world,prior", f"paths.cache={tmp_path}"]
+    original = PosePriorModule.training_step
+
+    def end(self, batch, index):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, index)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(PosePriorModule, "training_step", end)
+        assert run_command(main, arguments) == 128 + signal.SIGTERM
+    wandb.finish()
+    signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.glob("prior-*/final.ckpt"))
 
 
 def test_an_interrupted_adversarial_training_goes_on(tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
