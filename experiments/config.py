@@ -147,6 +147,13 @@ def expand_sweep(settings: Settings, origins: Mapping[str, str]) -> list[tuple[s
         if label in runs:
             errors.append(f"{where}: sweep: two runs would both be called {label}; give each value once")
         runs[label] = _one_run(settings, origins, combination, where, errors)
+    recipes = [run.recipe for run in runs.values()]
+    # In a grid the schedule is that of the runs with recipe 1; the others have nobody to schedule.
+    if all(recipe.schedule != "mixed" and not recipe.auxiliary for recipe in recipes) and recipes:
+        schedule = recipes[0].schedule
+        errors.append(
+            f"{origins['recipe.schedule']}: recipe.schedule={schedule} needs auxiliary data; the nearest is mixed"
+        )
     if errors:
         raise ConfigError(list(dict.fromkeys(errors)))
     return list(runs.items())
@@ -436,13 +443,6 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         and sources.trains_annotator(settings)
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
-    if settings.recipe.schedule != "mixed" and not settings.recipe.auxiliary:
-        problems.append(
-            (
-                "recipe.schedule",
-                f"recipe.schedule={settings.recipe.schedule} needs auxiliary data; the nearest is mixed",
-            )
-        )
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
     for name in sources.without_path(settings):

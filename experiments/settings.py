@@ -278,7 +278,7 @@ class Annotate:
         above=0, at_most=1,
     )  # fmt: skip
     pretrain_share: float = option(
-        0.5, "Share of the training on the auxiliary people alone, of recipe.schedule=pretrain.", above=0, at_most=1
+        0.1, "Share of the training on the auxiliary people alone, of recipe.schedule=pretrain.", above=0, at_most=1
     )
     samples: int = sized(128, 120_000, 150_000, 4_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 64, 48, "People per step and process.", at_least=1)

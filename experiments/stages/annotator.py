@@ -154,6 +154,17 @@ def annotate_key(settings: Settings) -> dict[str, Any]:
     del key["method"]  # EFT begins with the same network
     unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
     key["losses"] = {name: weight for name, weight in key["losses"].items() if name not in unused}
+    if not sources.auxiliary(settings):
+        del key["target_quota"]
+    if not sources.auxiliary(settings) or settings.recipe.schedule != "pretrain":
+        del key["pretrain_share"]
+    return key
+
+
+def _recipe_key(settings: Settings) -> dict[str, Any]:
+    key = {name: value for name, value in asdict(settings.recipe).items() if name not in _WORDS}
+    if not sources.auxiliary(settings):
+        del key["schedule"]  # of nobody
     return key
 
 
@@ -166,7 +177,7 @@ ANNOTATE = Stage(
     name="annotate",
     after=("prior", "generic", "pose2d"),
     key=lambda run: {
-        "recipe": {name: value for name, value in asdict(run.settings.recipe).items() if name not in _WORDS},
+        "recipe": _recipe_key(run.settings),
         "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),

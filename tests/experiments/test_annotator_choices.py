@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datamodules.pseudo_gt.native import read_labels
-from experiments.config import load_settings
+from experiments.config import expand_sweep, load_settings
 from experiments.pipeline import Run
 from experiments.run import main
 from experiments.settings import CAMERAS
@@ -54,6 +54,16 @@ def test_the_weight_of_another_prior_retrains_nobody() -> None:
     weight = "annotate.losses.latent_l2=0.5"
     assert annotate_key(run_of("recipe=none").settings) == annotate_key(run_of("recipe=none", weight).settings)
     assert annotate_key(run_of("recipe=three").settings) != annotate_key(run_of("recipe=three", weight).settings)
+
+
+def test_how_auxiliary_people_are_used_retrains_nobody_who_has_none() -> None:
+    ways = ["annotate.target_quota=0.5", "annotate.pretrain_share=0.3", "recipe.schedule=pretrain"]
+    grid = "sweep.recipe=[none,three]"
+    one, other = (
+        {label: ANNOTATE.key(Run(cell, label, Path("nowhere"))) for label, cell in expand_sweep(*load_settings(argv))}
+        for argv in ([grid], [grid, *ways])
+    )
+    assert one["none"] == other["none"] and one["three"] != other["three"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,14 @@ def errors_of(*argv: str) -> list[str]:
     return caught.value.messages
 
 
+def test_a_schedule_needs_somebody_to_schedule_in_one_run_of_a_grid() -> None:
+    for argv in (["recipe=two"], ["sweep.recipe=[none,two]"]):
+        (message,) = errors_of(*argv, "recipe.schedule=pretrain")
+        assert "recipe.schedule=pretrain needs auxiliary data" in message and message.startswith(COMMAND_LINE)
+    runs = dict(expand_sweep(*load_settings(["sweep.recipe=[none,three]", "recipe.schedule=pretrain"])))
+    assert [run.recipe.schedule for run in runs.values()] == ["pretrain", "pretrain"]
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
