@@ -443,6 +443,11 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         and sources.trains_annotator(settings)
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
+    if {"synthetic", "threedpw_train"} <= set(sources.auxiliary(settings)) and sources.is_synthetic(
+        settings, "threedpw_train"
+    ):
+        text = "synthetic and threedpw_train are the same people while paths.threedpw is null; name one of them"
+        problems.append(("recipe.auxiliary", text))
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
     for name in sources.without_path(settings):

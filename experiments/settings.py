@@ -85,6 +85,17 @@ class Paths:
 
 
 @dataclass
+class Human36M:
+    """What is read of Human3.6M."""
+
+    smpl: bool = option(
+        True,
+        "Where it helps to train, read the SMPL fits, too, if there are any beside the annotations; people "
+        "without one are left out.",
+    )
+
+
+@dataclass
 class MPIINF3DHP:
     """What is read of MPI-INF-3DHP, where paths.mpi_inf_3dhp names it; all of the synthetic world's."""
 
@@ -478,6 +489,7 @@ class Settings:
     )
     paths: Paths = field(default_factory=Paths)
     mpi_inf_3dhp: MPIINF3DHP = field(default_factory=MPIINF3DHP)
+    human36m: Human36M = field(default_factory=Human36M)
     recipe: Recipe = field(default_factory=Recipe)
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)

@@ -199,6 +199,13 @@ def source(settings: Settings, world: Path | None, name: str, **options: Any) ->
 
 def reading(settings: Settings, name: str) -> dict[str, Any]:
     """Settings of a user's data set that its reader takes."""
-    if name != "mpi_inf_3dhp" or is_synthetic(settings, name):
+    root = _given_root(settings, name)
+    if root is None:
         return {}
-    return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
+    if name == "human36m" and settings.human36m.smpl and name not in targets(settings):
+        from datamodules.sources.human36m import has_fits  # here, so that --help is quick
+
+        return {"body_models": settings.paths.body_models} if has_fits(root) else {}
+    if name == "mpi_inf_3dhp":
+        return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
+    return {}

@@ -111,6 +111,12 @@ def open_human36m(
     return PeopleTable(build_or_open(cache_dir, f"human36m-{split}", files, arguments, VERSION, build))
 
 
+def has_fits(root: str) -> bool:
+    """Whether SMPL fits of some subject lie beside the annotations."""
+    folder = Path(root) / "annotations"
+    return any(next(folder.glob(f"Human36M_subject*_{kind}.json"), None) for kind in _FITS)
+
+
 class _Subject:
     """The files of one subject."""
 

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 
-def write_human36m(root: Path, joints: np.ndarray, subjects: Sequence[int] = (9, 11), frame_step: int = 64) -> None:
+def write_human36m(
+    root: Path, joints: np.ndarray, subjects: Sequence[int] = (9, 11), frame_step: int = 64, fits: bool = False
+) -> None:
     """A frame a row of joints (F, 17, 3), millimetres; subjects take turns, camera 4 looks along z.
 
     Args:
@@ -18,6 +20,7 @@ def write_human36m(root: Path, joints: np.ndarray, subjects: Sequence[int] = (9,
         joints: of Human3.6M, in the world, which is the camera's frame.
         subjects: those of the test split by default.
         frame_step: distance of the frames' numbers; the reader takes each 64th to test and each 5th to train.
+        fits: whether there are SMPL fits, too: bodies at rest.
     """
     write_pictures(root / "images", [f"{i}.jpg" for i in range(len(joints))])
     (root / "annotations").mkdir()
@@ -31,6 +34,9 @@ def write_human36m(root: Path, joints: np.ndarray, subjects: Sequence[int] = (9,
         camera = {"R": np.eye(3).tolist(), "t": [0.0, 0.0, 0.0], "f": [300.0, 300.0], "c": [160.0, 120.0]}
         world = {"2": {"1": {str(frame_step * i): joints[i].tolist() for i in numbers}}}
         contents = {"data": {"images": images, "annotations": people}, "camera": {"4": camera}, "joint_3d": world}
+        if fits:
+            rest = {"pose": [0.0] * 72, "shape": [0.0] * 10, "trans": [0.0, 0.0, 4.0]}
+            contents["SMPL_NeuralAnnot"] = {"2": {"1": {str(frame_step * i): rest for i in numbers}}}
         for kind, content in contents.items():
             (root / f"annotations/Human36M_subject{subject}_{kind}.json").write_text(json.dumps(content))
 

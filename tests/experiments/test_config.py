@@ -30,6 +30,15 @@ def test_a_schedule_needs_somebody_to_schedule_in_one_run_of_a_grid() -> None:
     assert [run.recipe.schedule for run in runs.values()] == ["pretrain", "pretrain"]
 
 
+def test_the_same_people_are_not_named_twice() -> None:
+    both = "recipe.auxiliary=[synthetic,threedpw_train]"
+    (message,) = errors_of(both)
+    assert "are the same people while paths.threedpw is null" in message
+    assert load_settings([both, "paths.threedpw=somewhere"])[0].recipe.auxiliary == dict.fromkeys(
+        ["synthetic", "threedpw_train"], 1.0
+    )
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text)
     return path

@@ -124,20 +124,21 @@ def test_synthetic_people_help_real_ones_and_are_not_3dpw(trees: list[str], tmp_
             assert ("3DPW-train" in (run / table).read_text()) is is_flagged, table
 
 
-def test_human36m_helps(trees: list[str], tmp_path: Path) -> None:
-    """Joints in 3D and no rotations: the term on the one is there, that on the other has nobody."""
+@pytest.mark.parametrize("fits", [False, True])
+def test_human36m_helps(trees: list[str], tmp_path: Path, fits: bool) -> None:
+    """Joints in 3D: their term is there; that on rotations has somebody where SMPL fits lie beside them."""
     joints = np.random.default_rng(0).uniform(-600, 600, (20, len(HUMAN36M17.names), 3))
     joints[..., 2] += 4000
-    write_human36m(tmp_path / "h36m", joints, subjects=(1, 5, 6, 7, 8), frame_step=5)
+    write_human36m(tmp_path / "h36m", joints, subjects=(1, 5, 6, 7, 8), frame_step=5, fits=fits)
     help_of = ["recipe.auxiliary={human36m: 1}", f"paths.human36m={tmp_path / 'h36m'}"]
-    run = annotate(trees, tmp_path / "data", "with_human36m", *help_of, "annotate.target_quota=0.5")
+    run = annotate(trees, tmp_path / "data", f"human36m_{fits}", *help_of, "annotate.target_quota=0.5")
     assert trained(run).keys() == {"coco", "human36m"} and trained(run)["human36m"] == len(joints)
     assert json.loads((run / "summary.json").read_text())["used_3dpw_train"] is False
     assert not (tmp_path / "data").exists()  # nothing synthetic was needed
     with next((run / "annotate" / "metrics").glob("*/metrics.csv")).open() as file:
         logged = [row for row in csv.DictReader(file) if row[JOINTS_TERM]]
     assert logged and all(float(row[JOINTS_TERM]) > 0 for row in logged)
-    assert all(float(row[POSE_TERM] or 0) == 0 for row in logged)
+    assert all((float(row[POSE_TERM] or 0) > 0) is fits for row in logged)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
