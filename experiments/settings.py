@@ -239,7 +239,7 @@ class Pose2D:
     )  # fmt: skip
     samples: int = sized(64, 80_000, 240_000, 6_000_000, "People seen in training.", at_least=1)
     batch_size: int = sized(16, 64, 32, 64, "People per step and process.", at_least=1)
-    lr: float = option(2e-3, "Learning rate of Adam.", above=0)
+    lr: float = sized(2e-3, 2e-3, 2e-3, 1e-3, "Learning rate of Adam; full: that of Simple Baselines.", above=0)
     loss: str = option("integral", "What is supervised: the joints, their heatmaps, or both.", choices=POSE2D_LOSSES)
     holdout: float = option(
         0.05, "Share of the images that is not trained on, but measured on: OKS AP, PCKh.", at_least=0, at_most=0.9

@@ -111,10 +111,12 @@ def test_stages_show_what_they_learned(all_priors: Path, tiny_folders: list[str]
         assert ((views < 255).mean(axis=1) > 0.05).all()
 
 
-def test_the_mixture_never_saw_the_sequences_that_it_is_judged_by(all_priors: Path, tiny_folders: list[str]) -> None:
+def test_the_mixture_never_saw_the_sequences_that_it_is_judged_by(tiny_folders: list[str], tmp_path: Path) -> None:
     """Likelihoods by SciPy, and the fit by scikit-learn on the other sequences alone."""
-    cache = Path(tiny_folders[2].partition("=")[2])
-    world = next(Path(tiny_folders[3].partition("=")[2]).glob("*/world"))
+    cache, data = tmp_path / "cache", tmp_path / "data"
+    own = ["name=mixture", "stages=[world,mixture]", f"paths.cache={cache}", f"paths.data={data}"]
+    assert main([*tiny_folders, *COMMON, "recipe.prior=gmm", *own]) == 0
+    (world,) = data.glob("*/world")
     poses, sequence = open_poses(str(world / "amass"), str(cache))
     names = np.unique(sequence)
     held_out = np.isin(sequence, np.random.default_rng(0).permutation(names)[: max(1, round(0.1 * len(names)))])
