@@ -75,13 +75,13 @@ def train_quotas(run: Run) -> dict[str, Any]:
     settings = run.settings
     annotated = _shares(sources.targets(settings), settings.annotate.targets)
     helping = _shares(sources.auxiliary(settings), settings.recipe.auxiliary)
-    if not sources.trains_annotator(settings):
+    if not helping or not sources.trains_annotator(settings):
         return {"quotas": annotated}
     if settings.recipe.schedule == "pretrain":
         return {"quotas": annotated, "pretrain": (settings.annotate.pretrain_share, helping)}
     if settings.recipe.schedule == "auxiliary_only":
         return {"quotas": helping}
-    part = settings.annotate.target_quota if helping else 1.0
+    part = settings.annotate.target_quota
     # A MoCap set may be annotated and help with its 3D joints at once.
     names = [*annotated, *helping]
     return {"quotas": {name: part * annotated.get(name, 0.0) + (1 - part) * helping.get(name, 0.0) for name in names}}

@@ -64,6 +64,8 @@ def test_how_auxiliary_people_are_used_retrains_nobody_who_has_none() -> None:
         for argv in ([grid], [grid, *ways])
     )
     assert one["none"] == other["none"] and one["three"] != other["three"]
+    (none, _) = (Run(cell, label, Path("nowhere")) for label, cell in expand_sweep(*load_settings([grid, *ways])))
+    assert train_quotas(none) == train_quotas(run_of("recipe=none")) == {"quotas": {"coco": 0.5, "mpii": 0.5}}
 
 
 @pytest.mark.parametrize(
