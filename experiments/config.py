@@ -149,7 +149,7 @@ def expand_sweep(settings: Settings, origins: Mapping[str, str]) -> list[tuple[s
         runs[label] = _one_run(settings, origins, combination, where, errors)
     recipes = [run.recipe for run in runs.values()]
     # In a grid the schedule is that of the runs with recipe 1; the others have nobody to schedule.
-    if all(recipe.schedule != "mixed" and not recipe.auxiliary for recipe in recipes) and recipes:
+    if recipes and all(recipe.schedule != "mixed" and not recipe.auxiliary for recipe in recipes):
         schedule = recipes[0].schedule
         errors.append(
             f"{origins['recipe.schedule']}: recipe.schedule={schedule} needs auxiliary data; the nearest is mixed"

@@ -158,7 +158,6 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
         "checkpoint": best.name,
         "samples": downstream.samples,
         "people": people,
-        "used_3dpw_train": regressor_saw_threedpw(run),
     }
 
 
