@@ -34,6 +34,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments import sources
 from experiments.settings import (
+    ANNOTATOR_STAGES,
     CUSTOM,
     INITS,
     OPTIONS,
@@ -113,6 +114,7 @@ def load_settings(argv: Sequence[str]) -> tuple[Settings, dict[str, str]]:
     assignments = [name, *_preset(size.value if size else "default"), *files, *bundle, *arguments]
     settings, origins = _build(Settings(), assignments, errors)
     _replace_sweeps(settings, origins, arguments, errors)
+    _leave_out_recipes(settings, origins, arguments, errors)
     if errors:
         _check_axes(settings.sweep, origins["sweep"], errors)
         raise ConfigError(list(dict.fromkeys(errors)))
@@ -132,7 +134,7 @@ def expand_sweep(settings: Settings, origins: Mapping[str, str]) -> list[tuple[s
 
     Returns:
         (label, settings without a sweep) of each run, e.g. ``three-seed0``; labels are different and fit for file
-        names. Without a sweep one run, labelled with its recipe.
+        names. Without a sweep one run, labelled with its recipe, or with the labels that it was given.
 
     Raises:
         ConfigError: a key or value of the sweep is wrong.
@@ -143,7 +145,7 @@ def expand_sweep(settings: Settings, origins: Mapping[str, str]) -> list[tuple[s
     axes = [[(key, value) for value in values] for key, values in settings.sweep.items()]
     runs: dict[str, Settings] = {}
     for combination in itertools.product(*axes) if not errors else ():
-        label = "-".join(_label(key, value) for key, value in combination) or _label("recipe", settings.recipe.name)
+        label = "-".join(_label(key, value) for key, value in combination) or _label_unswept(settings)
         if label in runs:
             errors.append(f"{where}: sweep: two runs would both be called {label}; give each value once")
         runs[label] = _one_run(settings, origins, combination, where, errors)
@@ -358,7 +360,10 @@ def _build(start: Settings, assignments: Sequence[_Assignment], errors: list[str
             OmegaConf.update(config, key, {name: weight for name, weight in value.items() if weight != 0}, merge=False)
     settings: Settings = OmegaConf.to_object(config)  # type: ignore[assignment]
     errors.extend(f"{wheres[key]}: {problem}" for key, problem in _joint_problems(settings))
-    settings.stages = [stage for stage in STAGES if stage in settings.stages]
+    needless = ANNOTATOR_STAGES if settings.labels.folders is not None else ()
+    if origins["stages"] != DEFAULT and (asked := [stage for stage in needless if stage in settings.stages]):
+        errors.append(f"{wheres['stages']}: labels= leaves nobody to annotate; leave out {', '.join(asked)}")
+    settings.stages = [stage for stage in STAGES if stage in settings.stages and stage not in needless]
     _name_recipe(settings)
     return settings, origins
 
@@ -487,10 +492,7 @@ def _name_recipe(settings: Settings) -> None:
 def _replace_sweeps(
     settings: Settings, origins: dict[str, str], arguments: Sequence[_Assignment], errors: list[str]
 ) -> None:
-    swept_here = {a.entry for a in arguments if a.key == "sweep" and a.entry}
-    for a in arguments:
-        if a.key == "sweep" and a.entry is None and isinstance(a.value, dict):
-            swept_here |= set(a.value)
+    swept_here = _swept_here(arguments)
     for argument in arguments:
         written = argument.where.removeprefix("argument ").partition("=")[0]
         for key in {argument.key, written} & settings.sweep.keys():
@@ -499,6 +501,30 @@ def _replace_sweeps(
             else:
                 del settings.sweep[key]
                 origins["sweep"] = COMMAND_LINE
+
+
+def _leave_out_recipes(
+    settings: Settings, origins: dict[str, str], arguments: Sequence[_Assignment], errors: list[str]
+) -> None:
+    """Given labels have the recipe that they were made with: a sweep over another would train the same twice."""
+    given = next((settings.sweep[key] for key in ("labels", "labels.folders") if key in settings.sweep), None)
+    if None in (given or [settings.labels.folders]):
+        return
+    for key in [key for key in settings.sweep if key == "recipe" or key.startswith("recipe.")]:
+        if key in _swept_here(arguments):
+            errors.append(f"argument sweep.{key}: labels= leaves nobody to annotate; the nearest is sweep.labels")
+        else:
+            del settings.sweep[key]
+            origins["sweep"] = COMMAND_LINE
+
+
+def _swept_here(arguments: Sequence[_Assignment]) -> set[str]:
+    """Keys that the command line itself sweeps."""
+    keys = {a.entry for a in arguments if a.key == "sweep" and a.entry}
+    for a in arguments:
+        if a.key == "sweep" and a.entry is None and isinstance(a.value, dict):
+            keys |= set(a.value)
+    return keys
 
 
 def _check_axes(sweep: Mapping[str, list[Any]], where: str, errors: list[str]) -> None:
@@ -528,6 +554,11 @@ def _one_run(
     bundle = [a for a in bundle if origins[a.key] != COMMAND_LINE]
     run, _ = _build(replace(settings, sweep={}), [*preset, *bundle, *assignments], errors)
     return run
+
+
+def _label_unswept(settings: Settings) -> str:
+    given = settings.labels.folders
+    return _label("recipe", settings.recipe.name) if given is None else _label("labels", given)
 
 
 def _label(key: str, value: Any) -> str:

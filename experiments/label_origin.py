@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.pseudo_gt.native import read_provenance
+from experiments import sources
+from experiments.given_labels import given_tables
+from experiments.pipeline import Run
 from experiments.threedpw_train import any_saw, read_told
 
 SEVERAL, UNKNOWN, NO_LABELS = "several", "unknown", "no labels"
@@ -69,4 +72,25 @@ def annotator_of_tables(tables: Iterable[Path]) -> Annotator:
         first.init if agreed("init") else SEVERAL,
         first.prior if agreed("prior") else SEVERAL,
         saw,
+    )
+
+
+def annotator_of_run(run: Run) -> Annotator:
+    """Who made the labels that a run's numbers are about: not its own recipe where it was given labels.
+
+    Raises:
+        LabelError: the labels that it was given are not there, or damaged.
+    """
+    settings, recipe = run.settings, run.settings.recipe
+    if settings.labels.folders is not None:
+        return annotator_of_tables(given_tables(settings.labels.folders).values())
+    trained = sources.trains_annotator(settings)
+    # A recipe says what an annotator would see; a run of other stages alone has none.
+    annotates = not {"annotate", "dump"}.isdisjoint(run.records)
+    return Annotator(
+        recipe.name,
+        {name: recipe.auxiliary[name] for name in sources.auxiliary(settings)},
+        recipe.init if trained else "",
+        recipe.prior if trained else settings.smplify.prior,
+        sources.trained_on_threedpw(settings) if annotates else False,
     )

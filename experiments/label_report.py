@@ -22,7 +22,7 @@ from experiments.provenance import code_commit, is_standin
 from experiments.report import REPORT_FILE, render_page, write_text
 from experiments.report_figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.results import GalleryPerson, RunResult, gain_text, number
-from experiments.threedpw_train import read_told
+from experiments.threedpw_train import read_told, sentences
 
 COMPARISON_FILE = "compare.json"
 _TRUE_BODY = "true body"
@@ -178,10 +178,7 @@ def _notes(result: LabelComparison, body_models: str) -> list[str]:
         known = int(np.isfinite(next(one.values["mpvpe"] for one in result.sets)).sum())
         notes.append(f"True bodies are known of {known:,} of the shared people.")
     told = {one.name: read_told(one.meta["provenance"]) for one in result.sets}
-    if trained := [name for name, saw in told.items() if saw]:
-        notes.append(f"Annotated with help of the 3DPW training set: {', '.join(trained)}.")
-    if unknown := [name for name, saw in told.items() if saw is None]:
-        notes.append(f"Not known whether annotated with help of the 3DPW training set: {', '.join(unknown)}.")
+    notes += sentences(told, "annotated")
     return notes
 
 

@@ -21,7 +21,7 @@ from experiments.results import (
     signed,
     signed_interval,
 )
-from experiments.threedpw_train import SEEN, UNKNOWN, footnotes, mark
+from experiments.threedpw_train import SEEN, UNKNOWN, footnotes, mark, sentence
 
 _FACTS = ("annotator", "initial weights", "auxiliary 3D", "prior", "seeds", "samples seen")
 _WIDE = 5
@@ -185,8 +185,8 @@ _LATEX = {
 }  # fmt: skip
 _MARKS = {SEEN: r"$^\dagger$", UNKNOWN: "$^?$", "stand-in body": r"$^\ddagger$", "synthetic": r"$^\ast$"}
 _MARK_TEXTS = {
-    SEEN: "trained with help of the 3DPW training set",
-    UNKNOWN: "not known whether trained with help of the 3DPW training set",
+    SEEN: sentence(True),
+    UNKNOWN: sentence(None),
     "stand-in body": "stand-in body, not SMPL: not comparable with published numbers",
     "synthetic": "synthetic people",
 }

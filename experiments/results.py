@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.effects import Effects, Factor, find_effects, t_interval
-from experiments.threedpw_train import any_saw, flags
+from experiments.threedpw_train import any_saw, flags, sentences
 
 
 class Column(NamedTuple):
@@ -425,14 +425,8 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        leaked = [one.label for one in self.variants if one.used_3dpw_train]
-        if leaked:
-            caveats.append(
-                f"Trained with help of the 3DPW training set, and judged on 3DPW's test set: {_list(leaked)}."
-            )
-        unknown = [one.label for one in self.variants if one.used_3dpw_train is None]
-        if unknown:
-            caveats.append(f"Not known whether trained with help of the 3DPW training set: {_list(unknown)}.")
+        told = sentences({f'"{one.label}"': one.used_3dpw_train for one in self.variants})
+        caveats += [f"{text} Judged on 3DPW's test set." for text in told]
         random = [one.label for one in self.variants if one.first.init == "random"]
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")

@@ -16,6 +16,8 @@ from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
 STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
+ANNOTATOR_STAGES = STAGES[1:7]
+"""Stages that make labels, or what that takes: a run on given labels has none of them."""
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m", "synthetic")
 MIXED = tuple(dict.fromkeys((*TARGETS, *AUXILIARY)))
@@ -380,7 +382,7 @@ class Labels:
     folders: list[str] | None = option(
         None,
         "Label folders called <dataset>-<split>, or folders of such, a run's for example; null takes this run's own, "
-        "[] none. Short: labels=A,B.",
+        "[] none. Short: labels=A,B. A run on given labels annotates nobody, whatever its recipe.",
     )
     filter: LabelFilter = field(default_factory=LabelFilter)
 

@@ -14,10 +14,7 @@ KEY = "used_3dpw_train"
 """What it is called in summary.json and in the provenance of labels."""
 SEEN, UNKNOWN = "3DPW-train", "3DPW-train: unknown"
 _MARKS = {True: "*", None: "?"}
-_FOOTNOTES = {
-    True: "trained with help of 3DPW's training set",
-    None: "not known whether trained with help of 3DPW's training set",
-}
+_WORDS = {True: "{} with help of 3DPW's training set", None: "not known whether {} with help of 3DPW's training set"}
 
 
 def any_saw(told: Iterable[bool | None]) -> bool | None:
@@ -42,15 +39,22 @@ def mark(saw: bool | None) -> str:
     return _MARKS.get(saw, "")
 
 
-def sentence(saw: bool | None) -> str | None:
-    """The same in words; None where there is nothing to say."""
-    return _FOOTNOTES.get(saw)
+def sentence(saw: bool | None, what: str = "trained") -> str:
+    """The same in words; empty where there is nothing to say."""
+    return _WORDS[saw].format(what) if saw in _WORDS else ""
+
+
+def sentences(told: Mapping[str, bool | None], what: str = "trained") -> list[str]:
+    """One for each thing that is to be said of some of those named, who stand behind it."""
+    named = {saw: [name for name, one in told.items() if one is saw] for saw in _WORDS}
+    texts = {saw: sentence(saw, what) for saw in _WORDS}
+    return [f"{texts[saw][0].upper()}{texts[saw][1:]}: {', '.join(names)}." for saw, names in named.items() if names]
 
 
 def footnotes(told: Iterable[bool | None]) -> list[str]:
     """A line for each mark that occurs."""
     told = list(told)
-    return [f"{_MARKS[saw]} {text}" for saw, text in _FOOTNOTES.items() if saw in told]
+    return [f"{mark} {sentence(saw)}" for saw, mark in _MARKS.items() if saw in told]
 
 
 def checkpoint_saw(checkpoint: Path) -> bool | None:

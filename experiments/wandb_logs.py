@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from datamodules.pseudo_gt.native import LABELS_FILE, PROVENANCE_FILE
 from experiments import sources
+from experiments.label_origin import annotator_of_run
 from experiments.pipeline import Run
 from experiments.processes import rank
 from experiments.settings import to_plain
@@ -104,7 +105,7 @@ def wandb_logger(run: Run, stage: str, folder: Path) -> WandbLogger | None:
         entity=settings.wandb.entity,
         group=settings.wandb.group or settings.name,
         job_type=stage,
-        tags=_tags(run),
+        tags=tags_of(run),
         config={**to_plain(settings), "label": run.label, "stage": stage},
         # One that a failed run left open is not continued.
         reinit="finish_previous",
@@ -139,7 +140,7 @@ def _logs(logger: WandbLogger | None, run: Run) -> bool:
 
 
 def _to_wandb(run: Run, one: Artifact) -> wandb.Artifact:
-    made = wandb.Artifact(one.name, one.kind, metadata={"run": run.label, "recipe": run.settings.recipe.name})
+    made = wandb.Artifact(one.name, one.kind, metadata={"run": run.label, "recipe": annotator_of_run(run).recipe})
     for file in one.files:
         if run.settings.wandb.artifacts == "files":
             # The files of a finished stage do not change, so no copy of them is needed until they are sent.
@@ -149,16 +150,13 @@ def _to_wandb(run: Run, one: Artifact) -> wandb.Artifact:
     return made
 
 
-def _tags(run: Run) -> list[str]:
-    recipe = run.settings.recipe
-    return [
-        f"recipe:{recipe.name}",
-        f"init:{recipe.init}",
-        f"prior:{recipe.prior}",
-        *(f"auxiliary:{name}" for name in sources.auxiliary(run.settings)),
-        *(f"target:{name}" for name in sources.targets(run.settings)),
-        *run.settings.wandb.tags,
-    ]
+def tags_of(run: Run) -> list[str]:
+    """What runs are filtered by: the recipe behind the labels, its choices, the sources; and the user's own tags."""
+    made_by = annotator_of_run(run)
+    facts = [("recipe", made_by.recipe), ("init", made_by.init), ("prior", made_by.prior)]
+    facts += [("auxiliary", name) for name in made_by.auxiliary]
+    facts += [("target", name) for name in sources.targets(run.settings)]
+    return [*(f"{kind}:{name}" for kind, name in facts if name), *run.settings.wandb.tags]
 
 
 def logged(loggers: Sequence[Logger]) -> WandbLogger | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -196,9 +197,7 @@ def _dry_models(one: Run) -> list[str]:
     if sources.fits_bodies(settings) and settings.smplify.prior_file is not None:
         missing += _missing(partial(optimisers.smplify, one))
     if "downstream" in settings.stages:
-        with torch.device("meta"):  # no memory, no random numbers: the largest have 700 million
-            regressor = build_regressor(one, None)
-        console.print(f"  downstream: {sum(p.numel() for p in regressor.parameters()):,} parameters")
+        missing += _missing(partial(_dry_regressor, one))
     return missing
 
 
@@ -211,6 +210,15 @@ def _dry_annotator(one: Run) -> None:
     settings = replace(one.settings, recipe=replace(recipe, init=init, prior=prior))
     module = build_annotator(Run(settings, one.label, one.folder))
     console.print(f"  annotator: {sum(p.numel() for p in module.parameters()):,} parameters")
+
+
+def _dry_regressor(one: Run) -> None:
+    """Build the regressor and look at the weights that it starts from, if these are in a file."""
+    # It takes no memory and no random numbers: the largest have 700 million.
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*to a meta parameter.*no-op")
+        regressor = build_regressor(one, one.settings.downstream.init_file)
+    console.print(f"  downstream: {sum(p.numel() for p in regressor.parameters()):,} parameters")
 
 
 def _dry_sources(one: Run) -> list[str]:

@@ -17,13 +17,14 @@ from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
 from datamodules.downstream import DownstreamDataModule
-from datamodules.pseudo_gt.native import PROVENANCE_FILE, LabelError, read_labels, read_provenance
+from datamodules.pseudo_gt.native import LabelError, read_labels, read_provenance
 from datamodules.sources.poses import open_poses
 from experiments import sources
 from experiments.data_content import label_content
+from experiments.given_labels import given_tables
 from experiments.pipeline import Run, Stage
 from experiments.processes import on_rank_zero
-from experiments.settings import AUXILIARY, TARGETS
+from experiments.settings import AUXILIARY
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -50,32 +51,7 @@ def labels_of(run: Run) -> dict[str, Path]:
     given = run.settings.labels.folders
     if given is None:
         return {name: run.record("dump").folder / table for name, table in _tables(run).items()}
-    folders: dict[str, Path] = {}
-    for folder in map(Path, given):
-        for table in _tables_in(folder):
-            name = table.name.partition("-")[0]
-            if name not in TARGETS:
-                msg = f"labels.folders: {table} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
-                raise LabelError(msg)
-            if name in folders:
-                msg = f"labels.folders: {folders[name]} and {table} are both of {name}; give one of them"
-                raise LabelError(msg)
-            folders[name] = table
-    return folders
-
-
-def _tables_in(folder: Path) -> list[Path]:
-    """A label table itself, or those in a run's folder or in a folder of labels; not MoCap's in the world frame."""
-    if "-" in folder.name and folder.name.partition("-")[0] in TARGETS:
-        return [folder]
-    root = folder / "labels" if (folder / "labels").is_dir() else folder
-    tables = [path.parent for path in sorted(root.glob(f"*/{PROVENANCE_FILE}"))]
-    tables = [table for table in tables if table.name.partition("-")[0] in TARGETS]
-    tables = [table for table in tables if read_provenance(table)["frame"] == "camera"]
-    if not tables:
-        msg = f"labels.folders: {folder} is no label table called <dataset>-<split>, and holds none"
-        raise LabelError(msg)
-    return tables
+    return given_tables(given)
 
 
 def _trained_on(run: Run) -> dict[str, Path | None]:

@@ -23,7 +23,7 @@ from experiments import sources
 from experiments.artifacts import key_hash
 from experiments.bootstrap import Interval, mean_interval
 from experiments.comparison import YARDSTICK, open_comparison
-from experiments.label_origin import Annotator, annotator_of_tables
+from experiments.label_origin import annotator_of_run
 from experiments.pipeline import Run, console
 from experiments.provenance import code_commit, is_standin, versions
 from experiments.report import build_comparison
@@ -31,7 +31,7 @@ from experiments.results import RunResult
 from experiments.run_folders import LIMITS, read_errors
 from experiments.settings import Settings
 from experiments.stages.prepare import data_key, world_folder
-from experiments.stages.regressor import labels_of, mean_pose_bodies, regressor_saw_threedpw
+from experiments.stages.regressor import mean_pose_bodies, regressor_saw_threedpw
 from experiments.threedpw_train import any_saw
 from experiments.truth import compare_with_truth
 from lightning_modules.protocols import Bodies, BodyScorer
@@ -47,7 +47,7 @@ def summarise(run: Run) -> None:
         for key, people in result.per_person.items()
     }
     metrics |= {key: Interval(value, None, None)._asdict() for key, value in _prior_metrics(run).items()}
-    annotator = _annotator(run)
+    annotator = annotator_of_run(run)
     write_summary(
         run.folder,
         {
@@ -107,7 +107,7 @@ def run_result(run: Run) -> RunResult:
         if name in records
     }
     names = sources.targets(settings)
-    annotator = _annotator(run)
+    annotator = annotator_of_run(run)
     return RunResult(
         label=run.label,
         recipe=annotator.recipe,
@@ -121,23 +121,6 @@ def run_result(run: Run) -> RunResult:
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),
-    )
-
-
-def _annotator(run: Run) -> Annotator:
-    """Who made the labels that the run's numbers are about: not its own recipe where it was given labels."""
-    settings, recipe = run.settings, run.settings.recipe
-    if settings.labels.folders is not None and "dump" not in run.records:
-        return annotator_of_tables(labels_of(run).values())
-    trained = sources.trains_annotator(settings)
-    # A recipe says what an annotator would see; a run of other stages alone has none.
-    annotates = not {"annotate", "dump"}.isdisjoint(run.records)
-    return Annotator(
-        recipe.name,
-        {name: recipe.auxiliary[name] for name in sources.auxiliary(settings)},
-        recipe.init if trained else "",
-        recipe.prior if trained else settings.smplify.prior,
-        sources.trained_on_threedpw(settings) if annotates else False,
     )
 
 

@@ -133,7 +133,7 @@ def test_latex_is_balanced_and_carries_seeds_spread_and_marks(compared):
             widths.append(len(re.findall(r"(?<!\\)&", line)) + 1 + sum(int(span) - 1 for span in spans))
         assert set(widths) == {len(columns)}
     assert r"\pm" in text and "seeds 0, 1, 2" in text and r"three$^\dagger$$^\ddagger$$^\ast$" in text
-    assert "3DPW training set" in text and "not SMPL" in text
+    assert "with help of 3DPW's training set" in text and "not SMPL" in text
 
 
 def test_incomplete_grid_says_what_is_missing(grid, tmp_path):

@@ -157,8 +157,31 @@ def test_labels_is_short_for_their_folders() -> None:
     assert settings.labels.filter.max_abs_beta == 3.0 and settings.labels.filter.min_joints is None
     (message,) = errors_of("labels.filter.max_eror_2d=1")
     assert "the nearest is labels.filter.max_error_2d" in message
-    runs = expand_sweep(*load_settings(["sweep.labels=[[a/coco-train],[b/coco-train]]"]))
-    assert [one.labels.folders for _, one in runs] == [["a/coco-train"], ["b/coco-train"]] * 2
+
+
+def test_given_labels_leave_nobody_to_annotate() -> None:
+    """Else each recipe of the default experiment would be trained, and the same regressor twice."""
+    runs = expand_sweep(*load_settings(["labels=runs/a/three", "downstream.family=cliff"]))
+    assert [label for label, _ in runs] == ["labels=three"]
+    assert runs[0][1].stages == ["world", "downstream", "evaluate", "report"]
+    runs = expand_sweep(*load_settings(["sweep.labels=[[a/coco-train],[b/coco-train],[]]"]))
+    assert [one.labels.folders for _, one in runs] == [["a/coco-train"], ["b/coco-train"], []]
+    assert not any("annotate" in one.stages for _, one in runs)
+    # Beside the run's own labels, which its recipe makes.
+    runs = expand_sweep(*load_settings(["sweep.labels=[null,[b/coco-train]]"]))
+    assert [label.partition("-")[0] for label, _ in runs] == ["none"] * 2 + ["three"] * 2
+    assert ["annotate" in one.stages for _, one in runs] == [True, False] * 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("sweep.recipe=[none,two]", "argument sweep.recipe: labels= leaves nobody to annotate"),
+        ("stages=annotate,downstream", "leave out annotate"),
+    ],
+)
+def test_nor_may_one_ask_for_annotation_beside_them(argument: str, expected: str) -> None:
+    assert expected in errors_of("labels=runs/a/three", argument)[0]
 
 
 def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from experiments import downstream_table
 from experiments.run import main
 from experiments.settings import REGRESSORS
 from experiments.truth_labels import main as truth_labels
+from lightning_modules.backbones import make_backbone
 
 TREES = {"coco": "coco", "mpii": "mpii", "threedpw": "3dpw", "mpi_inf_3dhp": "mpi_inf_3dhp"}
 
@@ -27,7 +28,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("downloads")
     make_world(root, WORLD_SIZES["tiny"], num_workers=0)
     write_standin(root / "body_models")
-    torch.save({"conv1.weight": torch.zeros(1)}, root / "start.pth")
+    torch.save(make_backbone("resnet50").state_dict(), root / "start.pth")
     assert truth_labels([str(root), "--out", str(root / "run" / "labels")]) == 0
     return root
 
@@ -40,11 +41,20 @@ def arguments(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("family", [*REGRESSORS, "real"])
 def test_experiments_on_real_data_dry_run(downloads: Path, capsys: pytest.CaptureFixture, family: str) -> None:
-    argv = [*arguments(downloads), f"experiment=downstream_{family}", f"downstream.init_file={downloads / 'start.pth'}"]
+    start = "null" if family == "hmr2" else downloads / "start.pth"  # its ViT's weights would be 2.5 GB
+    argv = [*arguments(downloads), f"experiment=downstream_{family}", f"downstream.init_file={start}"]
     assert main(["--dry-run", *argv, f"labels={downloads / 'run'}"]) == 0
     said = capsys.readouterr().out
     assert "everything is there" in said and "synthetic" not in said
     assert "downstream: a batch of 10 from ['coco', 'mpi_inf_3dhp', 'mpii']" in said
+
+
+def test_dry_run_opens_the_start(downloads: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    argv = [*arguments(downloads), "experiment=downstream_hmr", f"downstream.init_file={tmp_path / 'other.pth'}"]
+    assert main(["--dry-run", *argv, f"labels={downloads / 'run'}"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "missing or wrong" in said and "other.pth" in said
 
 
 def test_without_labels_the_3d_sets_are_left(downloads: Path, capsys: pytest.CaptureFixture) -> None:

@@ -17,6 +17,7 @@ from experiments.run_folders import read_runs
 from experiments.sources import trained_on_threedpw
 from experiments.stages.annotator import ANNOTATE, DUMP
 from experiments.stages.reporting import run_result, summarise
+from experiments.wandb_logs import tags_of
 
 THREE = {"auxiliary": {"threedpw_train": 1.0, "mpi_inf_3dhp": 2.0}, "init": "pose2d", "prior": "vposer"}
 NONE = {"auxiliary": {}, "init": "generic", "prior": "none"}
@@ -65,6 +66,13 @@ def test_labels_of_three_are_told_whatever_the_recipe(tmp_path: Path, trained: b
     summarise(run)
     summary = json.loads((run.folder / "summary.json").read_text())
     assert summary["recipe"] == {"name": "three", **THREE} and summary["used_3dpw_train"] is True
+
+
+def test_dashboard_tags_are_those_of_the_labels(tmp_path: Path) -> None:
+    labels = table(tmp_path / "none" / "coco-train", made_with("none", NONE, False))
+    run = run_on(tmp_path, [labels], "annotate.targets=coco", "wandb.tags=[mine]")
+    assert tags_of(run) == ["recipe:none", "init:generic", "prior:none", "target:coco", "mine"]
+    assert tags_of(run_on(tmp_path, [], "annotate.targets=coco")) == ["recipe:no labels", "target:coco"]
 
 
 def test_tables_that_disagree(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def test_a_regressor_is_trained_on_a_view_of_other_labels(
     labels = tiny_run / "three" / "labels" / "coco-train"
     errors = read_labels(labels, ["error_2d"]).columns["error_2d"]
     limit = float(np.nanmedian(errors))
-    arguments = [*tiny_folders, "recipe=none", "name=view", "stages=world,downstream", f"labels={labels}"]
+    arguments = [*tiny_folders, "name=view", "stages=world,downstream", f"labels={labels}"]
     assert main([*arguments, f"labels.filter.max_error_2d={limit:.6f}"]) == 0
-    summary = json.loads((tiny_run.parent / "view" / "none" / "summary.json").read_text())["labels"]
+    summary = json.loads((tiny_run.parent / "view" / "labels=three-coco-train" / "summary.json").read_text())["labels"]
     (reason,) = (name for name in summary["people"]["coco"]["dropped"] if name.startswith("2D error above"))
     assert summary["folders"] == [str(labels)] and list(summary["filter"]) == ["max_error_2d"]
     trained, left_out = summary["people"]["coco"]["trained"], summary["people"]["coco"]["dropped"][reason]

@@ -24,9 +24,9 @@ def test_trains_resumes_and_is_evaluated(
 ) -> None:
     runs = tiny_run.parent
     names = [f"{family}-stopped", f"{family}-whole"]
-    paths = [runs / name / "none" / "downstream" / "final.ckpt" for name in names]
+    paths = [runs / name / "labels=three-coco-train" / "downstream" / "final.ckpt" for name in names]
     labels = tiny_run / "three" / "labels" / "coco-train"
-    arguments = [*tiny_folders, "recipe=none", f"labels={labels}", f"downstream.family={family}", "trainer.epochs=2"]
+    arguments = [*tiny_folders, f"labels={labels}", f"downstream.family={family}", "trainer.epochs=2"]
     stages = "stages=world,downstream"
     step = MeshModule.training_step
 
@@ -48,7 +48,7 @@ def test_trains_resumes_and_is_evaluated(
     assert stopped.keys() == whole.keys()
     for name, value in whole.items():
         assert torch.equal(value, stopped[name]), name
-    metrics = json.loads((runs / names[1] / "none" / "summary.json").read_text())["metrics"]
+    metrics = json.loads((runs / names[1] / "labels=three-coco-train" / "summary.json").read_text())["metrics"]
     assert {"threedpw/lsp14_pa_mpjpe", "threedpw/smpl24_mpjpe"} <= set(metrics)
     module = load_mesh_module(paths[1])
     assert getattr(module, "family", None) == family
