@@ -10,16 +10,19 @@ host         name of the machine
 command      arguments of the process
 scheduler    ``{variable: value}`` of SLURM's job, step and task, empty outside of it
 body_model   ``{"standin": bool, "files": {name: {"path", "sha256"}}}``
-data         ``{source: {"people", "dropped", "reader", "files": [{"path", "sha256"}]}}`` of every source that is used;
-             of pose sequences and of the synthetic world see ``content`` in :func:`experiments.data_content.content`
+data         ``{source: {"people", "dropped", "reader", "files": [{"path", "sha256"}]}}`` of every source that is used,
+             those of stages that an earlier command ran among them; of pose sequences and of the synthetic world
+             see ``content`` in :func:`experiments.data_content.content`
 ============ ===============================================================================================
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from experiments.pipeline import Run
 from experiments.processes import world_size
 from experiments.provenance import body_model, code_commit, hardware, people_provenance, versions
 from experiments.run_state import write_whole
+from experiments.settings import STAGES, Settings
 
 ENVIRONMENT_FILE = "environment.json"
 
@@ -48,10 +52,17 @@ def write_environment(run: Run) -> Path:
             "command": sys.argv,
             "scheduler": {name: scheduler[name] for name in scheduler if name.endswith(("_ID", "_NODELIST"))},
             "body_model": body_model(settings.paths.body_models),
-            "data": {name: _data(run, name) for name in sources.used(settings)},
+            "data": {**_told_earlier(path, settings), **{name: _data(run, name) for name in sources.used(settings)}},
         },
     )
     return path
+
+
+def _told_earlier(path: Path, settings: Settings) -> dict[str, Any]:
+    """Data of the stages that an earlier command ran, which this one does not look at again."""
+    told = json.loads(path.read_bytes()).get("data", {}) if path.is_file() else {}
+    possible = sources.used(replace(settings, stages=list(STAGES)))
+    return {name: what for name, what in told.items() if name in possible}
 
 
 def _data(run: Run, name: str) -> dict[str, Any]:

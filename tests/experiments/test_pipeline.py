@@ -121,7 +121,9 @@ def test_one_stage_alone_goes_on_from_what_is_there(
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in tiny_run.glob("*/*/final.ckpt")}
     report = (tiny_run / "report.html").stat().st_mtime_ns
+    data = json.loads((tiny_run / "three" / "environment.json").read_text())["data"]
     assert main([*tiny_folders, f"stages={stage}"]) == 0
+    assert json.loads((tiny_run / "three" / "environment.json").read_text())["data"] == data and "amass" in data
     assert "done in" not in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in tiny_run.glob("*/*/final.ckpt")}
     assert ((tiny_run / "report.html").stat().st_mtime_ns > report) is (stage == "report")
