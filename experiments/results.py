@@ -425,7 +425,11 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        caveats += sentences({f'"{one.label}"': one.used_3dpw_train for one in self.variants})
+        judged = any(column.key.startswith("threedpw/") for column in self.columns)
+        caveats += sentences(
+            {f'"{one.label}"': one.used_3dpw_train for one in self.variants},
+            behind=", and judged on 3DPW's test set" if judged else "",
+        )
         random = [one.label for one in self.variants if one.first.init == "random"]
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")

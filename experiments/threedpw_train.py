@@ -44,10 +44,10 @@ def sentence(saw: bool | None, what: str = "trained") -> str:
     return _WORDS[saw].format(what) if saw in _WORDS else ""
 
 
-def sentences(told: Mapping[str, bool | None], what: str = "trained") -> list[str]:
-    """One for each thing that is to be said of some of those named, who stand behind it."""
+def sentences(told: Mapping[str, bool | None], what: str = "trained", behind: str = "") -> list[str]:
+    """One for each thing that is to be said of some of those named, who stand at its end."""
     named = {saw: [name for name, one in told.items() if one is saw] for saw in _WORDS}
-    texts = {saw: sentence(saw, what) for saw in _WORDS}
+    texts = {saw: sentence(saw, what) + behind for saw in _WORDS}
     return [f"{texts[saw][0].upper()}{texts[saw][1:]}: {', '.join(names)}." for saw, names in named.items() if names]
 
 
