@@ -510,8 +510,9 @@ def _leave_out_recipes(
     given = next((settings.sweep[key] for key in ("labels", "labels.folders") if key in settings.sweep), None)
     if None in (given or [settings.labels.folders]):
         return
+    swept_here = _swept_here(arguments)
     for key in [key for key in settings.sweep if key == "recipe" or key.startswith("recipe.")]:
-        if key in _swept_here(arguments):
+        if key in swept_here:
             errors.append(f"argument sweep.{key}: labels= leaves nobody to annotate; the nearest is sweep.labels")
         else:
             del settings.sweep[key]

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
-STAGES = ("world", "prior", "mixture", "generic", "pose2d", "annotate", "dump", "downstream", "evaluate", "report")
-ANNOTATOR_STAGES = STAGES[1:7]
+ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
+STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m", "synthetic")
 MIXED = tuple(dict.fromkeys((*TARGETS, *AUXILIARY)))

@@ -46,9 +46,12 @@ def sentence(saw: bool | None, what: str = "trained") -> str:
 
 def sentences(told: Mapping[str, bool | None], what: str = "trained", behind: str = "") -> list[str]:
     """One for each thing that is to be said of some of those named, who stand at its end."""
-    named = {saw: [name for name, one in told.items() if one is saw] for saw in _WORDS}
-    texts = {saw: sentence(saw, what) + behind for saw in _WORDS}
-    return [f"{texts[saw][0].upper()}{texts[saw][1:]}: {', '.join(names)}." for saw, names in named.items() if names]
+    lines = []
+    for saw in _WORDS:
+        if names := [name for name, one in told.items() if one is saw]:
+            text = sentence(saw, what) + behind
+            lines.append(f"{text[0].upper()}{text[1:]}: {', '.join(names)}.")
+    return lines
 
 
 def footnotes(told: Iterable[bool | None]) -> list[str]:

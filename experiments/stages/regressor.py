@@ -130,11 +130,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], MONITOR, used)
     report_people(data)
     people = {row["source"]: row for row in data.describe() if row["trained"]}
-    return {
-        "checkpoint": best.name,
-        "samples": downstream.samples,
-        "people": people,
-    }
+    return {"checkpoint": best.name, "samples": downstream.samples, "people": people}
 
 
 def regressor_saw_threedpw(run: Run) -> bool | None:
