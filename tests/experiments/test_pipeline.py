@@ -14,8 +14,8 @@ import wandb
 
 from body_models.smpl import BodyModel
 from body_models.standin import write_standin
+from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot
 from datamodules.pseudo_gt.native import body_parameters, read_labels, reproject
-from datamodules.pseudo_gt.neuralannot import read_neuralannot
 from experiments.run import main
 
 RUNS = ("none", "three")

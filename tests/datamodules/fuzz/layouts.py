@@ -23,8 +23,8 @@ from body_models.safe_pickle import load_pickle
 from body_models.standin import standin_arrays, standin_regressors
 from datamodules.crops import read_image
 from datamodules.files import check_image, image_size
-from datamodules.pseudo_gt.exchange import LabelBlocks
 from datamodules.pseudo_gt.formats import FORMATS
+from datamodules.pseudo_gt.formats.exchange import LabelBlocks
 from datamodules.pseudo_gt.native import LabelWriter, read_labels, write_json
 from datamodules.sources.amass import open_amass
 from datamodules.sources.cmu_asf_amc import open_cmu

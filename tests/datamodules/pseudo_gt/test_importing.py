@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from body_models.camera import process_box
-from datamodules.pseudo_gt.exchange import LabelBlocks, project_points
 from datamodules.pseudo_gt.formats import FORMATS, export_labels
+from datamodules.pseudo_gt.formats.exchange import LabelBlocks, project_points
 from datamodules.pseudo_gt.importing import import_labels
 from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels
 from datamodules.sources import open_source

@@ -9,8 +9,8 @@ import torch
 from body_models.camera import project
 from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, read_neuralannot_mocap, write_neuralannot
 from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels, reproject
-from datamodules.pseudo_gt.neuralannot import read_neuralannot, read_neuralannot_mocap, write_neuralannot
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
 from body_models.safe_pickle import NUMPY_ERRORS
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     PARTS,
     PIXELS_PER_SCALE,

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from datamodules.pseudo_gt import eft
-from datamodules.pseudo_gt.eft import read_eft
-from datamodules.pseudo_gt.exchange import LabelBlocks, project_points
-from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats import eft, export_labels
+from datamodules.pseudo_gt.formats.eft import read_eft
+from datamodules.pseudo_gt.formats.exchange import LabelBlocks, project_points
 from datamodules.pseudo_gt.native import LabelError
 
 

@@ -13,7 +13,7 @@ trans_cam (N, 3)       float32 metres, camera frame
 cam_int   (N, 3, 3)    float32 intrinsics of the full image, pixels
 cam_ext   (N, 4, 4)    float32 identity; the readers add its last column to ``trans_cam``
 gtkps     (N, 44, 3)   float32 x, y in pixels and confidence: OpenPose's 25 and the first 19 of SPIN's 24 joints
-part      (N, 24, 3)   float32 as in :mod:`datamodules.pseudo_gt.spin`, read by BEDLAM's SMPL data set
+part      (N, 24, 3)   float32 as in :mod:`datamodules.pseudo_gt.formats.spin`, read by BEDLAM's SMPL data set
 openpose  (N, 25, 3)   float32 the same
 gender    (N,)         unicode m, f or neutral
 ========= ============ ======= ==========================================================================
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
     LabelBlocks,
@@ -37,9 +37,9 @@ from datamodules.pseudo_gt.exchange import (
     pose_of,
     split_pose,
 )
+from datamodules.pseudo_gt.formats.spin import GENDER_LETTERS, image_columns, read_boxes, read_gender
 from datamodules.pseudo_gt.native import JOINTS, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
-from datamodules.pseudo_gt.spin import GENDER_LETTERS, image_columns, read_boxes, read_gender
 
 _GTKPS = 44
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from datamodules.pseudo_gt.coco_smpl import read_coco_smpl
 from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats.coco_smpl import read_coco_smpl
 from datamodules.pseudo_gt.native import LabelError, read_labels
 
 

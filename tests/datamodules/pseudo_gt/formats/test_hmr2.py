@@ -8,9 +8,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from datamodules.pseudo_gt import hmr2
-from datamodules.pseudo_gt.formats import export_labels
-from datamodules.pseudo_gt.hmr2 import read_hmr2, read_hmr2_tar
+from datamodules.pseudo_gt.formats import export_labels, hmr2
+from datamodules.pseudo_gt.formats.hmr2 import read_hmr2, read_hmr2_tar
 from datamodules.pseudo_gt.native import LabelError
 
 KEYS = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datamodules.pseudo_gt.cliff import image_centre, read_cliff
-from datamodules.pseudo_gt.exchange import LabelBlocks, fit_translation, project_points
 from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats.cliff import image_centre, read_cliff
+from datamodules.pseudo_gt.formats.exchange import LabelBlocks, fit_translation, project_points
 from datamodules.pseudo_gt.native import LabelError
 
 SPIN_KEYS = {"imgname", "center", "scale", "part", "openpose", "pose", "shape", "has_smpl", "S", "gender"}

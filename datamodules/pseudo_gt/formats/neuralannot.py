@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.pseudo_gt.exchange import BODY_COLUMNS, CAMERA_COLUMNS, LabelBlocks, pose_of, split_pose
+from datamodules.pseudo_gt.formats.exchange import BODY_COLUMNS, CAMERA_COLUMNS, LabelBlocks, pose_of, split_pose
 from datamodules.pseudo_gt.json_stream import iter_json, writing
 from datamodules.pseudo_gt.native import Columns, LabelError
 

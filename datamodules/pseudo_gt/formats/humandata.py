@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
-from datamodules.pseudo_gt.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
+from datamodules.pseudo_gt.formats.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
 

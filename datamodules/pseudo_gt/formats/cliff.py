@@ -3,7 +3,7 @@
 ============ ========== ======= =========================================================================
 key          shape      dtype   content
 ============ ========== ======= =========================================================================
-imgname ...                     as in :mod:`datamodules.pseudo_gt.spin`, all of its keys
+imgname ...                     as in :mod:`datamodules.pseudo_gt.formats.spin`, all of its keys
 annot_id     (N,)       int64   the data set's own key; left out where a key is no number
 global_t     (N, 3)     float32 translation in metres, camera frame of the full image
 focal_l      (N,)       float32 pixels; principal point at the image's centre
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
     LabelBlocks,
@@ -36,9 +36,9 @@ from datamodules.pseudo_gt.exchange import (
     numeric_keys,
     project_points,
 )
+from datamodules.pseudo_gt.formats.spin import body_columns, image_columns, read_family
 from datamodules.pseudo_gt.native import JOINTS, column_names, iter_labels
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
-from datamodules.pseudo_gt.spin import body_columns, image_columns, read_family
 
 
 def write_cliff(labels: LabelBlocks, path: Path) -> int:

@@ -6,8 +6,8 @@ import pytest
 from body_models.joint_sets import COCO17, SPIN49, convert_joints
 from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits
 from datamodules.pseudo_gt.native import LabelError, body_parameters
-from datamodules.pseudo_gt.spin import read_spin, read_spin_fits
 
 KEYS = {
     "imgname": ((), "U"), "center": ((2,), "f8"), "scale": ((), "f8"), "part": ((24, 3), "f4"),

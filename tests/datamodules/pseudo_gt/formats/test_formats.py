@@ -16,7 +16,7 @@ def test_settings_know_all_formats():
 
 
 def test_the_document_is_what_the_code_says():
-    path = Path(__file__).parents[3] / "docs" / "formats.md"
+    path = Path(__file__).parents[4] / "docs" / "formats.md"
     assert path.read_text(encoding="utf-8") == schemas() + "\n", (
         "run python -m experiments.export --list --markdown > docs/formats.md"
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from datamodules.pseudo_gt.bedlam import read_bedlam
 from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.formats.bedlam import read_bedlam
 from datamodules.pseudo_gt.native import LabelError
 
 KEYS = {

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
 from body_models.joint_sets import JOINT_SETS
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
     LabelBlocks,
@@ -39,9 +39,9 @@ from datamodules.pseudo_gt.exchange import (
     pose_of,
     split_pose,
 )
+from datamodules.pseudo_gt.formats.neuralannot import PIXEL_OFFSET
 from datamodules.pseudo_gt.json_stream import iter_json, writing
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
-from datamodules.pseudo_gt.neuralannot import PIXEL_OFFSET
 
 _VISIBLE = 2
 _LENGTHS = {

@@ -23,21 +23,21 @@ import torch
 from numpy.typing import NDArray
 
 from body_models.rotations import axis_angle_to_matrix
-from datamodules.pseudo_gt.bedlam import read_bedlam, write_bedlam
-from datamodules.pseudo_gt.cliff import image_centre, read_cliff, write_cliff
-from datamodules.pseudo_gt.coco_smpl import read_coco_smpl, write_coco_smpl
-from datamodules.pseudo_gt.eft import read_eft, write_eft
-from datamodules.pseudo_gt.exchange import LabelBlocks, Published, pose_of, project_points
-from datamodules.pseudo_gt.hmr2 import read_hmr2, read_hmr2_tar, write_hmr2, write_hmr2_tar
-from datamodules.pseudo_gt.humandata import read_humandata, write_humandata
-from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, iter_labels
-from datamodules.pseudo_gt.neuralannot import (
+from datamodules.pseudo_gt.formats.bedlam import read_bedlam, write_bedlam
+from datamodules.pseudo_gt.formats.cliff import image_centre, read_cliff, write_cliff
+from datamodules.pseudo_gt.formats.coco_smpl import read_coco_smpl, write_coco_smpl
+from datamodules.pseudo_gt.formats.eft import read_eft, write_eft
+from datamodules.pseudo_gt.formats.exchange import LabelBlocks, Published, pose_of, project_points
+from datamodules.pseudo_gt.formats.hmr2 import read_hmr2, read_hmr2_tar, write_hmr2, write_hmr2_tar
+from datamodules.pseudo_gt.formats.humandata import read_humandata, write_humandata
+from datamodules.pseudo_gt.formats.neuralannot import (
     read_neuralannot,
     read_neuralannot_mocap,
     write_neuralannot,
     write_neuralannot_mocap,
 )
-from datamodules.pseudo_gt.spin import read_spin, read_spin_fits, write_spin, write_spin_fits
+from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits, write_spin, write_spin_fits
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, iter_labels
 
 Camera = Literal["free", "image centre", "weak perspective", "none", "world"]
 CHECKED_PEOPLE = 2000

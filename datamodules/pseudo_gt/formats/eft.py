@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import SPIN49
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
     PIXELS_PER_SCALE,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datamodules.pseudo_gt.formats import export_labels
-from datamodules.pseudo_gt.humandata import read_humandata
+from datamodules.pseudo_gt.formats.humandata import read_humandata
 from datamodules.pseudo_gt.native import LabelError
 
 KEYS = {

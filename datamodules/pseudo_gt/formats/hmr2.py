@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 
 from body_models.safe_pickle import ModelFileError, parse_pickle
 from datamodules.progress import show_progress
-from datamodules.pseudo_gt.exchange import (
+from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     PIXELS_PER_SCALE,
     LabelBlocks,
