@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from body_models.contracts import GENDERS
 from body_models.smpl import BodyModel
 from callbacks.evaluation import Evaluation
-from datamodules.pseudo_gt.native import Columns, read_labels, read_provenance
+from datamodules.pseudo_gt.native import Columns, read_labels, read_people, read_provenance
 from experiments.environment import ENVIRONMENT_FILE
 from experiments.gallery import choose_people, disagreements, draw_people
-from experiments.label_comparison import read_people
 from experiments.report_figures import color_of
 from experiments.results import HEADLINES, Comparison, PerPerson, RunResult, Variant
 from experiments.run_folders import find_runs, label_tables, on_threedpw, read_runs

@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     from experiments import run
     from experiments.config import load_settings
     from experiments.family_table import family_table
-    from experiments.report import write_text
+    from experiments.pictures.pages import write_text
     from experiments.run_folders import find_runs, read_runs
     from experiments.truth_labels import truth_files, write_truth_labels
 

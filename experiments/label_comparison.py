@@ -360,13 +360,3 @@ class _BodyModels:
                 joints = posed.new_zeros((len(rows), *posed.shape[1:]))
             joints[rows] = posed
         return joints
-
-
-def read_people(folder: Path, ids: Sequence[str]) -> Columns:
-    """All columns of some people of a table, in the order of ids."""
-    place = {name: i for i, name in enumerate(ids)}
-    names = np.concatenate([block["id"] for block in iter_labels(folder, columns=["id"])])
-    keep = np.array([name in place for name in names])
-    blocks = list(iter_labels(folder, keep=keep))
-    order = np.argsort([place[name] for name in names[keep]])
-    return {name: np.concatenate([block[name] for block in blocks])[order] for name in blocks[0]}

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from body_models.contracts import GENDERS
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import Columns, write_json
+from datamodules.pseudo_gt.native import Columns, read_people, write_json
 from experiments.bootstrap import paired_gain
 from experiments.gallery import draw_people
-from experiments.label_comparison import DISTANCES, TRUTH, LabelComparison, LabelSet, read_people
+from experiments.label_comparison import DISTANCES, TRUTH, LabelComparison, LabelSet
+from experiments.pictures.pages import REPORT_FILE, render_page, write_text
 from experiments.provenance import code_commit, is_standin
-from experiments.report import REPORT_FILE, render_page, write_text
 from experiments.report_figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.results import GalleryPerson, RunResult, gain_text, number
 from experiments.threedpw_train import read_told, sentences

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 from rich.console import Console
 
 from experiments.mesh_viewer import VIEWER_PEOPLE, viewer_data, viewer_stills
+from experiments.pictures.pages import REPORT_FILE, render_page, write_text
 from experiments.report_figures import (
     color_of,
     curve_figures,
@@ -31,13 +27,9 @@ from experiments.results import (
     GalleryPerson,
     Variant,
     gain_text,
-    interval_text,
     number,
-    signed,
-    signed_interval,
 )
 
-REPORT_FILE = "report.html"
 QUALITY_HEADERS = (
     ("error_2d", "2D error, % of box"),
     ("mirror_disagreement", "mirror disagreement, mm"),
@@ -46,8 +38,6 @@ QUALITY_HEADERS = (
     ("max_abs_beta", "largest |beta|"),
     ("visible_joints", "annotated joints"),
 )
-# Pictures of this quality are half as large as JPEG's that look the same.
-_WEBP_QUALITY = 85
 _JOINT_TABLES = {
     "threedpw/lsp14": "Regressor on 3DPW (lsp14)",
     "threedpw/smpl24": "Regressor on 3DPW (smpl24)",
@@ -200,21 +190,6 @@ def _quality(one: Variant, key: str) -> tuple[str, str]:
     return number(mean, digits), number(median, digits)
 
 
-def render_page(template: str, **values: Any) -> str:
-    """A page of the templates folder as text."""
-    environment = Environment(
-        loader=PackageLoader("experiments"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number, interval=interval_text, signed_interval=signed_interval, signed=signed, picture=_picture
-    )
-    return environment.get_template(template).render(**values)
-
-
 def _groups(comparison: Comparison) -> list[tuple[str, int]]:
     """Neighbouring columns under one header: (header, number of columns)."""
     groups: list[tuple[str, int]] = []
@@ -243,20 +218,3 @@ def _person(comparison: Comparison, person: GalleryPerson) -> dict[str, Any]:
         "id": person.id, "photo": person.photo, "views": views, "disagreement": person.disagreement,
         "contested": person.contested, "values": json.dumps({key: round(value, 1) for key, value in values.items()}),
     }  # fmt: skip
-
-
-def _picture(rgb: NDArray[np.uint8]) -> str:
-    """An image as a data URL."""
-    done, data = cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
-    if not done:
-        msg = f"a picture of shape {rgb.shape} and type {rgb.dtype} cannot be written as WebP"
-        raise ValueError(msg)
-    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file so that no reader ever sees half of it; returns its path."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path

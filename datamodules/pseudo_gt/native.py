@@ -473,3 +473,13 @@ def reproject(columns: Mapping[str, NDArray], body: BodyModel, rows: int = 256) 
             points = project(joints, torch.tensor(some["focal"]), torch.tensor(some["princpt"]))
             parts.append(points.numpy())
     return np.concatenate(parts)
+
+
+def read_people(folder: Path, ids: Sequence[str]) -> Columns:
+    """All columns of some people of a table, in the order of ids."""
+    place = {name: i for i, name in enumerate(ids)}
+    names = np.concatenate([block["id"] for block in iter_labels(folder, columns=["id"])])
+    keep = np.array([name in place for name in names])
+    blocks = list(iter_labels(folder, keep=keep))
+    order = np.argsort([place[name] for name in names[keep]])
+    return {name: np.concatenate([block[name] for block in blocks])[order] for name in blocks[0]}

@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 from body_models.joint_limits import violations
 from body_models.joint_sets import COCO17
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_people
 from experiments import label_comparison
 from experiments.compare_labels import main
-from experiments.label_comparison import compare_sets, open_sets, path_names, read_people
+from experiments.label_comparison import compare_sets, open_sets, path_names
 
 PEOPLE = 5
 TURN = Rotation.from_rotvec([0, np.radians(30), 0])
