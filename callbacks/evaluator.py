@@ -16,8 +16,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from body_models.contracts import Batch
-from callbacks.evaluation import Evaluation, EvaluationError
-from lightning_modules.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted
+from callbacks.person_errors import Evaluation, EvaluationError
+from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted
 
 
 class TrueJoints(NamedTuple):
@@ -36,7 +36,7 @@ class MeshEvaluator(pl.Callback):
 
     Args:
         name: source in the metrics' names.
-        protocols: as :func:`lightning_modules.protocols.find_protocols` takes them.
+        protocols: as :func:`lightning_modules.scoring.protocols.find_protocols` takes them.
         body_models: folder of model files with both genders, or "standin".
         folder: where ``val_<name>.npz`` and ``test_<name>.npz`` are written (last pass wins); None for nowhere.
         excluded: ids that a protocol does not count, by its key: smpl24 leaves out frames without poses2d.

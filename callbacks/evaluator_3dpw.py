@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from callbacks.evaluator import MeshEvaluator
-from lightning_modules.protocols import PROTOCOLS, THREEDPW_PROTOCOLS, find_protocols
+from lightning_modules.scoring.protocols import PROTOCOLS, THREEDPW_PROTOCOLS, find_protocols
 
 
 class ThreeDPWEvaluator(MeshEvaluator):

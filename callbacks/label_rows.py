@@ -12,8 +12,8 @@ from body_models.contracts import Batch, Prediction
 from body_models.joint_limits import degrees_outside
 from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from lightning_modules.pose_mixture import PoseMixture
-from lightning_modules.refinement import error_2d
+from lightning_modules.fitting.refinement import error_2d
+from lightning_modules.priors.pose_mixture import PoseMixture
 
 _MIRROR = torch.from_numpy(mirror_permutation(SMPL_JOINTS))
 _LIMIT_TOLERANCE_DEG = 0.1

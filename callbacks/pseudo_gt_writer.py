@@ -22,8 +22,8 @@ from callbacks.label_rows import label_rows, mirror_disagreement, with_body_qual
 from datamodules.annotation import AnnotationDataModule
 from datamodules.pseudo_gt.native import LabelError
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
-from lightning_modules.pose_mixture import PoseMixture
-from lightning_modules.refinement import Refiner
+from lightning_modules.fitting.refinement import Refiner
+from lightning_modules.priors.pose_mixture import PoseMixture
 
 _Rows = tuple[NDArray[np.int64], dict[str, NDArray]]
 

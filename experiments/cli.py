@@ -1,15 +1,12 @@
-"""What every command ``python -m experiments.X`` shares: environment, guards, user errors in one line, exit codes.
+"""What every command shares: environment, guards, user errors in one line, exit codes.
 
-A command is a module that ends so::
+A command is a module with a line in ``experiments.commands.COMMANDS``::
 
     def main(argv: Sequence[str]) -> int:
         arguments = CommandParser("inspect", __doc__).parse_args(argv)
         from datamodules.sources import open_source  # here, so that --help is quick and the guard speaks first
         ...
         return 0
-
-    if __name__ == "__main__":
-        sys.exit(run_command(main))
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 interrupted, 143 ended by SIGTERM.
 """
@@ -38,13 +35,13 @@ class CommandParser(argparse.ArgumentParser):
     """Parser of a command: its module's docstring as help, ``--debug``, and errors as ``error: ...`` with exit code 2.
 
     Args:
-        name: of the module in ``experiments``.
+        name: of the command.
         doc: the module's docstring.
     """
 
     def __init__(self, name: str = "", doc: str | None = None, **options: Any) -> None:
         # Parsers of sub-commands are made by argparse itself, with a prog instead of a name.
-        options.setdefault("prog", f"python -m experiments.{name}")
+        options.setdefault("prog", f"python -m experiments {name}")
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         options.setdefault("description", doc)
         super().__init__(**options)

@@ -15,10 +15,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+if not __package__:
+    sys.exit("error: start it from the project's folder as: python -m experiments.run")
+
 from experiments.cli import fail, run_command
 
 if TYPE_CHECKING:
-    from experiments.grid import Cell, Grid
+    from experiments.engine.grid import Cell, Grid
 
 _FLAGS = ("--help", "--list", "--print-config", "--dry-run", "--debug", "--manifest")
 _WITH_VALUE = ("--jobs", "--index", "--cell", "--grid")
@@ -38,16 +41,16 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(argv: Sequence[str]) -> int:
     # Imported here, so that the guard of run_command speaks first.
-    from experiments import describe
-    from experiments.config import ConfigError, expand_sweep, load_settings
-    from experiments.grid import GridError, check_manifest, grid_of, manifest_text, read_manifest, write_manifest
+    from experiments.engine.grid import GridError, check_manifest, grid_of, manifest_text, read_manifest, write_manifest
+    from experiments.settings import describing
+    from experiments.settings.loading import ConfigError, expand_sweep, load_settings
 
     flags, values, arguments, wrong = _parse(argv)
     if "--help" in flags:
-        print(describe.help_text(min(shutil.get_terminal_size().columns, 120)))
+        print(describing.help_text(min(shutil.get_terminal_size().columns, 120)))
         return 0
     if "--list" in flags:
-        print(describe.list_text())
+        print(describing.list_text())
         return 0
 
     try:
@@ -69,7 +72,7 @@ def _main(argv: Sequence[str]) -> int:
         return fail(wrong, 2)
     if "--print-config" in flags:
         runs = ", ".join(label for label, _ in expand_sweep(settings, origins))
-        print(f"{describe.config_text(settings, origins)}# runs: {runs}")
+        print(f"{describing.config_text(settings, origins)}# runs: {runs}")
         return 0
     if "--manifest" in flags:
         write_manifest(grid)
@@ -84,7 +87,7 @@ def _main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], list[str]]:
     """Flags, options with their values, ``KEY=VALUE`` arguments, and what is wrong with the options."""
-    from experiments.config import nearest
+    from body_models.names import nearest
 
     flags: set[str] = set()
     values: dict[str, str] = {}
@@ -112,7 +115,8 @@ def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], li
 
 
 def _run(grid: Grid, cells: list[Cell], jobs: int, argv: Sequence[str]) -> int:
-    from experiments import processes, stages
+    from experiments import stages
+    from experiments.engine import processes
 
     devices = grid.settings.trainer.devices
     alone = processes.launched_outside()

@@ -21,18 +21,18 @@ from torch import Tensor, nn
 from body_models.contracts import LATENT_SIZE, Batch, Prediction
 from lightning_modules.backbones import load_backbone
 from lightning_modules.cameras import CROP_ALONE, CropCamera
-from lightning_modules.checkpoints import MIN_COVERAGE
-from lightning_modules.heads import IterativeHead, RegressionHead
-from lightning_modules.joint_head import MAP_JOINTS, JointHead, map_joints_2d
+from lightning_modules.heads.joints import MAP_JOINTS, JointHead, map_joints_2d
+from lightning_modules.heads.regression import IterativeHead, RegressionHead
 from lightning_modules.losses import LossTerm, TermSums
 from lightning_modules.mesh_module import MeshModule, rest_sixd
 from lightning_modules.optimizers import adam_with_steps
-from lightning_modules.pose_mixture import PoseMixture
-from lightning_modules.pose_prior import PoseCoder
 from lightning_modules.priors.critics import CRITIC_LR, CRITIC_WEIGHT_DECAY, AdversarialPrior
 from lightning_modules.priors.density import PoseDensity
 from lightning_modules.priors.l2 import PoseL2, mean_pose
+from lightning_modules.priors.pose_mixture import PoseMixture
+from lightning_modules.priors.pose_prior import PoseCoder
 from lightning_modules.priors.vposer import LAYOUTS, load_vposer
+from lightning_modules.weights.checkpoints import MIN_COVERAGE
 
 HEADS = ("regression", "iterative", "joints")
 PRIORS = {

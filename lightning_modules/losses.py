@@ -9,7 +9,6 @@ for "unknown" reaches neither the loss nor a gradient, and every output stays in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from body_models.contracts import GENDERS, Batch, Prediction
+from body_models.names import nearest
 
 _NEUTRAL = GENDERS.index("neutral")
 
@@ -198,8 +198,7 @@ def check_weights(weights: Mapping[str, float], known: Mapping[str, object] = LO
     """
     for name in weights:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            msg = f"no loss term named {name!r}; did you mean {nearest!r}? There are: {', '.join(known)}"
+            msg = f"no loss term named {name!r}; did you mean {nearest(name, known)!r}? There are: {', '.join(known)}"
             raise ValueError(msg)
     return {name: float(weight) for name, weight in weights.items()}
 

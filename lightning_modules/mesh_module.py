@@ -42,8 +42,8 @@ class MeshModule(pl.LightningModule):
 
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
-        head: makes the head (:mod:`lightning_modules.heads`): (channels, map size, start) -> a module that turns
-            features and a :class:`lightning_modules.cameras.CropCamera` into named outputs.
+        head: makes the head (:mod:`lightning_modules.heads.regression`): (channels, map size, start) -> a module that
+            turns features and a :class:`lightning_modules.cameras.CropCamera` into named outputs.
         body_start: start of the head's "body" output, (23 * 6,) rotations or (32,) latent code.
         input_size: side of the square crops in pixels.
         body_models: folder of body models, or "standin".

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from body_models.contracts import GENDERS, Batch
 from body_models.joint_sets import BODY_JOINT_INDEX
 from lightning_modules.backbones import load_backbone
-from lightning_modules.checkpoints import MIN_COVERAGE
-from lightning_modules.heads import IterativeHead
+from lightning_modules.heads.regression import IterativeHead
 from lightning_modules.mesh_module import MeshModule, rest_sixd
+from lightning_modules.weights.checkpoints import MIN_COVERAGE
 
 REGRESSOR_LOSSES = {
     "joints_2d": 10.0,

@@ -1,14 +1,14 @@
 """docs/labels.md: its reader in five lines runs, and it names every column."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from datamodules.pseudo_gt import native
 from datamodules.pseudo_gt.native import LabelWriter
+from tests.support.repository import DOCS
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "labels.md"
+DOCUMENT = DOCS / "labels.md"
 
 
 def test_the_five_lines_run(tmp_path, monkeypatch):

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 from callbacks.run_summary import KEYS
+from tests.support.repository import DOCS
 
-DOC = (Path(__file__).parent.parent / "docs" / "summary.md").read_text(encoding="utf-8")
+DOC = (DOCS / "summary.md").read_text(encoding="utf-8")
 
 
 def described(text: str) -> set[str]:

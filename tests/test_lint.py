@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.repository import ROOT
+
 PACKAGES = ("body_models", "datamodules", "lightning_modules", "callbacks", "experiments")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
 import subprocess
@@ -12,15 +11,13 @@ import numpy as np
 import pytest
 
 from datamodules.pseudo_gt.native import read_provenance
-from experiments.cli import run_command
+from experiments.__main__ import main as command
 from experiments.run import main
+from tests.support.repository import ROOT
 
-_ROOT = Path(__file__).resolve().parents[1]
-_README = (_ROOT / "README.md").read_text(encoding="utf-8")
+_README = (ROOT / "README.md").read_text(encoding="utf-8")
 _COMMANDS = re.findall(r"\| `python -m experiments\.run\b ?([^`]*)`", _README)
-_TOOLS = [
-    (name, rest) for name, rest in re.findall(r"\| `python -m experiments\.(\w+) ?([^`]*)`", _README) if name != "run"
-]
+_TOOLS = [(name, rest) for name, rest in re.findall(r"\| `python -m experiments ([\w-]+) ?([^`]*)`", _README)]
 
 
 def test_names_commands() -> None:
@@ -30,7 +27,7 @@ def test_names_commands() -> None:
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: list[str]) -> None:
     """With --dry-run, as whole runs are tested elsewhere: every key, name and combination must be right."""
-    sample = _ROOT.parent / "shared" / "samples" / "coco_mini"
+    sample = ROOT.parent / "shared" / "samples" / "coco_mini"
     if "FOLDER" in command and not sample.exists():
         pytest.skip("needs the real COCO sample")
     labels = tiny_run / "none" / "labels" / "coco-train"
@@ -61,17 +58,16 @@ def test_tools_run_one_after_the_other(
         arguments = shlex.split(rest)
         if name == "bench":  # takes minutes: its parts are tested in test_bench.py
             arguments = ["--help"]
-        if name == "downstream_table":  # an hour: test_downstream.py runs it at size=tiny
+        if name == "downstream-table":  # an hour: test_downstream.py runs it at size=tiny
             arguments = ["--dry-run", *tiny_folders]
         if name == "runs":
             arguments = [str(tiny_run.parent)]
-        command = importlib.import_module(f"experiments.{name}")
-        assert run_command(command.main, arguments) == 0, f"{name} {rest}"
+        assert command([name, *arguments]) == 0, f"{name} {rest}"
 
 
 def test_ci_runs_the_test_command_as_it_stands_here() -> None:
     """.ci/run takes its command from between these markers, and ends with pytest."""
-    script = (_ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "<!-- test command -->" in script
     block = _README.partition("<!-- test command -->")[2].partition("<!-- end -->")[0]
     (command,) = [line for line in block.splitlines() if line and not line.startswith("```")]

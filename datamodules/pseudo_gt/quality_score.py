@@ -2,7 +2,7 @@
 
 A ridge regression of log MPVPE on the columns in logarithmic or plain units, standardised [1]: few coefficients, which
 go from one annotator to another better than a flexible model. They are fitted where the truth is known, the synthetic
-world, by ``python -m experiments.quality``, and lie in ``quality_score.json`` beside this file. On other data the order
+world, by ``python -m experiments quality``, and lie in ``quality_score.json`` beside this file. On other data the order
 of labels is what the score is good for; its millimetres are those of the world that it was fitted on.
 
 A value that is not known (NaN, or the 2D error of someone without joints) counts as the mean, and adds the coefficient
@@ -188,11 +188,11 @@ def load_score(path: Path = SCORE_FILE) -> Score:
         terms = {name: Term(**term) for name, term in content["terms"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = (
-            f"{path} is not a fitted quality score ({error}): fit one with python -m experiments.quality --write-score"
+            f"{path} is not a fitted quality score ({error}): fit one with python -m experiments quality --write-score"
         )
         raise LabelError(msg) from error
     if unknown := [name for name in terms if name not in MEASURES]:
-        msg = f"{path}: this code does not know {', '.join(unknown)}: fit it again (python -m experiments.quality)"
+        msg = f"{path}: this code does not know {', '.join(unknown)}: fit it again (python -m experiments quality)"
         raise LabelError(msg)
     return Score(float(content["intercept"]), terms, content["fitted_on"])
 

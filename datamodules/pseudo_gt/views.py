@@ -8,7 +8,6 @@ A filter on a column that the table does not have, or knows of nobody, is an err
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from body_models.names import nearest
 from datamodules.pseudo_gt.native import Columns, LabelError, column_names, iter_labels
 from datamodules.pseudo_gt.quality_score import QUALITY_SCORE, load_score, quality_score
 
@@ -143,8 +143,7 @@ def _truth(text: str) -> bool:
 
 def _check_name(name: str) -> None:
     if name not in FILTERS:
-        near = difflib.get_close_matches(name, FILTERS, 1, cutoff=0)[0]
-        msg = f"filter {name!r} is unknown; the nearest is {near} (of {', '.join(FILTERS)})"
+        msg = f"filter {name!r} is unknown; the nearest is {nearest(name, FILTERS)} (of {', '.join(FILTERS)})"
         raise LabelError(msg)
 
 

@@ -15,10 +15,10 @@ from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
 from datamodules.sources.human36m import open_human36m
+from datamodules.sources.label_table import attach_labels, open_pseudo_gt
 from datamodules.sources.lspet import open_lspet
 from datamodules.sources.mpi_inf_3dhp import open_mpi_inf_3dhp
 from datamodules.sources.mpii import open_mpii
-from datamodules.sources.pseudo_gt import attach_labels, open_pseudo_gt
 from datamodules.sources.threedpw import open_threedpw
 
 SOURCES: dict[str, Callable[..., PeopleTable]] = {

@@ -1,1 +1,1 @@
-"""What is measured, one file a subject; ``experiments.bench`` lists and runs them."""
+"""What is measured, one file a subject; the command ``bench`` lists and runs them."""

@@ -27,7 +27,7 @@ from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.shards import DumpTable
 from experiments.benches.rows import Row, in_new_process
 from lightning_modules.annotator import AnnotatorModule
-from lightning_modules.pose_mixture import POSE_SIZE, PoseMixture
+from lightning_modules.priors.pose_mixture import POSE_SIZE, PoseMixture
 
 _BATCH, _BATCHES, _REPEATS = 64, 80, 15
 _LARGE, _LARGE_ON_CPU = ("resnet50", 256), (2, 5)

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from experiments.results import interval_text, number, signed, signed_interval
+from experiments.results.run_results import interval_text, number, signed, signed_interval
 
 REPORT_FILE = "report.html"
 # Pictures of this quality are half as large as JPEG's that look the same.

@@ -24,25 +24,26 @@ from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
-from experiments import grid_jobs, processes, sources
-from experiments.artifacts import StageRecord
 from experiments.cli import explains_itself, fail
-from experiments.config import expand_sweep
-from experiments.describe import config_text
-from experiments.environment import write_environment
-from experiments.grid import Cell, Grid, failure_lines, write_manifest
-from experiments.metric_logs import write_metrics
-from experiments.pipeline import Run, Stage, console, look_up, perform
-from experiments.run_state import LOG_FILE
-from experiments.settings import Settings
-from experiments.stages import optimisers
+from experiments.engine import grid_jobs, processes
+from experiments.engine.artifacts import StageRecord
+from experiments.engine.grid import Cell, Grid, failure_lines, write_manifest
+from experiments.engine.pipeline import Run, Stage, console, look_up, perform
+from experiments.engine.state import LOG_FILE
+from experiments.provenance.environment import write_environment
+from experiments.settings import plan
+from experiments.settings.describing import config_text
+from experiments.settings.loading import expand_sweep
+from experiments.settings.schema import Settings
+from experiments.stages import fitting
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
 from experiments.stages.prepare import WORLD
 from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, downstream_data
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D
-from lightning_modules.checkpoints import CheckpointError
+from experiments.training.metric_logs import write_metrics
+from lightning_modules.weights.checkpoints import CheckpointError
 
 ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
@@ -179,9 +180,9 @@ def _dry_models(one: Run) -> list[str]:
     missing = []
     for gender in GENDERS:
         missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
-    trains_pose2d = "pose2d" in settings.stages and sources.trains_start(settings, "pose2d")
+    trains_pose2d = "pose2d" in settings.stages and plan.trains_start(settings, "pose2d")
     given = {
-        "recipe.init_file": sources.init_file(settings),
+        "recipe.init_file": plan.init_file(settings),
         "pose2d.init_file": settings.pose2d.init_file if trains_pose2d else None,
         "recipe.prior_file": settings.recipe.prior_file,
         "smplify.prior_file": settings.smplify.prior_file,
@@ -192,10 +193,10 @@ def _dry_models(one: Run) -> list[str]:
             missing.append(f"{path} ({key})")
     if missing:
         return missing
-    if sources.trains_annotator(settings):
+    if plan.trains_annotator(settings):
         missing += _missing(partial(_dry_annotator, one))
-    if sources.fits_bodies(settings) and settings.smplify.prior_file is not None:
-        missing += _missing(partial(optimisers.smplify, one))
+    if plan.fits_bodies(settings) and settings.smplify.prior_file is not None:
+        missing += _missing(partial(fitting.smplify, one))
     if "downstream" in settings.stages:
         missing += _missing(partial(_dry_regressor, one))
     return missing
@@ -205,7 +206,7 @@ def _dry_annotator(one: Run) -> None:
     """Build the annotator with the weights that are files, as its stage does, and without those of earlier stages."""
     recipe = one.settings.recipe
     trains = "annotate" in one.settings.stages
-    init = recipe.init if trains and sources.init_file(one.settings) is not None else "random"
+    init = recipe.init if trains and plan.init_file(one.settings) is not None else "random"
     prior = recipe.prior if trains and recipe.prior in ("gmm", "vposer") and recipe.prior_file is not None else "none"
     settings = replace(one.settings, recipe=replace(recipe, init=init, prior=prior))
     module = build_annotator(Run(settings, one.label, one.folder))
@@ -223,9 +224,9 @@ def _dry_regressor(one: Run) -> None:
 
 def _dry_sources(one: Run) -> list[str]:
     settings = one.settings
-    names = sources.used(settings)
+    names = plan.used(settings)
     missing = []
-    if any(sources.is_synthetic(settings, name) for name in names):
+    if any(plan.is_synthetic(settings, name) for name in names):
         world = Path(settings.paths.data) / "dry-run"
         one.records["world"] = StageRecord(world, {})
         make_world(world / "world", WORLD_SIZES["tiny"], num_workers=1)
@@ -234,7 +235,7 @@ def _dry_sources(one: Run) -> list[str]:
     for name in (name for name in names if name != "amass"):
 
         def read(name: str = name) -> None:
-            source = sources.source(settings, root, name)
+            source = plan.source(settings, root, name)
             data = PeopleDataModule(
                 {name: source}, batch_size=2, num_workers=0, input_size=settings.model.input_size,
                 cache_dir=settings.paths.cache,
@@ -247,7 +248,7 @@ def _dry_sources(one: Run) -> list[str]:
 
         missing += _missing(read)
     if "amass" in names:
-        amass = Path(sources.root_of(settings, root, "amass"))
+        amass = Path(plan.root_of(settings, root, "amass"))
 
         def look() -> None:
             table.add_row("amass", f"{check_recordings(amass):,} recordings", "", "")

@@ -21,13 +21,13 @@ from datamodules.pseudo_gt.formats import FORMATS, export_labels
 from datamodules.pseudo_gt.mocap import fuse_views, is_mocap
 from datamodules.pseudo_gt.native import iter_labels, read_labels, reproject
 from datamodules.pseudo_gt.shards import DumpTable
-from experiments import sources
-from experiments.pipeline import Run, Stage, console
-from experiments.processes import on_rank_zero, rank
-from experiments.provenance import people_provenance, provenance
-from experiments.run_folders import label_limits
-from experiments.settings import Settings
-from experiments.stages import optimisers
+from experiments.engine.pipeline import Run, Stage, console
+from experiments.engine.processes import on_rank_zero, rank
+from experiments.provenance.records import people_provenance, provenance
+from experiments.results.finished_runs import label_limits
+from experiments.settings import plan
+from experiments.settings.schema import Settings
+from experiments.stages import fitting
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -38,11 +38,11 @@ from experiments.stages.prepare import (
 )
 from experiments.stages.priors import recorded_poses
 from experiments.stages.starts import give_start
-from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
-from experiments.wandb_logs import labels, made_by
+from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
+from experiments.training.wandb_runs import labels, made_by
 from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.cameras import CROP_ALONE
-from lightning_modules.pose_mixture import PoseMixture
+from lightning_modules.priors.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
 _WORDS = ("name", "init_used_3dpw_train")
@@ -52,11 +52,11 @@ _WORDS = ("name", "init_used_3dpw_train")
 def annotation_data(run: Run) -> AnnotationDataModule:
     """The people to annotate, and those who help."""
     settings, annotate = run.settings, run.settings.annotate
-    names, helpers = sources.targets(settings), sources.auxiliary(settings)
+    names, helpers = plan.targets(settings), plan.auxiliary(settings)
     world = world_folder(run)
     return AnnotationDataModule(
-        targets={name: sources.source(settings, world, name) for name in names},
-        auxiliary={name: sources.source(settings, world, name) for name in helpers},
+        targets={name: plan.source(settings, world, name) for name in names},
+        auxiliary={name: plan.source(settings, world, name) for name in helpers},
         **train_quotas(run),
         samples_per_epoch=samples_of(samples_seen(run), annotate.batch_size),
         target_min_joints=settings.dump.min_joints,
@@ -73,9 +73,9 @@ def samples_seen(run: Run) -> int:
 def train_quotas(run: Run) -> dict[str, Any]:
     """Who is trained on when, as the DataModule takes it: shares of a batch, and those of a first phase, if any."""
     settings = run.settings
-    annotated = _shares(sources.targets(settings), settings.annotate.targets)
-    helping = _shares(sources.auxiliary(settings), settings.recipe.auxiliary)
-    if not helping or not sources.trains_annotator(settings):
+    annotated = _shares(plan.targets(settings), settings.annotate.targets)
+    helping = _shares(plan.auxiliary(settings), settings.recipe.auxiliary)
+    if not helping or not plan.trains_annotator(settings):
         return {"quotas": annotated}
     if settings.recipe.schedule == "pretrain":
         return {"quotas": annotated, "pretrain": (settings.annotate.pretrain_share, helping)}
@@ -106,7 +106,7 @@ def build_annotator(run: Run) -> AnnotatorModule:
         body_models=settings.paths.body_models,
         prior=recipe.prior,
         prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
-        prior_poses=recorded_poses(run) if sources.trains_on_poses(settings) else None,
+        prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
         lr=annotate.lr,
@@ -144,8 +144,8 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _data_used(run: Run) -> list[str]:
-    poses = ["amass"] if sources.trains_on_poses(run.settings) else []
-    return [*sources.targets(run.settings), *sources.auxiliary(run.settings), *poses]
+    poses = ["amass"] if plan.trains_on_poses(run.settings) else []
+    return [*plan.targets(run.settings), *plan.auxiliary(run.settings), *poses]
 
 
 def annotate_key(settings: Settings) -> dict[str, Any]:
@@ -154,16 +154,16 @@ def annotate_key(settings: Settings) -> dict[str, Any]:
     del key["method"]  # EFT begins with the same network
     unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
     key["losses"] = {name: weight for name, weight in key["losses"].items() if name not in unused}
-    if not sources.auxiliary(settings):
+    if not plan.auxiliary(settings):
         del key["target_quota"]
-    if not sources.auxiliary(settings) or settings.recipe.schedule != "pretrain":
+    if not plan.auxiliary(settings) or settings.recipe.schedule != "pretrain":
         del key["pretrain_share"]
     return key
 
 
 def _recipe_key(settings: Settings) -> dict[str, Any]:
     key = {name: value for name, value in asdict(settings.recipe).items() if name not in _WORDS}
-    if not sources.auxiliary(settings):
+    if not plan.auxiliary(settings):
         del key["schedule"]  # of nobody
     return key
 
@@ -191,7 +191,7 @@ ANNOTATE = Stage(
         **network_key(run),
     },
     make=_train,
-    needed=lambda run: sources.trains_annotator(run.settings),
+    needed=lambda run: plan.trains_annotator(run.settings),
 )
 
 
@@ -199,9 +199,9 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     data = annotation_data(run)
     on_rank_zero(data.prepare_data)
     data.setup("predict")
-    module = optimisers.annotator(run)
+    module = fitting.annotator(run)
     people = {name: data.target_table(name) for name in data.targets}
-    origin = provenance(run, run.path("annotate", "checkpoint") if sources.trains_annotator(run.settings) else None)
+    origin = provenance(run, run.path("annotate", "checkpoint") if plan.trains_annotator(run.settings) else None)
     # Whatever the rows depend on: an interrupted dump goes on only where all of it is the same.
     key = [(origin["checkpoint"] or {}).get("sha256"), origin["stages"], _dump_key(run)]
     tables = {
@@ -216,7 +216,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     mixture = _mixture(run)
     # Optimisers look at joints, too, and treat the mirror image of a person as the mirror image.
     mirror = run.settings.dump.mirror and run.settings.annotate.method == "network"
-    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, optimisers.refiner(run, module))
+    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
@@ -292,7 +292,7 @@ def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, 
 
 
 def _mixture(run: Run) -> PoseMixture | None:
-    if sources.scores_poses(run.settings):
+    if plan.scores_poses(run.settings):
         return PoseMixture.load(run.path("mixture", "file"))
     if run.settings.dump.prior_score and rank() == 0:
         console.print("  no pose sequences (paths.amass) for real people: prior_score will be unknown (NaN)")
@@ -333,7 +333,7 @@ def _dump_key(run: Run) -> dict[str, Any]:
     # The user's word is written into the labels. The run that a start lies in may be told of later, so it is no part.
     told = run.settings.recipe.init_used_3dpw_train
     word = {} if told is None else {"init_used_3dpw_train": told}
-    return {"dump": asdict(run.settings.dump), **word, **optimisers.settings_key(run)}
+    return {"dump": asdict(run.settings.dump), **word, **fitting.settings_key(run)}
 
 
 DUMP = Stage(

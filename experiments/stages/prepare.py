@@ -17,11 +17,11 @@ from datamodules.dataset import PeopleDataset, collate
 from datamodules.people_module import PeopleDataModule
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
 from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
-from experiments import sources
-from experiments.artifacts import key_hash
-from experiments.data_content import content
-from experiments.pipeline import Run, Stage, console
-from experiments.processes import on_rank_zero, rank
+from experiments.engine.artifacts import key_hash
+from experiments.engine.data_hashes import content
+from experiments.engine.pipeline import Run, Stage, console
+from experiments.engine.processes import on_rank_zero, rank
+from experiments.settings import plan
 
 _CROP_CACHE_BELOW = 100
 _SHOWN = 4
@@ -73,14 +73,14 @@ def report_people(data: PeopleDataModule) -> None:
 def data_key(run: Run, names: list[str]) -> dict[str, Any]:
     """What a stage reads: synthetic data by the world's hash, the user's by root, content and how it is read."""
     world = f"synthetic {key_hash(_world_key(run))}"
-    return {name: world if sources.is_synthetic(run.settings, name) else _users(run, name) for name in names}
+    return {name: world if plan.is_synthetic(run.settings, name) else _users(run, name) for name in names}
 
 
 def _users(run: Run, name: str) -> dict[str, Any]:
-    root = sources.root_of(run.settings, None, name)
+    root = plan.root_of(run.settings, None, name)
     # The first process builds the table of people, all others find it in the cache.
     found = on_rank_zero(partial(content, run.settings, name))
-    return {"root": root, "content": found, **sources.reading(run.settings, name)}
+    return {"root": root, "content": found, **plan.reading(run.settings, name)}
 
 
 def _world_key(run: Run) -> dict[str, Any]:
@@ -128,7 +128,7 @@ WORLD = Stage(
     after=(),
     key=_world_key,
     make=_make_world,
-    needed=lambda run: any(sources.is_synthetic(run.settings, name) for name in sources.used(run.settings)),
+    needed=lambda run: any(plan.is_synthetic(run.settings, name) for name in plan.used(run.settings)),
     shared="data",
     single_process=True,
     implied=True,

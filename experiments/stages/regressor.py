@@ -19,12 +19,14 @@ from callbacks.overlays import OverlayCallback
 from datamodules.downstream import DownstreamDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels, read_provenance
 from datamodules.sources.poses import open_poses
-from experiments import sources
-from experiments.data_content import label_content
-from experiments.given_labels import given_tables
-from experiments.pipeline import Run, Stage
-from experiments.processes import on_rank_zero
-from experiments.settings import AUXILIARY
+from experiments.engine.data_hashes import label_content
+from experiments.engine.pipeline import Run, Stage
+from experiments.engine.processes import on_rank_zero
+from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
+from experiments.exposure import any_saw, checkpoint_saw, read_told
+from experiments.provenance.given_labels import given_tables
+from experiments.settings import plan
+from experiments.settings.schema import AUXILIARY
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -33,14 +35,12 @@ from experiments.stages.prepare import (
     shown_people,
     world_folder,
 )
-from experiments.threedpw_train import any_saw, checkpoint_saw, read_told
-from experiments.training import fit, log_results, make_trainer, samples_of, steps_of
-from experiments.truth import bodies_of, compare_with_truth
-from experiments.wandb_logs import labels, made_by
+from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
+from experiments.training.wandb_runs import labels, made_by
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
-from lightning_modules.protocols import Bodies
 from lightning_modules.regressors import FAMILIES
+from lightning_modules.scoring.protocols import Bodies
 
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
@@ -60,7 +60,7 @@ def _trained_on(run: Run) -> dict[str, Path | None]:
     Raises:
         LabelError: labels and mix do not fit together.
     """
-    tables, mix = labels_of(run), sources.mixed(run.settings)
+    tables, mix = labels_of(run), plan.mixed(run.settings)
     if not mix:
         return {**tables}
     if strangers := [name for name in tables if name not in mix]:
@@ -88,14 +88,14 @@ def downstream_data(run: Run) -> DownstreamDataModule:
     """People with pseudo-GTs to train on; 3DPW to choose a checkpoint and to test."""
     settings, downstream = run.settings, run.settings.downstream
     world, view = world_folder(run), asdict(settings.labels.filter)
-    chosen, mix = _trained_on(run), sources.mixed(settings)
+    chosen, mix = _trained_on(run), plan.mixed(settings)
     labelled: dict[str, dict[str, Any]] = {
         name: {} if folder is None else {"labels": str(folder), "label_filter": view} for name, folder in chosen.items()
     }
     return DownstreamDataModule(
-        {name: sources.source(settings, world, name, **options) for name, options in labelled.items()},
+        {name: plan.source(settings, world, name, **options) for name, options in labelled.items()},
         quotas={name: downstream.mix[name] for name in chosen} if mix else None,
-        threedpw=sources.root_of(settings, world, "threedpw_test"),
+        threedpw=plan.root_of(settings, world, "threedpw_test"),
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         **people_settings(run, downstream.batch_size),
     )
@@ -153,7 +153,7 @@ DOWNSTREAM = Stage(
         **({"label_tables": list(map(label_content, labels_of(run).values()))} if run.settings.labels.folders else {}),
         "data": data_key(
             run,
-            list(dict.fromkeys([*sources.targets(run.settings), *sources.mixed(run.settings), "threedpw_validation"])),
+            list(dict.fromkeys([*plan.targets(run.settings), *plan.mixed(run.settings), "threedpw_validation"])),
         ),
         **network_key(run),
     },
@@ -212,7 +212,7 @@ EVALUATE = Stage(
     after=("dump", "downstream"),
     key=lambda run: {
         "protocols": run.settings.evaluate.protocols,
-        "data": data_key(run, [*sources.targets(run.settings), "threedpw_test"]),
+        "data": data_key(run, [*plan.targets(run.settings), "threedpw_test"]),
     },
     make=_evaluate,
 )
@@ -230,7 +230,7 @@ def _truths(run: Run) -> dict[str, Path]:
     world = world_folder(run)
     if world is None:
         return {}
-    names = [name for name in _judged(run) if sources.is_synthetic(run.settings, name)]
+    names = [name for name in _judged(run) if plan.is_synthetic(run.settings, name)]
     files = {name: world / "truth" / f"{name}_train.npz" for name in names}
     return {name: file for name, file in files.items() if file.is_file()}  # of the people in the wild alone
 
@@ -253,7 +253,7 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
 
 def mean_pose_bodies(run: Run, count: int) -> Bodies:
     """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
-    root = sources.root_of(run.settings, world_folder(run), "amass")
+    root = plan.root_of(run.settings, world_folder(run), "amass")
     poses, _ = open_poses(root, run.settings.paths.cache)
     mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
     body_pose = torch.eye(3).repeat(23, 1, 1)

@@ -14,27 +14,27 @@ import torch
 from torch import Tensor
 
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from callbacks.evaluation import Evaluation
 from callbacks.label_rows import body_quality
+from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
 from datamodules.sources import open_source
 from datamodules.synthetic.world import distance_table, read_world
-from experiments import sources
-from experiments.artifacts import key_hash
-from experiments.bootstrap import Interval, mean_interval
-from experiments.comparison import YARDSTICK, open_comparison
-from experiments.label_origin import annotator_of_run
-from experiments.pipeline import Run, console
-from experiments.provenance import code_commit, is_standin, versions
-from experiments.report import build_comparison
-from experiments.results import RunResult
-from experiments.run_folders import LIMITS, read_errors
-from experiments.settings import Settings
+from experiments.comparison.assembly import YARDSTICK, open_comparison
+from experiments.comparison.page import build_comparison
+from experiments.engine.artifacts import key_hash
+from experiments.engine.pipeline import Run, console
+from experiments.evaluation.true_bodies import compare_with_truth
+from experiments.exposure import any_saw
+from experiments.provenance.annotators import annotator_of_run
+from experiments.provenance.records import code_commit, is_standin, versions
+from experiments.results.finished_runs import LIMITS, read_errors
+from experiments.results.run_results import RunResult
+from experiments.settings import plan
+from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, world_folder
 from experiments.stages.regressor import mean_pose_bodies, regressor_saw_threedpw
-from experiments.threedpw_train import any_saw
-from experiments.truth import compare_with_truth
-from lightning_modules.protocols import Bodies, BodyScorer
+from experiments.stats.bootstrap import Interval, mean_interval
+from lightning_modules.scoring.protocols import Bodies, BodyScorer
 
 _YARDSTICK_VERSION = 2
 
@@ -106,7 +106,7 @@ def run_result(run: Run) -> RunResult:
         for name in ("generic", "pose2d", "annotate")
         if name in records
     }
-    names = sources.targets(settings)
+    names = plan.targets(settings)
     annotator = annotator_of_run(run)
     return RunResult(
         label=run.label,
@@ -116,7 +116,7 @@ def run_result(run: Run) -> RunResult:
         init=annotator.init,
         prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
-        synthetic=any(sources.is_synthetic(settings, name) for name in names),
+        synthetic=any(plan.is_synthetic(settings, name) for name in names),
         used_3dpw_train=any_saw([annotator.used_3dpw_train, _regressor_saw(run)]),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
@@ -131,7 +131,7 @@ def _regressor_saw(run: Run) -> bool | None:
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
     """Write the report of an experiment beside its runs, and print its table and the times; or quietly to a folder.
 
-    The same as ``python -m experiments.compare`` on their folders.
+    The same as ``python -m experiments compare`` on their folders.
     """
     for run in runs:
         _write_yardstick(run)
@@ -211,7 +211,7 @@ def _mean_pose(run: Run) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _mean_pose_on_threedpw(run: Run) -> Evaluation:
-    source = sources.source(run.settings, world_folder(run), "threedpw_test")
+    source = plan.source(run.settings, world_folder(run), "threedpw_test")
     table = open_source(cache_dir=run.settings.paths.cache, **source)
     body_pose = torch.from_numpy(table.column("body_pose")).unflatten(1, (23, 3))
     true = Bodies(

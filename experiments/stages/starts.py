@@ -15,28 +15,28 @@ from torch import nn
 from datamodules.people import PeopleTable
 from datamodules.pose2d import Pose2DDataModule
 from datamodules.pseudo_gt.native import write_json
-from experiments import sources
-from experiments.pipeline import Run, Stage, console
-from experiments.processes import gather, on_rank_zero, rank
+from experiments.engine.pipeline import Run, Stage, console
+from experiments.engine.processes import gather, on_rank_zero, rank
+from experiments.settings import plan
 from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
-from experiments.training import fit, make_trainer, samples_of, steps_of
-from lightning_modules.generic import GenericModule
-from lightning_modules.initial_weights import load_initial_weights
-from lightning_modules.keypoint_metrics import AREA_OF_BOX, joint_error, oks_ap, pckh
-from lightning_modules.pose2d import POSE2D_JOINTS, PoseNet2DModule
+from experiments.training.trainer import fit, make_trainer, samples_of, steps_of
+from lightning_modules.scoring.keypoint_metrics import AREA_OF_BOX, joint_error, oks_ap, pckh
+from lightning_modules.starts.generic import GenericModule
+from lightning_modules.starts.pose2d import POSE2D_JOINTS, PoseNet2DModule
+from lightning_modules.weights.initial_weights import load_initial_weights
 
 _METRICS_FILE = "metrics.json"
 
 
 def give_start(run: Run, backbone: nn.Module) -> Path | None:
     """Fill the annotator's backbone as ``recipe.init`` says, say how much of it was filled, and return from where."""
-    recipe, stage = run.settings.recipe, sources.start_stage(run.settings)
+    recipe, stage = run.settings.recipe, plan.start_stage(run.settings)
     if recipe.init == "random":
         return None
     if stage is not None:
         path, kind = run.path(stage, "checkpoint"), "file"
     else:
-        path, kind = Path(str(sources.init_file(run.settings))), recipe.init
+        path, kind = Path(str(plan.init_file(run.settings))), recipe.init
     _fill(run, backbone, path, kind)
     return path
 
@@ -49,9 +49,9 @@ def _fill(run: Run, backbone: nn.Module, path: Path, kind: str) -> None:
 
 def _data(run: Run, samples: int) -> Pose2DDataModule:
     settings = run.settings.pose2d
-    names = sources.pose2d(run.settings)
+    names = plan.pose2d(run.settings)
     return Pose2DDataModule(
-        {name: sources.source(run.settings, world_folder(run), name) for name in names},
+        {name: plan.source(run.settings, world_folder(run), name) for name in names},
         _shares(run),
         holdout=settings.holdout,
         samples_per_epoch=samples_of(samples, settings.batch_size),
@@ -62,7 +62,7 @@ def _data(run: Run, samples: int) -> Pose2DDataModule:
 def _train_generic(run: Run, folder: Path) -> dict[str, Any]:
     settings, model = run.settings.generic, run.settings.model
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    samples = sources.generic_samples(run.settings)
+    samples = plan.generic_samples(run.settings)
     data = _data(run, samples)
     module = GenericModule(model.backbone, model.input_size, lr=settings.lr)
     final = fit(run, "generic", folder, module, data, steps_of(samples, run.settings.pose2d.batch_size))
@@ -146,15 +146,15 @@ GENERIC = Stage(
     name="generic",
     after=(),
     key=lambda run: {
-        "generic": {"samples": sources.generic_samples(run.settings), "lr": run.settings.generic.lr},
+        "generic": {"samples": plan.generic_samples(run.settings), "lr": run.settings.generic.lr},
         "batch_size": run.settings.pose2d.batch_size,
         "holdout": run.settings.pose2d.holdout,
         "sources": _shares(run),
-        "data": data_key(run, sources.pose2d(run.settings)),
+        "data": data_key(run, plan.pose2d(run.settings)),
         **network_key(run),
     },
     make=_train_generic,
-    needed=lambda run: sources.trains_start(run.settings, "generic"),
+    needed=lambda run: plan.trains_start(run.settings, "generic"),
     shared="cache",
 )
 
@@ -163,14 +163,14 @@ POSE2D = Stage(
     after=(),
     key=lambda run: {
         "pose2d": _pose2d_key(run),
-        "data": data_key(run, sources.pose2d(run.settings)),
+        "data": data_key(run, plan.pose2d(run.settings)),
         **network_key(run),
     },
     make=_train_pose2d,
-    needed=lambda run: sources.trains_start(run.settings, "pose2d"),
+    needed=lambda run: plan.trains_start(run.settings, "pose2d"),
     shared="cache",
 )
 
 
 def _shares(run: Run) -> dict[str, float]:
-    return {name: run.settings.pose2d.sources.get(name) or 1.0 for name in sources.pose2d(run.settings)}
+    return {name: run.settings.pose2d.sources.get(name) or 1.0 for name in plan.pose2d(run.settings)}

@@ -16,7 +16,7 @@ from torch import nn
 from body_models.contracts import Batch, Prediction
 from body_models.rotations import matrix_to_axis_angle
 from lightning_modules.losses import TermSums
-from lightning_modules.pose_mixture import PoseMixture
+from lightning_modules.priors.pose_mixture import PoseMixture
 
 HAND_DEVIATION = 0.2
 """Radians, of each value that the mixture is not over."""

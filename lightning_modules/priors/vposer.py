@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lightning_modules.checkpoints import MIN_COVERAGE, CheckpointError, load_weights, read_state_dict
-from lightning_modules.pose_prior import PoseCoder, PosePrior
+from lightning_modules.priors.pose_prior import PoseCoder, PosePrior
 from lightning_modules.priors.vposer_v1 import PosePriorV1
+from lightning_modules.weights.checkpoints import MIN_COVERAGE, CheckpointError, load_weights, read_state_dict
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lightning_modules.heads import IterativeHead
+from lightning_modules.heads.regression import IterativeHead
 from lightning_modules.mesh_regressor import MeshRegressorModule
 
 
 class BoxAwareHead(IterativeHead):
-    """HMR's head (:class:`lightning_modules.heads.IterativeHead`) with the box information beside the features."""
+    """HMR's head (:class:`lightning_modules.heads.regression.IterativeHead`), with the box beside the features."""
 
     def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
         super().__init__(in_channels, map_size, start, box_info=True)

@@ -28,13 +28,13 @@ from torch.nn import functional as F
 from body_models.camera import project
 from body_models.contracts import NUM_BETAS, Batch, Prediction
 from body_models.joint_sets import BODY_JOINT_INDEX, SMPL_JOINTS
+from lightning_modules.backbones.resnet import ResNet
+from lightning_modules.backbones.upsampling import upsampled_channels, upsampling, upsampling_width
 from lightning_modules.cameras import CropCamera
-from lightning_modules.heads import RegressionHead
+from lightning_modules.heads.regression import RegressionHead
 from lightning_modules.losses import LossTerm, TermSums, masked_l1
 from lightning_modules.mesh_regressor import MeshRegressorModule, is_labelled
 from lightning_modules.regressors.label_joints import joints_on_crop
-from lightning_modules.resnet import ResNet
-from lightning_modules.upsampling import upsampled_channels, upsampling, upsampling_width
 
 LIXEL_JOINTS = len(SMPL_JOINTS) + 5
 """The first of the body joints: SMPL's, nose, eyes and ears."""

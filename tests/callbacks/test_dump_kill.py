@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from people_stub import Oracle, People, people_table, trainer
 from torch.utils.data import DataLoader
 
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import Columns, LabelError, read_labels
 from datamodules.pseudo_gt.shards import DumpTable
 from datamodules.samplers import UnpaddedSampler
+from tests.support.people import Oracle, People, people_table, trainer
 
 POINTS = int(os.environ.get("KILL_POINTS", "4"))
 PEOPLE, BATCH, FLUSH = 150, 7, 20

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from people_stub import Oracle, People, loader, trainer
 
 from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, NUM_BODY_JOINTS
 from body_models.smpl import BodyModel
-from callbacks.evaluation import Evaluation, EvaluationError
 from callbacks.evaluator import MeshEvaluator, TrueJoints
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.person_errors import Evaluation, EvaluationError
+from tests.support.people import Oracle, People, loader, trainer
 
 COUNT = 6
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from people_stub import Oracle, People, loader, trainer
 from torch.utils.data import Subset
 
 from body_models.smpl import BodyModel
-from callbacks.evaluation import Evaluation, EvaluationError
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.person_errors import Evaluation, EvaluationError
+from tests.support.people import Oracle, People, loader, trainer
 
 
 def run(evaluator, people, error=0.0, **options):

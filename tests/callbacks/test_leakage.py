@@ -1,12 +1,12 @@
 """Nobody is trained on who is evaluated on, and nothing is chosen by test people."""
 
 import pytest
-from people_stub import Oracle, People, loader, trainer
 
 from body_models.joint_sets import COCO17
 from callbacks.leakage import NOT_TO_TRAIN_ON, LeakageError, LeakageGuard, refuse_ids, refuse_shared_people
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
+from tests.support.people import Oracle, People, loader, trainer
 
 
 class Trainable(Oracle):

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from people_stub import SIZE, Oracle, People, loader
 
 from body_models.camera import crop_camera_to_image
 from body_models.smpl import BodyModel
 from callbacks.overlays import OverlayCallback, person_panels, prediction_panels
+from tests.support.people import SIZE, Oracle, People, loader
 
 
 def test_full_image_and_crop_show_the_same(tmp_path):

@@ -2,9 +2,8 @@
 
 import re
 
-from people_stub import Oracle, People, loader, trainer
-
 from callbacks.progress import LineProgress, progress_bar
+from tests.support.people import Oracle, People, loader, trainer
 
 
 def test_lines_say_rate_and_time_left(capsys):

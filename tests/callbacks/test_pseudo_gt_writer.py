@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from people_stub import Oracle, People, loader, people_table, trainer
 
 from body_models.joint_limits import degrees_outside
 from body_models.rotations import axis_angle_to_matrix, mirror_pose
@@ -14,9 +13,10 @@ from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import LabelError, read_labels
 from datamodules.pseudo_gt.shards import DumpTable
 from datamodules.samplers import UnpaddedSampler
-from lightning_modules.pose_mixture import PoseMixture
-from lightning_modules.refinement import Refiner
-from lightning_modules.smplify import SMPLify
+from lightning_modules.fitting.refinement import Refiner
+from lightning_modules.fitting.smplify import SMPLify
+from lightning_modules.priors.pose_mixture import PoseMixture
+from tests.support.people import Oracle, People, loader, people_table, trainer
 
 
 def dump_table(tmp_path, people, key=None, **provenance):

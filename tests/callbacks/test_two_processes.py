@@ -3,24 +3,23 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from people_stub import Oracle, People, loader, people_table, trainer
 
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.pseudo_gt.shards import DumpTable
+from tests.support.people import Oracle, People, loader, people_table, trainer
+from tests.support.repository import ROOT
 
 
 def test_two_processes_equal_one(tmp_path):
-    script, root = Path(__file__).with_name("two_ranks.py"), Path(__file__).parents[2]
+    script = ROOT / "tests" / "support" / "two_ranks.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, tmp_path]
-    paths = os.pathsep.join([str(root), str(script.parent)])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -23,7 +23,7 @@ from datamodules.dataset import PeopleDataset
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.sources.coco import open_coco
-from datamodules.sources.pseudo_gt import attach_labels
+from datamodules.sources.label_table import attach_labels
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callbacks.evaluation import Evaluation
+from callbacks.person_errors import Evaluation
 from datamodules.pseudo_gt.native import read_labels
 from experiments.run import main
+from tests.support.repository import ROOT
 
 _TIMEOUT = 300
-_ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
 
 
@@ -40,7 +40,7 @@ def test_two_processes_dump_and_evaluate_alike(one_process: tuple[Path, list[str
     for stage in ("labels", "evaluate"):
         shutil.rmtree(runs / "two" / "three" / stage)
     command = [sys.executable, "-m", "experiments.run", *arguments, "name=two", "trainer.devices=2"]
-    subprocess.run(command, check=True, timeout=_TIMEOUT, env=_ENVIRONMENT, cwd=_ROOT)
+    subprocess.run(command, check=True, timeout=_TIMEOUT, env=_ENVIRONMENT, cwd=ROOT)
 
     for table in ("coco-train", "mpii-train"):
         one, two = (read_labels(runs / name / "three" / "labels" / table).columns for name in ("one", "two"))
@@ -68,7 +68,7 @@ def test_two_nodes_of_torchrun_run_the_loop(one_process: tuple[Path, list[str]])
                 "annotate.batch_size=8", "downstream.batch_size=8", "pose2d.batch_size=8", "prior.batch_size=16",
             ],
             env=_ENVIRONMENT,
-            cwd=_ROOT,
+            cwd=ROOT,
         )
         for node in range(2)
     ]  # fmt: skip

@@ -12,8 +12,7 @@ import pytest
 from datamodules.files import AnnotationError, MissingFilesError
 from experiments import cli
 from experiments.cli import CommandParser, run_command
-
-ROOT = Path(cli.__file__).parent.parent
+from tests.support.repository import ROOT
 
 
 def raises(error: BaseException) -> Callable[[Sequence[str]], int]:
@@ -61,7 +60,7 @@ def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(parse, ["a", "--wrong"]) == 2
     assert capsys.readouterr().err == (
-        "error: unrecognized arguments: --wrong; see python -m experiments.look --help\n"
+        "error: unrecognized arguments: --wrong; see python -m experiments look --help\n"
     )
     assert run_command(parse, ["--help"]) == 0
     assert "Looks at things." in (shown := capsys.readouterr().out) and "--debug" in shown

@@ -77,7 +77,7 @@ def test_own_errors_are_one_line_and_bugs_are_not_hidden(
 
 
 def test_several_devices_start_torchrun(calls: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments import processes
+    from experiments.engine import processes
 
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     started: list = []

@@ -10,7 +10,7 @@ from body_models.camera import crop_focal, project
 from body_models.contracts import Batch
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
-from lightning_modules.pose_prior import PosePrior
+from lightning_modules.priors.pose_prior import PosePrior
 
 
 def random_batch(size: int = 4, input_size: int = 48, seed: int = 0) -> Batch:

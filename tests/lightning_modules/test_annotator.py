@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from body_models.contracts import Prediction
 from body_models.rotations import geodesic_distance, sixd_to_matrix
 from lightning_modules.annotator import AnnotatorModule
-from lightning_modules.checkpoints import CheckpointError
 from lightning_modules.mesh_module import upright
+from lightning_modules.weights.checkpoints import CheckpointError
 
 
 def trainer(**settings) -> pl.Trainer:

@@ -296,9 +296,9 @@ def schemas() -> str:
     lines = [
         "# Formats of pseudo-GTs",
         "",
-        "Written by `python -m experiments.export LABELS --format F --out PATH`, read by",
-        "`python -m experiments.import_labels FILE --format F --out LABELS`. This page is what",
-        "`python -m experiments.export --list --markdown` prints; a test holds it to that. The native table:",
+        "Written by `python -m experiments export LABELS --format F --out PATH`, read by",
+        "`python -m experiments import-labels FILE --format F --out LABELS`. This page is what",
+        "`python -m experiments export --list --markdown` prints; a test holds it to that. The native table:",
         "[labels.md](labels.md).",
         "",
         "| format | file | camera | read by |",

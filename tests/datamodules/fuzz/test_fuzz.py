@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzzing import check_table, fuzz
-from layouts import LAYOUTS, make_reader
-from mutations import HARMLESS
+
+from tests.support.fuzzing import check_table, fuzz
+from tests.support.layouts import LAYOUTS, make_reader
+from tests.support.mutations import HARMLESS
 
 MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "150"))
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fuzzing import OWN_ERRORS
-from layouts import LAYOUTS, make_reader
-from mutations import HARMLESS, Hostile
 
 from datamodules.crops import read_image
 from datamodules.files import ImageError, check_image, image_size
-from lightning_modules.checkpoints import CheckpointError, read_state_dict
+from lightning_modules.weights.checkpoints import CheckpointError, read_state_dict
+from tests.support.fuzzing import OWN_ERRORS
+from tests.support.layouts import LAYOUTS, make_reader
+from tests.support.mutations import HARMLESS, Hostile
 
 
 def bomb(path: Path, width: int, height: int) -> None:

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle, matrix_to_sixd, sixd_to_matrix
 from lightning_modules.annotator import PRIORS, AnnotatorModule
-from lightning_modules.pose_mixture import PoseMixture
 from lightning_modules.priors.critics import NUM_CRITICS, AdversarialPrior
 from lightning_modules.priors.density import PoseDensity
 from lightning_modules.priors.l2 import PoseL2, mean_pose
+from lightning_modules.priors.pose_mixture import PoseMixture
 
 POSES = np.random.default_rng(0).normal(0, 0.3, (400, 21, 3)).astype(np.float32)
 

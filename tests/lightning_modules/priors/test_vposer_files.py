@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prior_files_stub import LATENT, v1_tensors, v2_tensors
 
 from lightning_modules.annotator import AnnotatorModule
-from lightning_modules.checkpoints import CheckpointError
 from lightning_modules.priors.vposer import load_vposer
+from lightning_modules.weights.checkpoints import CheckpointError
+from tests.support.prior_files import LATENT, v1_tensors, v2_tensors
 
 
 def rotations(numbers: np.ndarray) -> np.ndarray:

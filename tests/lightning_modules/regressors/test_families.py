@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.settings import OPTIONS
-from lightning_modules.metrics import pa_mpjpe
+from experiments.settings.schema import OPTIONS
 from lightning_modules.regressors import FAMILIES
+from lightning_modules.scoring.metrics import pa_mpjpe
 
 SIZES = [("slim", 48), ("resnet50", 256)]
 

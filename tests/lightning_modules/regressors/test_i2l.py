@@ -8,8 +8,8 @@ import torch
 
 from body_models.camera import project
 from callbacks.overlays import prediction_panels
-from lightning_modules.protocols import Bodies, BodyScorer, Meshes, predicted
 from lightning_modules.regressors.i2l import LIXEL_JOINTS, I2LModule, LixelNet, _gaussians
+from lightning_modules.scoring.protocols import Bodies, BodyScorer, Meshes, predicted
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """All formats at once: what is listed, documented, chosen in settings, and checked after an export."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from datamodules.pseudo_gt import formats
 from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, read_published, schemas
 from datamodules.pseudo_gt.native import LabelError
-from experiments.settings import LABEL_FORMATS
+from experiments.settings.schema import LABEL_FORMATS
+from tests.support.repository import DOCS
 
 
 def test_settings_know_all_formats():
@@ -16,10 +15,8 @@ def test_settings_know_all_formats():
 
 
 def test_the_document_is_what_the_code_says():
-    path = Path(__file__).parents[4] / "docs" / "formats.md"
-    assert path.read_text(encoding="utf-8") == schemas() + "\n", (
-        "run python -m experiments.export --list --markdown > docs/formats.md"
-    )
+    path = DOCS / "formats.md"
+    assert path.read_text(encoding="utf-8") == schemas() + "\n", "run python -m experiments docs"
 
 
 def test_the_list_names_each():

@@ -1,0 +1,60 @@
+"""Write the documents that code knows better than people: python -m experiments docs [--out docs]
+
+joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md. Tests keep each of them equal to the code.
+Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from experiments.cli import CommandParser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the documents."""
+    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols}
+    parser = CommandParser("docs", __doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder to write to (default: docs)")
+    parser.add_argument("--only", nargs="+", choices=tuple(writers), default=list(writers), help="some of them")
+    arguments = parser.parse_args(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        write: Callable[[Path], list[Path]] = writers[name]
+        print("wrote", ", ".join(map(str, write(arguments.out))))
+    return 0
+
+
+def _joint_sets(out: Path) -> list[Path]:
+    from PIL import Image
+
+    from experiments.documents.joint_set_page import PICTURE, TEXT, joint_sets_picture, joint_sets_text
+
+    picture = Image.fromarray(joint_sets_picture()).quantize(128, Image.Quantize.MAXCOVERAGE)
+    picture.save(out / PICTURE, optimize=True)
+    return [_write(out / TEXT, joint_sets_text()), out / PICTURE]
+
+
+def _regressors(out: Path) -> list[Path]:
+    from experiments.documents.regressor_sizes import FILE, document
+    from experiments.settings.schema import REGRESSORS
+
+    return [_write(out / FILE, document(REGRESSORS))]
+
+
+def _formats(out: Path) -> list[Path]:
+    from datamodules.pseudo_gt.formats import schemas
+
+    return [_write(out / "formats.md", schemas() + "\n")]
+
+
+def _protocols(out: Path) -> list[Path]:
+    from lightning_modules.scoring.protocols import definitions
+
+    return [_write(out / "protocols.md", definitions())]
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,385 @@
+"""Checkpoints and label tables against the truth of a data set, by all its protocols in one pass."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+
+from callbacks.evaluator import MeshEvaluator, TrueJoints
+from callbacks.person_errors import Evaluation, EvaluationError
+from callbacks.progress import progress_bar
+from datamodules.files import AnnotationError
+from datamodules.people import PeopleTable
+from datamodules.people_module import PeopleDataModule
+from datamodules.pseudo_gt.native import Columns, column_names, iter_labels, read_provenance
+from datamodules.sources import open_source
+from experiments.evaluation.scores import Scored, by_protocol
+from experiments.evaluation.true_bodies import bodies_of, read_truth, truth_of
+from experiments.exposure import checkpoint_saw, read_told
+from experiments.provenance.records import is_standin
+from experiments.results.finished_runs import label_limits
+from experiments.training.trainer import silence_tips
+from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.mesh_module import MeshModule
+from lightning_modules.regressors import FAMILIES
+from lightning_modules.scoring.protocols import (
+    PER_JOINT,
+    PROTOCOLS,
+    THREEDPW_PROTOCOLS,
+    BodyScorer,
+    Protocol,
+    Scores,
+    find_protocols,
+)
+from lightning_modules.weights.checkpoints import CheckpointError
+
+_LABEL_COLUMNS = ("id", "global_orient", "body_pose", "betas", "gender")
+_ROWS = 2048
+
+
+@dataclass
+class Target:
+    """What is evaluated on.
+
+    Attributes:
+        root: of the data set; None where the truth is a file.
+        split: test, validation, train, or all of them.
+        protocols: names; empty for all of the data set.
+        cache_dir: folder for indexes.
+        frame_step: use one frame in so many, of data sets of videos; None for what their readers take.
+    """
+
+    root: str | None
+    split: str = "test"
+    protocols: Sequence[str] = ()
+    cache_dir: str = "cache"
+    frame_step: int | None = None
+
+    def chosen(self, dataset: str) -> list[Protocol]:
+        """The protocols, all of one data set.
+
+        Raises:
+            EvaluationError: unknown, or of several data sets, which cannot share a pass.
+        """
+        try:
+            found = find_protocols(self.protocols or [dataset])
+        except ValueError as error:
+            raise EvaluationError(str(error)) from error
+        datasets = {protocol.dataset for protocol in found}
+        if len(datasets) > 1:
+            msg = f"protocols of several data sets ({', '.join(sorted(datasets))}): evaluate one data set at a time"
+            raise EvaluationError(msg)
+        if self.frame_step is not None and datasets == {"threedpw"}:
+            msg = "3DPW is evaluated on every frame: leave out --frame-step"
+            raise EvaluationError(msg)
+        return found
+
+    def splits(self, dataset: str) -> list[str]:
+        """The splits of ``split``."""
+        if self.split != "all":
+            return [self.split]
+        return ["train", "validation", "test"] if dataset == "threedpw" else ["train", "test"]
+
+
+class _Truth:
+    """One split of a data set, as protocols need it."""
+
+    def __init__(self, target: Target, protocols: Sequence[Protocol], split: str) -> None:
+        # Variants of the annotation differ in the joints only: the first stands for the people and their images.
+        self._tables: list[tuple[Protocol, PeopleTable]] = []
+        opened: dict[str, PeopleTable] = {}
+        self.spec: dict[str, Any] = {}
+        for protocol in protocols:
+            spec = {"kind": protocol.dataset, "root": target.root, "split": split, **protocol.options}
+            if target.frame_step is not None:
+                spec["frame_step"] = target.frame_step
+            key = repr(spec)
+            if key not in opened:
+                opened[key] = open_source(cache_dir=target.cache_dir, **spec)
+            self._tables.append((protocol, opened[key]))
+            self.spec = self.spec or spec
+
+    @property
+    def table(self) -> PeopleTable:
+        return self._tables[0][1]
+
+    def excluded(self) -> dict[str, list[str]]:
+        """People that a protocol does not count, by its key."""
+        left_out = {}
+        for protocol, table in self._tables:
+            keep = np.ones(len(table), dtype=bool)
+            for column, value in protocol.rows.items():
+                if not table.has(column):
+                    msg = f"{protocol.name} chooses people by {column}, which {table.name} does not have"
+                    raise EvaluationError(msg)
+                keep &= table.column(column) == value
+            left_out[protocol.key] = [name for name, kept in zip(table.ids(), keep, strict=True) if not kept]
+        return left_out
+
+    def joints(self) -> dict[str, TrueJoints]:
+        """True joints for each protocol that compares joints."""
+        return {
+            one.key: TrueJoints(table.ids(), _joints(table, one)) for one, table in self._tables if one.needs_joints
+        }
+
+    def groups(self) -> dict[str, str]:
+        """Sequence of each person; the image where people are of no sequence."""
+        table = self.table
+        column = table.column("sequence" if table.has("sequence") else "image")
+        return dict(zip(table.ids(), (value.decode("utf-8", "replace") for value in column.tolist()), strict=True))
+
+
+def _joints(table: PeopleTable, protocol: Protocol) -> NDArray[np.float32]:
+    """(N, K, 3) in the protocol's order, NaN where unknown."""
+    names = table.joint_set.names
+    if not table.has("joints_3d") or not set(protocol.truth_names) <= set(names):
+        msg = f"{table.name} has no 3D joints {', '.join(protocol.truth_names)}, which {protocol.name} compares"
+        raise EvaluationError(msg)
+    joints = table.column("joints_3d")[:, [names.index(name) for name in protocol.truth_names]]
+    return np.where(joints[..., 3:] > 0, joints[..., :3], np.nan).astype(np.float32)
+
+
+def score_checkpoint(
+    checkpoint: Path,
+    target: Target,
+    *,
+    body_models: str | None = None,
+    batch_size: int = 64,
+    num_workers: int = 2,
+    accelerator: str = "auto",
+    quiet: bool = False,
+) -> list[Scored]:
+    """Evaluate a mesh regressor or an annotator.
+
+    Args:
+        checkpoint: saved by Lightning.
+        target: what to evaluate on.
+        body_models: folder of model files; None for those that it was trained with.
+        batch_size: people at once.
+        num_workers: loader processes.
+        accelerator: as Lightning takes it.
+        quiet: no progress.
+    """
+    protocols = target.chosen("threedpw")
+    dataset = protocols[0].dataset
+    module = load_mesh_module(checkpoint, body_models)
+    models = str(module.hparams["body_models"])
+    _say_standin(models)
+    silence_tips()
+    parts = []
+    for split in target.splits(dataset):
+        truth = _Truth(target, protocols, split)
+        data = PeopleDataModule(
+            {}, test=truth.spec, input_size=module.input_size, batch_size=batch_size, num_workers=num_workers,
+            cache_dir=target.cache_dir,
+        )  # fmt: skip
+        evaluator = MeshEvaluator(
+            dataset, [one.name for one in protocols], models, excluded=truth.excluded(), truths=truth.joints(),
+            groups=truth.groups(),
+        )  # fmt: skip
+        trainer = pl.Trainer(
+            accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False,
+            enable_progress_bar=not quiet, use_distributed_sampler=False,
+            callbacks=[evaluator, *([] if quiet else [progress_bar(f"{dataset} {split}")])],
+        )  # fmt: skip
+        trainer.test(module, datamodule=data, verbose=False)
+        assert evaluator.evaluation is not None
+        parts.append(evaluator.evaluation)
+    facts = {"split": target.split, "used_3dpw_train": checkpoint_saw(checkpoint)}
+    return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
+
+
+def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
+    """A mesh regressor or annotator from its checkpoint; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: it is not one of ours.
+        OSError: it is not there.
+    """
+    remedy = "Give the .ckpt of a downstream or annotate stage"
+    try:
+        # weights_only reads tensors and plain values alone.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        settings = dict(content["hyper_parameters"])
+    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"{path} is not a checkpoint of this project ({repr(error)[:200]}). {remedy}"
+        raise CheckpointError(msg) from error
+    if not {"backbone", "losses", "body_models"} <= set(settings):
+        msg = f"{path} is no mesh network: its settings are {', '.join(settings) or 'none'}. {remedy}"
+        raise CheckpointError(msg)
+    kinds: dict[str, type[MeshModule]] = {**FAMILIES, "annotator": AnnotatorModule}
+    # Checkpoints from before there were families do not name theirs.
+    family = settings.get("family", "annotator" if "prior" in settings else "hmr")
+    if family not in kinds:
+        msg = f"{path} holds a network of the family {family!r}; there are {', '.join(kinds)}: of a newer version?"
+        raise CheckpointError(msg)
+    kind = kinds[family]
+    given: dict[str, Any] = {} if body_models is None else {"body_models": body_models}
+    try:
+        return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True, **given)
+    except (RuntimeError, TypeError) as error:
+        msg = f"{path} does not fit {kind.__name__}: {str(error)[:300]}. Is it of another version of the code?"
+        raise CheckpointError(msg) from error
+
+
+def score_labels(
+    labels: Path, target: Target, truth_file: Path | None = None, body_models: str | None = None, batch_size: int = 64
+) -> list[Scored]:
+    """Evaluate a label table as if it were predictions.
+
+    Args:
+        labels: folder of the table.
+        target: the data set with the truth of the same people, if there is no file of it.
+        truth_file: true bodies by id, as the synthetic world writes them; None: looked for beside the labels' world.
+        body_models: folder of model files; None for those that the labels were made with.
+        batch_size: people posed at once.
+
+    Raises:
+        EvaluationError: the truth is missing, or of other people.
+        LabelError: the table is damaged.
+    """
+    content = read_provenance(labels)
+    if content["frame"] != "camera":
+        msg = f"{labels} is in the {content['frame']} frame: the truth is in the camera's. Give labels of images"
+        raise EvaluationError(msg)
+    provenance = content["provenance"]
+    models = body_models or _models_of(provenance)
+    _say_standin(models)
+    facts = {
+        "used_3dpw_train": read_told(provenance),
+        "standin_body": is_standin(models),
+        **{name: round(value, 3) for name, value in label_limits(labels).items()},
+    }
+    if target.root is None:
+        found = truth_file or truth_of(labels)
+        if found is None:
+            msg = f"{labels}: no true bodies are known of these people. Give --data ROOT of their data set, or --truth"
+            raise EvaluationError(msg)
+        return _labels_on_bodies(labels, found, target, models, batch_size, facts)
+    return _labels_on_data(labels, target, models, batch_size, {"split": target.split, **facts})
+
+
+def _labels_on_bodies(
+    labels: Path, file: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
+) -> list[Scored]:
+    """Against a file of true bodies: 3DPW's protocols, on other people."""
+    protocols = target.chosen("threedpw") if target.protocols else find_protocols(THREEDPW_PROTOCOLS)
+    if any(protocol.needs_joints for protocol in protocols):
+        msg = f"{file} holds bodies: choose protocols on bodies: {', '.join(THREEDPW_PROTOCOLS)}"
+        raise EvaluationError(msg)
+    scorer = BodyScorer(models, [protocol.key for protocol in protocols], batch_size)
+    known = _truth_ids(file)
+    parts, strangers = [], 0
+    for columns in _label_blocks(labels):
+        rows = np.array([name in known for name in columns["id"]])
+        strangers += int((~rows).sum())
+        columns = {name: values[rows] for name, values in columns.items()}
+        ids = list(columns["id"])
+        if ids:
+            evaluation = _evaluation(ids, scorer.score(bodies_of(columns), read_truth(file, ids)))
+            evaluation.groups = np.array(columns.get("image", columns["id"]), dtype=str)
+            parts.append(evaluation)
+    if not parts:
+        msg = f"{labels}: none of its people is in {file}; are the labels of another source?"
+        raise EvaluationError(msg)
+    joined = Evaluation.join(parts)
+    missing = len(known) - len(joined.ids)
+    return by_protocol(joined, {**facts, "without_label": missing, "without_truth": strangers})
+
+
+def _labels_on_data(
+    labels: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
+) -> list[Scored]:
+    """Against the true bodies or joints of a data set."""
+    first = next(iter_labels(labels, rows=1, columns=["id"]))["id"][0]
+    dataset = str(first).partition("/")[0]
+    known_sets = {protocol.dataset for protocol in PROTOCOLS.values()}
+    if not target.protocols and dataset not in known_sets:
+        msg = f"{labels}: no protocol is made for {dataset}; there are some for {', '.join(sorted(known_sets))}"
+        raise EvaluationError(msg)
+    protocols = target.chosen(dataset)
+    scorer = BodyScorer(models, [protocol.key for protocol in protocols], batch_size)
+    parts: list[Evaluation] = []
+    people = 0
+    for split in target.splits(protocols[0].dataset):
+        truth = _Truth(target, protocols, split)
+        people += len(truth.table)
+        parts += _labels_on_split(labels, truth, protocols, scorer)
+    if not parts:
+        msg = f"{labels}: none of its people is in the {target.split} split of {target.root}; of another source?"
+        raise EvaluationError(msg)
+    joined = Evaluation.join(parts)
+    missing = {
+        "without_label": people - len(joined.ids),
+        "without_truth": read_provenance(labels)["rows"] - len(joined.ids),
+    }
+    return by_protocol(joined, {**facts, **missing})
+
+
+def _labels_on_split(
+    labels: Path, truth: _Truth, protocols: Sequence[Protocol], scorer: BodyScorer
+) -> Iterator[Evaluation]:
+    """The people of a split that have a label, block by block."""
+    on_bodies = [one.name for one in protocols if not one.needs_joints]
+    if on_bodies and not truth.table.has("global_orient"):
+        msg = f"{truth.table.name} has no true bodies, which {on_bodies[0]} compares"
+        raise EvaluationError(msg)
+    row_of = {name: row for row, name in enumerate(truth.table.ids())}
+    joints = {key: torch.from_numpy(value.joints) for key, value in truth.joints().items()}
+    left_out = {key: set(names) for key, names in truth.excluded().items()}
+    groups = truth.groups()
+    for columns in _label_blocks(labels):
+        here = np.array([name in row_of for name in columns["id"]])
+        names = list(columns["id"][here])
+        if not names:
+            continue
+        rows = np.array([row_of[name] for name in names])
+        true = None
+        if on_bodies:
+            people = truth.table.select(rows)
+            true = bodies_of({name: people.column(name) for name in _LABEL_COLUMNS[1:]})
+        pred = bodies_of({name: values[here] for name, values in columns.items()})
+        scores = scorer.score(pred, true, {key: value[rows] for key, value in joints.items()})
+        for name, value in [*scores.values.items(), *scores.per_joint.items()]:
+            value[torch.tensor([person in left_out[name.split("_")[0]] for person in names])] = torch.nan
+        evaluation = _evaluation(names, scores)
+        evaluation.groups = np.array([groups[name] for name in names])
+        yield evaluation
+
+
+def _label_blocks(labels: Path) -> Iterator[Columns]:
+    wanted = [name for name in (*_LABEL_COLUMNS, "image") if name in column_names(labels)]
+    return iter_labels(labels, rows=_ROWS, columns=wanted)
+
+
+def _evaluation(ids: Sequence[str], scores: Scores) -> Evaluation:
+    arrays = {name: value.numpy() for name, value in scores.values.items()}
+    arrays |= {f"{key}_{PER_JOINT}": value.numpy() for key, value in scores.per_joint.items()}
+    return Evaluation.of(np.array(ids), arrays)
+
+
+def _truth_ids(path: Path) -> set[str]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {str(name) for name in content["id"]}
+    except (ValueError, KeyError, EOFError) as error:
+        msg = f"{path} is not a file of true bodies ({error}): it needs id, global_orient, body_pose, betas, gender"
+        raise AnnotationError(msg) from error
+
+
+def _models_of(provenance: Mapping[str, Any]) -> str:
+    return str(provenance.get("settings", {}).get("paths", {}).get("body_models", "standin"))
+
+
+def _say_standin(body_models: str) -> None:
+    if is_standin(body_models):
+        print("note: the body is the licence-free stand-in, not SMPL; give --body-models DIR for SMPL", file=sys.stderr)

@@ -1,0 +1,211 @@
+"""Where each data set of a run comes from: a path given by the user, or the synthetic world's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from experiments.exposure import any_saw, checkpoint_saw
+from experiments.settings.schema import ONLY_WORLD, WITHOUT_WORLD, Settings
+
+# Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
+_SOURCES = {
+    "coco": ("coco", "coco", "train"),
+    "mpii": ("mpii", "mpii", "train"),
+    "mpi_inf_3dhp": ("mpi_inf_3dhp", "mpi_inf_3dhp", "train"),
+    "threedpw_train": ("threedpw", "threedpw", "train"),
+    "threedpw_validation": ("threedpw", "threedpw", "validation"),
+    "threedpw_test": ("threedpw", "threedpw", "test"),
+    "amass": ("amass", "amass", "train"),
+    "human36m": ("human36m", "human36m", "train"),
+    "lspet": ("lspet", "lspet", "train"),
+    "crowdpose": ("crowdpose", "crowdpose", "train"),
+    # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
+    "synthetic": ("synthetic", "threedpw", "train"),
+}
+# recipe.init -> the one data set that its 2D pose network is trained on.
+_POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
+_WORLD_FOLDERS = {"threedpw": "3dpw", "synthetic": "3dpw"}
+
+
+def targets(settings: Settings) -> list[str]:
+    """Data sets that get pseudo-GTs."""
+    return [name for name, weight in settings.annotate.targets.items() if weight > 0]
+
+
+def pose2d(settings: Settings) -> list[str]:
+    """Data sets that the 2D pose network, and the generic start, are trained on."""
+    alone = _POSE2D_ON.get(settings.recipe.init)
+    return [alone] if alone else [name for name, weight in settings.pose2d.sources.items() if weight > 0]
+
+
+def trains_annotator(settings: Settings) -> bool:
+    """Whether there is a network to train: SMPLify looks at nothing but 2D joints."""
+    return settings.annotate.method != "smplify"
+
+
+def start_stage(settings: Settings) -> str | None:
+    """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
+    init = settings.recipe.init
+    if not trains_annotator(settings):
+        return None
+    if init in ("generic", "pose2d"):
+        return init
+    return "pose2d" if init in _POSE2D_ON and settings.recipe.init_file is None else None
+
+
+def init_file(settings: Settings) -> str | None:
+    """File that the annotator's backbone starts from, if any."""
+    recipe = settings.recipe
+    if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d") or not trains_annotator(settings):
+        return None
+    return recipe.init_file.replace("{init}", recipe.init)
+
+
+def trains_start(settings: Settings, stage: str) -> bool:
+    """Whether the run needs what a stage of recipe 2 trains, or was told to train it for its own sake."""
+    alone = "annotate" not in settings.stages and stage in settings.stages
+    return alone or start_stage(settings) == stage
+
+
+def generic_samples(settings: Settings) -> int:
+    """People that the generic start sees in training."""
+    return settings.generic.samples or settings.pose2d.samples
+
+
+def auxiliary(settings: Settings) -> list[str]:
+    """Data sets with 3D ground truth that help the annotator (recipe 1)."""
+    if not trains_annotator(settings):
+        return []
+    return [name for name, weight in settings.recipe.auxiliary.items() if weight > 0]
+
+
+def mixed(settings: Settings) -> list[str]:
+    """Data sets that the downstream regressor's mix names; empty where it takes whatever has labels."""
+    return [name for name, weight in settings.downstream.mix.items() if weight > 0]
+
+
+def trained_on_threedpw(settings: Settings) -> bool | None:
+    """Whether the annotator, or what it starts from, sees 3DPW-train; None where that is not known.
+
+    Every table of such a run must say so: 3DPW is what it is judged on.
+    """
+    return any_saw(["threedpw_train" in auxiliary(settings), _start_saw_threedpw(settings)])
+
+
+def _start_saw_threedpw(settings: Settings) -> bool | None:
+    path = init_file(settings)
+    if path is None:
+        return False
+    told = checkpoint_saw(Path(path))
+    if told is None and settings.recipe.init == "file":
+        return settings.recipe.init_used_3dpw_train
+    # The other choices name what a file was trained on; for a network of this project its run knows better.
+    return bool(told)
+
+
+def is_synthetic(settings: Settings, name: str) -> bool:
+    """Whether a source comes from the synthetic world."""
+    return name not in WITHOUT_WORLD and _given_root(settings, name) is None
+
+
+def without_path(settings: Settings) -> list[str]:
+    """Sources of the selected stages that the synthetic world does not have, and that no path is given for."""
+    return [name for name in used(settings) if name in WITHOUT_WORLD and getattr(settings.paths, name) is None]
+
+
+def scores_poses(settings: Settings) -> bool:
+    """Whether labels get a prior score: real people are not judged by the synthetic world's poses."""
+    synthetic = any(is_synthetic(settings, name) for name in targets(settings))
+    return settings.dump.prior_score and (synthetic or settings.paths.amass is not None)
+
+
+def fits_bodies(settings: Settings) -> bool:
+    """Whether SMPLify is part of the run: as the annotator, or to refine what the network says."""
+    return "smplify" in (settings.annotate.method, settings.dump.refine)
+
+
+def learns_prior(settings: Settings) -> bool:
+    """Whether the stage prior is part of the run: for the annotator, or for SMPLify."""
+    recipe, smplify = settings.recipe, settings.smplify
+    is_prior = recipe.prior == "vposer" and recipe.prior_file is None and trains_annotator(settings)
+    return is_prior or (fits_bodies(settings) and smplify.prior == "vposer" and smplify.prior_file is None)
+
+
+def fits_mixture(settings: Settings) -> bool:
+    """Whether the stage mixture is part of the run: to score labels and refinements, or as a prior."""
+    recipe, smplify = settings.recipe, settings.smplify
+    is_prior = recipe.prior == "gmm" and recipe.prior_file is None and trains_annotator(settings)
+    fits = fits_bodies(settings) and smplify.prior == "gmm" and smplify.prior_file is None
+    return is_prior or fits or settings.dump.refine != "none" or scores_poses(settings)
+
+
+def trains_on_poses(settings: Settings) -> bool:
+    """Whether the annotator's training itself looks at recorded poses."""
+    return settings.recipe.prior in ("l2", "adversarial") and trains_annotator(settings)
+
+
+def used(settings: Settings) -> list[str]:
+    """All sources that the selected stages read."""
+    stages = settings.stages
+    names: list[str] = []
+    if "prior" in stages and learns_prior(settings):
+        names.append("amass")
+    if "mixture" in stages and fits_mixture(settings):
+        names.append("amass")
+    if "annotate" in stages and trains_on_poses(settings):
+        names.append("amass")
+    if any(stage in stages and trains_start(settings, stage) for stage in ("generic", "pose2d")):
+        names += pose2d(settings)
+    if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
+        names += targets(settings)
+    if "annotate" in stages:
+        names += auxiliary(settings)
+    if "downstream" in stages:
+        names += [*mixed(settings), "threedpw_validation"]
+    if {"downstream", "evaluate"} & set(stages):
+        names.append("threedpw_test")
+    return list(dict.fromkeys(names))
+
+
+def root_of(settings: Settings, world: Path | None, name: str) -> str:
+    """Folder of a source's data set.
+
+    Args:
+        settings: of the run.
+        world: folder of the synthetic world, or None if no source needs it.
+        name: of the source.
+    """
+    given = _given_root(settings, name)
+    if given is not None:
+        return str(given)
+    assert world is not None
+    dataset = _SOURCES[name][0]
+    return str(world / _WORLD_FOLDERS.get(dataset, dataset))
+
+
+def _given_root(settings: Settings, name: str) -> str | None:
+    """The path that the user gives for a source; None where it is the synthetic world's."""
+    # A wrong name is explained with the other errors of the configuration, which asks here before it is complete.
+    return None if name in ONLY_WORLD or name not in _SOURCES else getattr(settings.paths, _SOURCES[name][0])
+
+
+def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:
+    """A source as the DataModules take it."""
+    _, kind, split = _SOURCES[name]
+    root = root_of(settings, world, name)
+    return {"kind": kind, "root": root, "split": split, **reading(settings, name), **options}
+
+
+def reading(settings: Settings, name: str) -> dict[str, Any]:
+    """Settings of a user's data set that its reader takes."""
+    root = _given_root(settings, name)
+    if root is None:
+        return {}
+    if name == "human36m" and settings.human36m.smpl and name not in targets(settings):
+        from datamodules.sources.human36m import has_fits  # here, so that --help is quick
+
+        return {"body_models": settings.paths.body_models} if has_fits(root) else {}
+    if name == "mpi_inf_3dhp":
+        return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
+    return {}

@@ -1,0 +1,118 @@
+"""The report is one file that says what was measured, on whom, and how sure it is."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments.comparison.page import build_comparison, report_html
+from experiments.comparison.tables import rich_table
+from experiments.results.run_results import Comparison, signed
+from experiments.stats.bootstrap import Interval
+from tests.support.comparisons import comparison, run_result
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return comparison(gallery=1, size=64)
+
+
+class Balanced(HTMLParser):
+    """Checks that each element is closed where it should be."""
+
+    VOID = frozenset(("meta", "img", "br", "path", "use", "rect", "line", "circle"))
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_page_is_self_contained(compared, tmp_path):
+    path = build_comparison(compared, tmp_path)
+    page = path.read_text(encoding="utf-8")
+    parser = Balanced()
+    parser.feed(page)
+    assert not parser.open
+    assert all(source.startswith(("data:", "#")) for source in parser.sources)
+    assert not re.search(r"url\((?!#)|@import|<script[^>]*src", page)
+    # One photo, and two views for each of two annotators and the true body.
+    assert sum(source.startswith("data:image/webp") for source in parser.sources) == 7
+    assert page.count("<svg") == 4
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "table.csv", "table.md", "table.tex"]
+
+
+def test_page_is_the_same_every_time(compared):
+    assert report_html(compared) == report_html(compared)
+
+
+def test_places_in_figures_are_given_to_a_hundredth_of_a_point(compared):
+    page = report_html(compared)
+    assert re.search(r' d="[^"]*\d\.\d\d ', page) and not re.search(r' d="[^"]*\d\.\d{3}', page)
+
+
+def test_labels_are_escaped():
+    assert "<b>x" not in report_html(Comparison("t", [run_result("<b>x</b>", 100.0, 1)]))
+
+
+def test_caveats_are_told_everywhere(compared, tmp_path):
+    build_comparison(compared, tmp_path)
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))
+    console.print(rich_table(compared))
+    terminal = " ".join(console.export_text().split())
+    for text in ((tmp_path / "report.html").read_text(), (tmp_path / "table.md").read_text(), terminal):
+        text = text.replace("&#34;", '"').replace("&#39;", "'")
+        for part in ("stand-in", "synthetic", "One seed (0)", 'judged on 3DPW\'s test set: "three"', "random weights"):
+            assert part in text
+
+
+def test_gain_is_paired_and_told_with_its_interval(compared):
+    (column, run, gain), (_, _, downstream) = compared.gains()
+    assert (column.key, run.label, gain.people, gain.groups) == ("pseudo_gt/smpl24_pa_mpjpe", "three", 600, 200)
+    assert gain.percent.low < gain.percent.value < gain.percent.high
+    assert downstream.people == 300
+
+
+def test_csv_holds_every_metric_in_full(compared, tmp_path):
+    build_comparison(compared, tmp_path)
+    with (tmp_path / "table.csv").open() as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["mean pose", "none", "three"]
+    metric = compared.runs[1].metrics["pseudo_gt/smpl24_pa_mpjpe"]
+    assert float(rows["three"]["pseudo_gt/smpl24_pa_mpjpe"]) == metric.value
+    assert float(rows["three"]["pseudo_gt/smpl24_pa_mpjpe/low"]) == metric.low
+    assert rows["mean pose"]["threedpw/lsp14_mpjpe"] == ""
+    assert rows["three"]["samples_seen"] == "520000"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.04, "+0.0"), (-0.06, "\N{MINUS SIGN}0.1"), (2.0, "+2.0"), (np.nan, "-")]
+)
+def test_changes_have_a_sign_and_no_negative_zero(value, text):
+    assert signed(value) == text
+
+
+def test_a_run_with_one_number_is_enough():
+    only = run_result("coco", 100.0, 1)
+    only.per_person, only.curves, only.metrics = {}, {}, {"pseudo_gt/error_2d": Interval(3.2)}
+    page = report_html(Comparison("COCO", [only]))
+    assert "2D error" in page and "3.2" in page and "MPJPE" not in page
+
+
+def test_doubled_and_unknown_labels_are_refused():
+    run = run_result("none", 100.0, 1)
+    with pytest.raises(ValueError, match="distinct"):
+        Comparison("t", [run, run])
+    with pytest.raises(ValueError, match="'three'"):
+        Comparison("t", [run], baseline="three")
