@@ -75,7 +75,7 @@ def test_commands_below_a_command(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run_command(main, ["closer", "--far", "7", "--debug"]) == 7
     assert run_command(main, ["closer", "--far", "x"]) == 2
-    assert "see python -m experiments.look closer --help" in capsys.readouterr().err
+    assert "see python -m experiments look closer --help" in capsys.readouterr().err
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
