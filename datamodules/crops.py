@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Before the import: albumentations looks for updates over the network otherwise.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from body_models.camera import crop_affine, process_box
 from datamodules.columns import map_array, write_folder
-from datamodules.files import JPEG_PADDING, ImageError, image_size, is_truncated_jpeg
+from datamodules.files import ImageError, check_header
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 
@@ -38,6 +38,8 @@ _REDUCED_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+# Pixels that are decoded of one image, 200 MB as RGB: photos of more than 67 megapixels are read at reduced scale.
+_MAX_DECODED = 2**26
 _CACHE_VERSION = 1
 _SEED_STRIDE = 1_000_003
 
@@ -139,45 +141,71 @@ def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1
     Args:
         path: of the file; any bytes that the file system knows.
         size: width, height in pixels that the annotation expects.
-        reduction: 1, 2, 4 or 8: decode at that fraction of the size, averaging pixels.
+        reduction: 1, 2, 4 or 8: decode at that fraction of the size, averaging pixels. A JPEG is decoded at that size
+            at once, other formats are decoded as they are and then averaged.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB; a side that is no multiple of the reduction is rounded up.
 
     Raises:
-        ImageError: missing, truncated, not an image, or of another size.
+        ImageError: missing, truncated, damaged, not an image, of a kind that is not read, or of another size.
     """
     shown = os.fsdecode(path)
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         msg = f"image {shown} cannot be read ({error.strerror})"
         raise ImageError(msg) from error
-    # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
-    if is_truncated_jpeg(data[:2].tobytes(), data[-JPEG_PADDING:].tobytes()):
-        msg = f"image {shown} is truncated; get it again"
-        raise ImageError(msg)
-    # From the header: OpenCV would first fill the memory with whatever size a small file claims.
-    found = image_size(io.BytesIO(data.tobytes()), shown)
-    if found != (size[0], size[1]):
-        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
-        raise ImageError(msg)
-    flags = _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags)
+    # From header and end: OpenCV would first fill the memory with whatever size a small file claims, and fills the
+    # rest of a truncated JPEG with grey and says nothing.
+    kind = check_header(io.BytesIO(data), shown, size)
+    at_once = kind == "JPEG"
+    image = _decode(data, _REDUCED_FLAGS[reduction if at_once else 1] | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        msg = f"image {shown} does not decode; get it again"
+        msg = f"image {shown} does not decode as {kind}; get it again, or convert it"
         raise ImageError(msg)
-    expected = tuple(-(-int(side) // reduction) for side in size)
-    if image.shape[1::-1] != expected:
-        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
+    if reduction > 1 and not at_once:
+        image = _average(image, reduction)
+    if image.shape[1::-1] != tuple(-(-int(side) // reduction) for side in size):
+        msg = f"image {shown} does not decode to the size that its header says; get it again"
         raise ImageError(msg)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def choose_reduction(affine: NDArray) -> int:
-    """Largest reduction (1, 2, 4, 8) that still has at least one decoded pixel for each pixel of the crop."""
+def _decode(data: bytes, flags: int) -> Any:
+    """(H, W, 3) uint8 BGR, or None."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _average(image: NDArray[np.uint8], reduction: int) -> Any:
+    """Means of blocks of pixels; those at the end of a side that is no multiple repeat the edge, as JPEG's do."""
+    height, width = image.shape[:2]
+    if height % reduction or width % reduction:
+        bottom, right = -height % reduction, -width % reduction
+        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
+
+
+def least_reduction(size: Sequence[int]) -> int:
+    """Smallest reduction (1, 2, 4, 8) at which an image of width, height takes no more than a stated memory."""
+    pixels = int(size[0]) * int(size[1])
+    return next(reduction for reduction in _REDUCED_FLAGS if pixels <= _MAX_DECODED * reduction**2 or reduction == 8)
+
+
+def choose_reduction(affine: NDArray[np.float64], size: Sequence[int]) -> int:
+    """Largest reduction (1, 2, 4, 8) that still has at least one decoded pixel for each pixel of the crop.
+
+    Args:
+        affine: (2, 3) original pixels to crop pixels.
+        size: width, height of the image in pixels; very large ones are reduced at least as memory demands.
+    """
     shrink = 1 / math.sqrt(abs(affine[0, 0] * affine[1, 1] - affine[0, 1] * affine[1, 0]))
-    return next(reduction for reduction in (8, 4, 2, 1) if shrink >= reduction or reduction == 1)
+    fine = next(reduction for reduction in (8, 4, 2, 1) if shrink >= reduction or reduction == 1)
+    return max(fine, least_reduction(size))
 
 
 def warp(image: NDArray[np.uint8], affine: NDArray, size: int, reduction: int = 1) -> NDArray[np.uint8]:
@@ -262,7 +290,7 @@ class CropCache:
 
         def fill(group: NDArray) -> str | None:
             # One decode for all people of an image, fine enough for the one that fills the least of it.
-            reduction = min(choose_reduction(affines[row]) for row in group)
+            reduction = min(choose_reduction(affines[row], sizes[row]) for row in group)
             try:
                 image = read_image(os.path.join(root, images[group[0]]), sizes[group[0]], reduction)
             except ImageError as error:
