@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ _REDUCED_FLAGS = {
 }
 # Pixels that are decoded of one image, 200 MB as RGB: photos of more than 67 megapixels are read at reduced scale.
 _MAX_DECODED = 2**26
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _SEED_STRIDE = 1_000_003
 
 
@@ -186,7 +187,8 @@ def _average(image: NDArray[np.uint8], reduction: int) -> Any:
     height, width = image.shape[:2]
     if height % reduction or width % reduction:
         bottom, right = -height % reduction, -width % reduction
-        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        padded: Any = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        return _average(padded, reduction)
     return cv2.resize(image, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
 
 
@@ -243,7 +245,7 @@ class CropCache:
     and the same people with labels, share one cache.
 
     Args:
-        table: the people.
+        table: the people; those that it leaves out may have no image.
         input_size: side of the crops that will be taken from it.
         reach: :attr:`Augmentation.reach` of the augmentation they will get.
         cache_dir: folder for caches.
@@ -257,6 +259,9 @@ class CropCache:
         self._side = input_size + 2 * math.ceil(input_size * (reach - 1) / 2)
         self._scale = self._side / input_size
         folder = Path(cache_dir) / f"{table.origin}-crops-{input_size}-{self._side}-v{_CACHE_VERSION}"
+        if folder.is_dir() and not map_array(folder / "filled.npy")[table.rows].all():
+            # Built for a view that leaves out people whom this one has.
+            shutil.rmtree(folder)
         if not folder.is_dir():
             write_folder(folder, lambda temporary: self._build(temporary, table, num_workers))
         self.crops = map_array(folder / "crops.npy")
@@ -302,10 +307,16 @@ class CropCache:
         # OpenCV decodes and warps without the interpreter's lock, so threads are enough.
         with ThreadPoolExecutor(max(1, num_workers)) as pool:
             results = show_progress(pool.map(fill, groups), f"crops of {table.name}", len(groups))
-            errors = [error for error in results if error]
+            faults = list(results)
+        filled = np.ones(len(boxes), dtype=bool)
+        for group, fault in zip(groups, faults, strict=True):
+            filled[group] = fault is None
+        wanted = np.isin(np.arange(len(boxes)), table.rows)
+        errors = [fault for group, fault in zip(groups, faults, strict=True) if fault and wanted[group].any()]
         if errors:
             shown = "\n".join(f"  {error}" for error in errors[:20])
             msg = f"{len(errors)} of {len(groups)} images of {table.name} are unusable:\n{shown}"
             raise ImageError(msg)
+        np.save(folder / "filled.npy", filled)
         crops.flush()
         np.save(folder / "affines.npy", affines)
