@@ -32,6 +32,8 @@ from datamodules.progress import show_progress
 
 # Workers are processes already; OpenCV's own threads would only fight with them.
 cv2.setNumThreads(0)
+# Its warnings come again with each image; what does not decode is an ImageError.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 _REDUCED_FLAGS = {
     1: cv2.IMREAD_COLOR,
