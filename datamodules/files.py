@@ -6,6 +6,7 @@ import faulthandler
 import json
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -150,6 +151,8 @@ _PILLOW_ERRORS = (
 )  # fmt: skip
 # Pillow's own limit is below what telephones take; the one below holds instead.
 Image.MAX_IMAGE_PIXELS = None
+# Of tags that it cannot read, for each image again; what matters of them is an ImageError.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -118,6 +118,19 @@ def test_each_format_is_read_rightly_or_refused_alike(name: str, tmp_path: Path)
         assert np.abs(reduced - block_means(pixels, reduction)).mean() < 2
 
 
+# All that is read but the second picture and what comes behind it of those that move.
+@pytest.mark.parametrize("name", [name for name in FILES if name not in REFUSED and "moves" not in name])
+def test_a_cut_file_of_each_format_is_refused(name: str, tmp_path: Path) -> None:
+    content = FILES[name][0]
+    path = tmp_path / "picture"
+    for share in (0.0, 0.02, 0.3, 0.6, 0.9, 0.98):
+        path.write_bytes(content[: int(share * len(content))])
+        for reduction in (1, 8):
+            with pytest.raises(ImageError, match=rf"image {path} .*get it again") as caught:
+                read_image(path, (WIDTH, HEIGHT), reduction)
+            assert "\n" not in str(caught.value)
+
+
 def block_means(pixels: NDArray, reduction: int) -> NDArray:
     """The mean of each block of pixels, the edge repeated where a side is no multiple."""
     height, width = pixels.shape[:2]

@@ -57,3 +57,8 @@ def test_one_line_or_left_out(
     assert f"{left_out} image unreadable" in capsys.readouterr().out
     (labels,) = (tmp_path / "runs").rglob("labels/coco-train")
     assert damaged_image(root).name not in {Path(name).name for name in read_labels(labels).columns["image"]}
+    for path in (root / "train2017").iterdir():
+        path.write_bytes(b"<html>404 Not Found</html>")
+    assert main([*run, "skip_damaged_images=false", "--dry-run"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "missing or wrong: image " in said and "does not decode as JPEG, PNG" in said
