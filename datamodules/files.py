@@ -25,12 +25,9 @@ _SHOWN = 20
 MAX_PIXELS = 2**28
 """Largest image that is read: 268 megapixels, above the 200 of today's telephones."""
 # Formats that Pillow and OpenCV were seen to read alike, by Pillow's names; the last is unknown to Pillow before 11.3.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-# Pillow's kinds of pixels that OpenCV decodes rightly, of formats where there are others.
-_MODES = {
-    "TIFF": ("1", "L", "P", "RGB", "CMYK", "YCbCr", "I;16", "I;16B"),
-    "PPM": ("1", "L", "RGB", "I"),
-}
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF")
+# Pillow's kinds of pixels that OpenCV decodes rightly, of the format that has others.
+_TIFF_MODES = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "I;16", "I;16B")
 # EXIF orientations that swap width and height.
 _TURNING = (5, 6, 7, 8)
 
@@ -224,10 +221,11 @@ def _unread(image: Image.Image) -> str | None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         return f"it has {width} x {height} pixels, and more than {MAX_PIXELS:,} are taken for an attack; shrink it"
-    if image.mode not in _MODES.get(str(image.format), (image.mode,)):
-        return f"{image.format} with pixels of the kind {image.mode}; convert it to PNG or JPEG"
-    orientation = _orientation(image) if image.format == "TIFF" else 1
-    if orientation != 1:
+    if image.format != "TIFF":
+        return None
+    if image.mode not in _TIFF_MODES:
+        return f"TIFF with pixels of the kind {image.mode}; convert it to PNG or JPEG"
+    if (orientation := _orientation(image)) != 1:
         return f"TIFF with orientation {orientation}, which not all programs turn alike; convert it to PNG or JPEG"
     return None
 

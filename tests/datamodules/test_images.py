@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 84, 60
 REFUSED = {
     "tiff with alpha": "TIFF with pixels of the kind RGBA", "tiff of 32 bits": "TIFF with pixels of the kind I;",
     "tiff of floats": "TIFF with pixels of the kind F;", "tiff turned": "TIFF with orientation 6",
-    "tga": "does not decode as JPEG, PNG", "ico": "does not decode as", "web page": "does not decode as",
+    "tga": "does not decode as JPEG, PNG", "ico": "does not decode as", "ppm": "does not decode as", "web page": "does not decode as",
 }  # fmt: skip
 
 
@@ -77,10 +77,9 @@ def files() -> dict[str, tuple[bytes, Image.Image]]:
         "tiff of 32 bits": (encoded(grey.convert("I"), "TIFF"), grey),
         "tiff of floats": (encoded(grey.convert("F"), "TIFF"), grey),
         "tiff turned": (encoded(rgb, "TIFF", **turned()), rgb),
-        "ppm": (encoded(rgb, "PPM"), rgb), "pgm": (encoded(grey, "PPM"), grey),
         "jpeg 2000": (encoded(rgb, "JPEG2000"), rgb), "jpeg 2000, grey": (encoded(grey, "JPEG2000"), grey),
         "avif": (encoded(rgb, "AVIF", quality=95), rgb), "avif with alpha": (encoded(alpha, "AVIF", quality=95), rgb),
-        "tga": (encoded(rgb, "TGA"), rgb), "ico": (encoded(rgb, "ICO"), rgb),
+        "tga": (encoded(rgb, "TGA"), rgb), "ico": (encoded(rgb, "ICO"), rgb), "ppm": (encoded(rgb, "PPM"), rgb),
         "web page": (b"<!DOCTYPE html><html>404 Not Found</html>", rgb),
     }  # fmt: skip
     for kind in ("JPEG", "PNG", "WEBP", "AVIF"):
