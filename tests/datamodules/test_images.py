@@ -21,7 +21,8 @@ WIDTH, HEIGHT = 84, 60
 REFUSED = {
     "tiff with alpha": "TIFF with pixels of the kind RGBA", "tiff of 32 bits": "TIFF with pixels of the kind I;",
     "tiff of floats": "TIFF with pixels of the kind F;", "tiff turned": "TIFF with orientation 6",
-    "tga": "does not decode as JPEG, PNG", "ico": "does not decode as", "ppm": "does not decode as", "web page": "does not decode as",
+    "tga": "does not decode as JPEG, PNG", "ico": "does not decode as", "ppm": "does not decode as",
+    "web page": "does not decode as",
 }  # fmt: skip
 
 
