@@ -43,7 +43,7 @@ def content(settings: Settings, name: str) -> str:
         table = people_of(settings, name)
         _, meta = open_columns(table.folder)
         parts = [source["sha256"] for source in meta["sources"]]
-        if settings.skip_damaged_images and name not in sources.EVALUATED:
+        if settings.skip_damaged_images and name not in plan.EVALUATED:
             # Nobody is left out for most data sets, and these keep the key that they have without the setting.
             damaged = table.column("id")[damaged_people(table, settings.paths.cache)]
             parts += [person.decode() for person in damaged.tolist()]

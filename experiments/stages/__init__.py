@@ -243,7 +243,7 @@ def _dry_sources(one: Run) -> list[str]:
             data = PeopleDataModule(
                 {name: source}, batch_size=2, num_workers=0, input_size=settings.model.input_size,
                 cache_dir=settings.paths.cache,
-                skip_damaged_images=settings.skip_damaged_images and name not in sources.EVALUATED,
+                skip_damaged_images=settings.skip_damaged_images and name not in plan.EVALUATED,
             )  # fmt: skip
             data.setup("fit")
             batch: dict[str, Any] = next(iter(data.train_dataloader()))

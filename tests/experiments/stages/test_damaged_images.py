@@ -10,8 +10,8 @@ import pytest
 
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.synthetic.world import WORLD_SIZES, make_world
-from experiments import inspect
 from experiments.cli import run_command
+from experiments.commands.data import inspect_data
 from experiments.run import main
 
 
@@ -42,7 +42,7 @@ def test_one_line_or_left_out(
         "wandb.mode=disabled", "dump.mirror=false", "dump.prior_score=false",
     ]  # fmt: skip
     fault = f"image {damaged_image(root)} does not decode as PNG; get it again, or convert it"
-    assert run_command(inspect.main, ["coco", str(root), "--decode", "--cache", str(tmp_path / "cache")]) == 0
+    assert run_command(inspect_data.main, ["coco", str(root), "--decode", "--cache", str(tmp_path / "cache")]) == 0
     said = capsys.readouterr().out
     assert fault in said
     left_out = int(said.split(" dropped: image unreadable")[0].split()[-1])
