@@ -59,6 +59,26 @@ def first_file(candidates: Iterable[Path], what: str, remedy: str) -> Path:
     raise MissingFilesError([f"{what}: looked for {places}. {remedy}"])
 
 
+# Archives made on macOS hold such a file, with Finder's attributes, beside each true one.
+MACOS_PREFIX = "._"
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Files below a folder that match a glob pattern, sorted; without the ``._*`` that macOS puts beside others."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(MACOS_PREFIX))
+
+
+def count_macos_files(folder: Path, pattern: str) -> int:
+    """Number of files that :func:`find_files` passes over."""
+    return sum(path.name.startswith(MACOS_PREFIX) for path in folder.glob(pattern))
+
+
+def macos_note(folder: Path, pattern: str) -> str:
+    """A sentence about the files that :func:`find_files` passes over; empty if there are none."""
+    count = count_macos_files(folder, pattern)
+    return f"{count} files {MACOS_PREFIX}* of macOS in {folder} are passed over" if count else ""
+
+
 def read_json(path: Path, unread: Sequence[str] = ()) -> Any:
     """Content of a JSON file.
 
@@ -79,6 +99,19 @@ def read_json(path: Path, unread: Sequence[str] = ()) -> Any:
         return json.loads(path.read_bytes(), object_hook=without if unread else None)
     except (ValueError, RecursionError) as error:
         msg = f"{path} is not valid JSON ({error}); it may be truncated: get it again"
+        raise AnnotationError(msg) from error
+
+
+def read_lines(path: Path, remedy: str) -> list[str]:
+    """Lines of a text file, with or without a byte order mark.
+
+    Raises:
+        AnnotationError: it is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not text ({error}). {remedy}"
         raise AnnotationError(msg) from error
 
 

@@ -45,6 +45,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import ModelFileError, parse_pickle
+from datamodules.files import find_files
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.exchange import (
     BODY_COLUMNS,
@@ -224,7 +225,7 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
         LabelError: a file is not in this layout; the image, the person and the field are named.
     """
     path = Path(path)
-    files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    files = find_files(path, "*.tar") if path.is_dir() else [path]
     if not files:
         msg = f"{path} holds no .tar file"
         raise LabelError(msg)

@@ -29,10 +29,9 @@ from body_models.smpl import BodyModel
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.progress import show_progress
-from datamodules.sources.coco import read_people, require_keys, require_person
+from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
 
-VERSION = 1
+VERSION = 2
 SUBJECTS: dict[int, dict[str, tuple[int, ...]]] = {
     1: {"train": (1, 5, 6, 7, 8, 9), "test": (11,)},
     2: {"train": (1, 5, 6, 7, 8), "test": (9, 11)},
@@ -129,13 +128,7 @@ class _Subject:
         self._views: dict[int, dict[str, NDArray[np.float64]]] = {}
 
     def read(self, people: PeopleBuilder, cameras: Sequence[int], frame_step: int) -> None:
-        images, annotations = read_people(self._data_path)
-        for annotation in show_progress(annotations, f"reading {self._data_path.name}"):
-            require_person(self._data_path, annotation, ())
-            image = images.get(annotation["image_id"])
-            if image is None:
-                people.drop("image is not listed in the file")
-                continue
+        for annotation, image in iter_annotations(read_coco_file(self._data_path), people):
             require_keys(self._data_path, "image", image, _INDICES)
             indices = [image[key] for key in _INDICES]
             if not all(type(index) is int and 0 <= index < 2**31 for index in indices):

@@ -65,7 +65,7 @@ def _read(path: Path, folder: Path, found: list[str]) -> tuple[Arrays, dict[str,
         try:
             size = image_size(folder / name)
         except ImageError:
-            people.drop("image missing or unreadable")
+            people.drop("image missing or unreadable", example=str(folder / name))
             continue
         people.add(
             name[:-4],

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files
+from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files, read_lines
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 
@@ -172,8 +172,9 @@ def _fit(points: NDArray, rays: NDArray) -> Camera:
 def _read_calibration(path: Path, size: tuple[int, int]) -> list[Camera]:
     """The cameras of a .calib file, which gives sensor, focal length and offset of the centre in millimetres."""
     cameras: list[dict[str, NDArray]] = []
+    lines = read_lines(path, _REMEDY)
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in lines:
             key, *values = line.split() or [""]
             if key == "camera":
                 cameras.append({})

@@ -170,7 +170,7 @@ def test_radians_and_degrees_are_the_same_motion(tmp_path: Path) -> None:
 
 
 def test_clips_below_a_folder_become_one_table(cmu_root: Path, tmp_path: Path) -> None:
-    poses, sequence = open_cmu(str(cmu_root), str(tmp_path / "cache"), fps=10)
+    poses, sequence, _ = open_cmu(str(cmu_root), str(tmp_path / "cache"), fps=10)
     assert poses.shape == (3 + 2, 21, 3)
     assert poses.dtype == np.float32
     assert sequence.tolist() == [0, 0, 0, 1, 1]
@@ -179,7 +179,7 @@ def test_clips_below_a_folder_become_one_table(cmu_root: Path, tmp_path: Path) -
     # Frames 0, 12 and 24 bend the elbow by as many degrees, beside its twist.
     assert np.diff(bent[:3]).tolist() == sorted(np.diff(bent[:3]).tolist())
     np.testing.assert_allclose(poses[1, elbow], poses[4, elbow], atol=1e-6)
-    again, _ = open_poses(str(cmu_root), str(tmp_path / "cache"), fps=10)
+    again, _, _ = open_poses(str(cmu_root), str(tmp_path / "cache"), fps=10)
     np.testing.assert_array_equal(again, poses)
 
 

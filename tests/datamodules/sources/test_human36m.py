@@ -195,7 +195,7 @@ WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "R is NaN": (CAMERA, lambda c: c["1"].update(R=[[float("nan")] * 3] * 3), r"R of camera 1 is not a rotation"),
     "no frame": (DATA, lambda c: c["images"][0].pop("frame_idx"), r"data\.json: image 10001 has no frame_idx"),
     "frame of text": (DATA, lambda c: c["images"][0].update(frame_idx="0"), r"image 10001 has .*, not whole numbers"),
-    "no box": (DATA, lambda c: c["annotations"][0].pop("bbox"), r"annotation 10001 has no bbox"),
+    "box of 3": (DATA, lambda c: c["annotations"][0]["bbox"].pop(), r"annotation 10001 has bbox .*not four numbers"),
     "16 flags": (DATA, lambda c: c["annotations"][0]["keypoints_vis"].pop(), r"10001 has keypoints_vis, but not 17"),
     "another data set": (
         DATA,
