@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
-from datamodules.files import MissingFilesError
+from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.people import PeopleTable
 from datamodules.samplers import MixtureSampler, UnpaddedSampler
 from datamodules.sources import open_source
@@ -123,6 +123,9 @@ class PeopleDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of :class:`body_models.contracts.Batch`, augmented, with fixed quotas."""
         tables = {name: self.train_table(name) for name in self.sources}
+        for name, table in tables.items():
+            if self._is_trained_on(name):
+                _require_people(table, "trained on")
         datasets = [
             PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name))
             for name, table in tables.items()
@@ -158,13 +161,14 @@ class PeopleDataModule(pl.LightningDataModule):
         return [self._plain_loader(self.target_table(name), name, self._crops(name)) for name in self.targets]
 
     def describe(self) -> list[dict[str, Any]]:
-        """For summaries: name, people, people trained on, and the number dropped by reason, of each source."""
+        """For summaries: name, people, people trained on, number dropped by reason, and notes, of each source."""
         rows = []
         for name in [*self.sources, *self.evaluations]:
             table = self._table(name)
             trained = self.train_table(name) if self._is_trained_on(name) else None
             dropped = dict(trained.dropped if trained else table.dropped)
-            rows.append({"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped})
+            row = {"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped}
+            rows.append({**row, "notes": table.notes})
         return rows
 
     def _is_trained_on(self, name: str) -> bool:
@@ -186,6 +190,10 @@ class PeopleDataModule(pl.LightningDataModule):
             spec = self.sources[name] if name in self.sources else self.evaluations[name]
             table = open_source(cache_dir=self.cache_dir, **spec)
             lost, images = table.missing_images()
+            if len(images) > 1 and lost.all():
+                places = table.where_images_were_looked_for()
+                msg = f"all {len(images):,} images of {table.name}, such as {images[0]}: looked in {places}"
+                raise MissingFilesError([msg])
             if len(images) and not self.skip_missing_images:
                 raise MissingFilesError([f"image {path} of {table.name}" for path in images])
             self._tables[name] = table.select(~lost, "image not on disk")
@@ -211,6 +219,7 @@ class PeopleDataModule(pl.LightningDataModule):
     def _plain_loader(
         self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
     ) -> DataLoader:
+        _require_people(table, "predicted")
         dataset = PeopleDataset(table, source, self.input_size, crops=crops)
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
@@ -220,6 +229,13 @@ class PeopleDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: Dataset, sampler: Sampler, drop_last: bool = False) -> DataLoader:
         return make_loader(dataset, sampler, self.batch_size, self.num_workers, collate, drop_last)
+
+
+def _require_people(table: PeopleTable, what: str) -> None:
+    if not len(table):
+        remedy = "Give other people or filters, or leave it out"
+        msg = f"{table.name}: nobody is left to be {what}; {table.why_nobody()}. {remedy}"
+        raise AnnotationError(msg)
 
 
 def make_loader(

@@ -18,7 +18,7 @@ from experiments import sources
 from experiments.pipeline import Run, Stage, console
 from experiments.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.processes import on_rank_zero, world_size
-from experiments.stages.prepare import data_key, world_folder
+from experiments.stages.prepare import data_key, report_dropped, world_folder
 from experiments.training import fit
 from lightning_modules.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.pose_prior import PosePriorModule
@@ -50,6 +50,7 @@ def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
         settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
     )
     final = fit(run, "prior", folder, module, data, settings.steps)
+    report_dropped("poses", data.dropped)
     metrics = on_rank_zero(lambda: _look_at_prior(run, module, data, folder))
     return {"checkpoint": final.name, "samples": 0, "poses": poses, "metrics": metrics}
 
@@ -90,6 +91,7 @@ def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
     # The split of seed 0, as the mixture is the same for all seeds.
     data = PosePriorDataModule(root, cache_dir=run.settings.paths.cache)
     data.setup()
+    report_dropped("poses", data.dropped)
     learned, held_out = (part.poses[part.rows] for part in (data.train_data, data.val_data))
     folder.mkdir(parents=True, exist_ok=True)
     mixture = PoseMixture.fit(learned)
