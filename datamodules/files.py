@@ -222,6 +222,13 @@ def is_truncated_jpeg(start: bytes, end: bytes) -> bool:
     return start.startswith(_JPEG_START) and _JPEG_END not in end[-JPEG_PADDING:]
 
 
+def require_some_image(root: Path, names: Sequence[str], what: str) -> None:
+    """Raise MissingFilesError, with the path of the first, if none of the images is on disk."""
+    # os.path.isfile, unlike Path.is_file, has an answer for every name that a file may hold.
+    if names and not any(os.path.isfile(root / name) for name in names):
+        raise MissingFilesError([f"looked for {root / names[0]} and {len(names) - 1:,} more {what}"])
+
+
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:
     """(N,) whether each path below root is missing; reads each folder once instead of asking for each file."""
     listings: dict[bytes, set[bytes]] = {}

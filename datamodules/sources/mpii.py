@@ -31,7 +31,15 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPII16
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size, read_json, read_matlab
+from datamodules.files import (
+    AnnotationError,
+    ImageError,
+    MissingFilesError,
+    image_size,
+    read_json,
+    read_matlab,
+    require_some_image,
+)
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.progress import show_progress
 from datamodules.sources.coco_json import People, are_numbers, read_coco_file, require_keys
@@ -132,6 +140,7 @@ def _read(path: Path, beside: list[Path], folder: Path) -> tuple[Arrays, dict[st
             people.drop("image missing or unreadable", example=str(folder / person.image))
         else:
             _add(people, person, size)
+    require_some_image(folder, list(sizes), f"MPII images. {_REMEDY}")
     return people.finish()
 
 

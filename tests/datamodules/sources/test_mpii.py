@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import shutil
@@ -165,6 +166,23 @@ def test_the_mat_goes_first_then_the_coco_style_json(mpii_root: Path) -> None:
     put(mpii_root, "annotations/train.json", coco_style(people[:2]))
     (mpii_root / MAT).unlink()
     assert len(table_of(mpii_root)) == 2
+
+
+def test_a_byte_order_mark_does_not_change_the_layout(mpii_root: Path) -> None:
+    people = annotated(mpii_root)
+    (mpii_root / MAT).unlink()
+    for layout in (coco_style(people), hrnet(people)):
+        path = put(mpii_root, "train.json", layout)
+        ids = open_mpii(str(path), "train", str(mpii_root / "cache")).ids()
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+        assert open_mpii(str(path), "train", str(mpii_root / "cache2")).ids() == ids
+
+
+def test_images_that_are_nowhere_are_told_with_a_path(mpii_root: Path) -> None:
+    shutil.rmtree(mpii_root / "images")
+    place = mpii_root / "images" / f"{0:09d}.jpg"
+    with pytest.raises(MissingFilesError, match=f"looked for {place} and 2 more MPII images. Get mpii_human_pose"):
+        table_of(mpii_root)
 
 
 def test_missing_images_are_counted_without_a_change_of_ids(mpii_root: Path) -> None:

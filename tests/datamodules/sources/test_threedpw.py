@@ -301,6 +301,16 @@ def test_all_sequences_without_images_are_named_at_once(threedpw_root: Path) -> 
         table_of(threedpw_root)
 
 
+def test_files_of_macos_are_passed_over(threedpw_root: Path) -> None:
+    ids = table_of(threedpw_root).ids()
+    pkl(threedpw_root).with_name(f"._{SEQUENCE}.pkl").write_bytes(b"\x00\x05\x16\x07")
+    (threedpw_root / "imageFiles" / SEQUENCE / "._image_00000.jpg").write_bytes(b"\x00\x05\x16\x07")
+    pkl(threedpw_root).touch()  # a new table
+    table = table_of(threedpw_root)
+    assert table.ids() == ids
+    assert table.notes == [f"1 files ._* of macOS in {threedpw_root}/sequenceFiles/test are passed over"]
+
+
 def test_truncated_first_image_is_named(threedpw_root: Path) -> None:
     (threedpw_root / "imageFiles" / SEQUENCE / "image_00000.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises((MissingFilesError, ImageError), match=r"image_00000\.jpg cannot be read"):
