@@ -13,7 +13,6 @@ read. Coordinates are taken as they are: from 0, the left edge of the leftmost p
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -127,4 +126,5 @@ def _feet(path: Path, annotation: dict[str, Any]) -> list[list[float]]:
     if not annotation.get("foot_kpts") or not annotation.get("foot_valid"):
         return _NO_FEET
     feet = read_keypoints(path, annotation, _NUM_FEET, "foot_kpts")
-    return [[x, y, math.ceil(confidence)] for x, y, confidence in feet]
+    # 0 * NaN is NaN, which the table counts.
+    return [[x, y, 1.0] if confidence > 0 else [0.0, 0.0, 0.0 * confidence] for x, y, confidence in feet]

@@ -61,7 +61,7 @@ def fuzz(reader: Reader, numbers: Sequence[int], folder: Path) -> list[str]:
     notes, canary = folder / "notes.jsonl", folder / "canary"
     process = context.Process(target=_child, args=(reader, numbers, folder, notes, canary))
     process.start()
-    process.join(PATIENCE)
+    process.join(PATIENCE + len(numbers))
     hung = process.is_alive()
     if hung:
         process.kill()

@@ -18,6 +18,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 from torch import nn
 
+from body_models.joint_sets import COCO17, CROWDPOSE14
 from body_models.model_files import read_model_files
 from body_models.safe_pickle import load_pickle
 from body_models.standin import standin_arrays, standin_regressors
@@ -106,6 +107,23 @@ def _write_wholebody(root: Path) -> None:
         people.append({**person, **feet, "face_kpts": [0.0] * 204, "face_valid": False})
     content = {"images": _images(["0.jpg", "1.jpg"]), "annotations": people, "categories": [{"id": 1}]}
     write_json(root / "coco_wholebody_train_v1.0.json", content)
+
+
+def _write_named(root: Path) -> None:
+    """Joints in an order of their own, two categories of people, one of things, ids as text, scores."""
+    orders = [COCO17.names[::-1], CROWDPOSE14.names]
+    categories: list[dict[str, Any]] = [
+        {"id": i, "name": name, "keypoints": list(orders[i]), "skeleton": [[1, 2]]}
+        for i, name in enumerate(("person", "player"))
+    ]
+    people = [{**_person(i, i // 2, len(orders[i % 2])), "category_id": i % 2} for i in range(4)]
+    people[0]["keypoints"][2::3] = [0.3] * 17
+    content = {
+        "images": _images(["0.jpg", "1.jpg"]),
+        "annotations": [*people, {"id": "x", "image_id": "1", "category_id": 7}],
+        "categories": [*categories, {"id": 7, "name": "car"}],
+    }
+    write_json(root / "person_keypoints_train2017.json", content)
 
 
 def _write_mpii_coco(root: Path) -> None:
@@ -314,6 +332,9 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "coco_wholebody": Layout(
         lambda root, cache: open_coco(str(root), "train", cache), COCO_STYLE, write=_write_wholebody, harmless=True
+    ),
+    "coco_named": Layout(
+        lambda root, cache: open_coco(str(root), "train", cache), COCO_STYLE, write=_write_named, harmless=True
     ),
     "mpii": Layout(lambda root, cache: open_mpii(str(root), "train", cache), ("*.mat",), "mpii_root", harmless=True),
     "mpii_coco": Layout(
