@@ -47,6 +47,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from body_models.camera import BoxError, process_box
 from body_models.joint_sets import JOINT_SETS, JointSet
@@ -318,6 +319,15 @@ def _unit_notes(arrays: Arrays) -> list[str]:
         for what, values in points.items()
         if values.size and _MIN_SHARE < (low := values.min()) and (high := values.max()) < _MAX_SHARE
     ]
+
+
+def turn_by(view: Rotation, rotvec: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 3) axis-angle turned by a camera's rotation; NaN, which a table counts, where it is not finite."""
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(np.linalg.norm(rotvec, axis=-1, keepdims=True))
+    # scipy refuses the whole array for one of them.
+    turned = (view * Rotation.from_rotvec(np.where(is_finite, rotvec, 0.0))).as_rotvec()
+    return np.where(is_finite, turned, np.nan)
 
 
 def hull_box(points: NDArray, margin: float) -> NDArray:

@@ -428,6 +428,10 @@ def _check(skeleton: Skeleton) -> None:
         if bone.direction.shape != (3,) or not np.isfinite(bone.direction).all() or not bone.direction.any():
             msg = f"bone {name} has no direction"
             raise ValueError(msg)
+    for name, axes in {_ROOT: skeleton.root_axes, **{name: bone.axes for name, bone in skeleton.bones.items()}}.items():
+        if not np.isfinite(axes).all():
+            msg = f"the axes of bone {name} are not finite"
+            raise ValueError(msg)
     for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]:
         with np.errstate(divide="ignore", invalid="ignore"):
             aligned = _alignment(skeleton, joint)

@@ -28,7 +28,7 @@ from body_models.joint_sets import HUMAN36M17
 from body_models.smpl import BodyModel
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
-from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.people import PeopleBuilder, PeopleTable, turn_by
 from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
 
 VERSION = 2
@@ -209,9 +209,8 @@ class _Subject:
             _numbers(self._fit_path, f"{key} of {name}", fit[key], shape) for key, shape in _FIT_SHAPES.items()
         )
         pelvis = self._body.rest_pelvis(torch.from_numpy(betas)[None])[0].numpy()
-        rotation = Rotation.from_matrix(view["R"])
         return {
-            "global_orient": (rotation * Rotation.from_rotvec(pose[:3])).as_rotvec(),
+            "global_orient": turn_by(Rotation.from_matrix(view["R"]), pose[:3]),
             "body_pose": pose[3:],
             "betas": betas,
             "transl": view["R"] @ (pelvis + transl) + view["t"] / 1000 - pelvis,

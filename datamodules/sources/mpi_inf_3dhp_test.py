@@ -154,7 +154,11 @@ def _camera(
         msg = f"{take / 'annot_data.mat'}: no joint of annot3 lies in front of the camera. {_REMEDY}"
         raise AnnotationError(msg)
     path = next((path for path in calibrations if take.name in _CALIBRATIONS[path.name] and path.is_file()), None)
-    cameras = [_fit(points, rays)] if path is None else _read_calibration(path, size)
+    try:
+        cameras = [_fit(points, rays)] if path is None else _read_calibration(path, size)
+    except np.linalg.LinAlgError as error:
+        msg = f"{take / 'annot_data.mat'}: no camera can be fitted to annot2 and annot3 ({error}). {_REMEDY}"
+        raise AnnotationError(msg) from error
     errors = [float(np.median(np.linalg.norm(rays * focal + centre - points, axis=1))) for focal, centre in cameras]
     if min(errors) > _MAX_MEDIAN_ERROR:
         what = "no camera fits" if path is None else f"{path} does not belong to it"

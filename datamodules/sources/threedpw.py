@@ -25,7 +25,7 @@ from body_models.joint_sets import SMPL24
 from body_models.safe_pickle import load_pickle
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, ImageError, MissingFilesError, find_files, image_size, macos_note
-from datamodules.people import PeopleBuilder, PeopleTable, hull_box
+from datamodules.people import PeopleBuilder, PeopleTable, hull_box, turn_by
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw_json import find_image_files, find_threedpw_json, read_threedpw_json
 
@@ -131,8 +131,7 @@ def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> 
         joints = np.einsum("fij,fkj->fki", rotation, track_["joints"]) + translation[:, None]
         pelvis = track_["joints"][:, 0] - track_["trans"]
         transl = joints[:, 0] - pelvis
-        root = view * Rotation.from_rotvec(track_["poses"][:, :3])
-        orient = root.as_rotvec()
+        orient = turn_by(view, track_["poses"][:, :3])
         for frame in range(len(joints)):
             if joints[frame, :, 2].min() < _NEAREST_DEPTH:
                 people.drop("behind the camera")

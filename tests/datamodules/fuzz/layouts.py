@@ -160,7 +160,10 @@ def _write_human36m(root: Path) -> None:
         data = {"images": _images(["a/0.jpg"], **more), "annotations": [_person(5, 0, 17)]}
         camera = {"R": np.eye(3).tolist(), "t": [0.0, 0.0, 4000.0], "f": [300.0, 300.0], "c": [160.0, 120.0]}
         joints = {"2": {"1": {"64": _joints_3d(17).tolist()}}}
-        for kind, content in (("data", data), ("camera", {"4": camera}), ("joint_3d", joints)):
+        fits = {"2": {"1": {"64": {"pose": [0.1] * 72, "shape": [0.0] * 10, "trans": [0.0, 0.0, 0.0]}}}}
+        for kind, content in (
+            ("data", data), ("camera", {"4": camera}), ("joint_3d", joints), ("SMPL_NeuralAnnot", fits)
+        ):  # fmt: skip
             write_json(root / "annotations" / f"Human36M_subject{subject}_{kind}.json", content)
 
 
@@ -351,7 +354,7 @@ LAYOUTS: dict[str, Layout] = {
         lambda root, cache: open_lspet(str(root), "train", cache), ("*.mat",), write=_write_lspet, harmless=True
     ),
     "human36m": Layout(
-        lambda root, cache: open_human36m(str(root), "test", cache),
+        lambda root, cache: open_human36m(str(root), "test", cache, body_models="standin"),
         ("annotations/*.json",), write=_write_human36m, harmless=True,
     ),
     "threedpw": Layout(

@@ -155,6 +155,12 @@ def test_fits_are_the_worlds_bodies_seen_by_the_camera(root: Path, tree: dict[st
     assert (table.column("gender") == 0).all()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_poses_that_are_not_finite_are_counted(root: Path, value: float) -> None:
+    change(root, "Human36M_subject1_SMPL_NeuralAnnot.json", lambda c: c["2"]["1"]["0"]["pose"].__setitem__(1, value))
+    assert table_of(root, body_models="standin").dropped == {"global_orient is not finite": 2}
+
+
 def test_people_without_a_fit_are_counted(root: Path) -> None:
     change(root, "Human36M_subject1_SMPL_NeuralAnnot.json", lambda c: c["2"]["1"].pop("5"))
     (root / "annotations/Human36M_subject5_SMPL_NeuralAnnot.json").rename(

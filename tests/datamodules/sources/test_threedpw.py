@@ -276,6 +276,14 @@ def test_wrong_sequence_files_are_named(threedpw_root: Path, change: Callable[[d
         table_of(threedpw_root)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_poses_that_are_not_finite_are_counted(threedpw_root: Path, value: float) -> None:
+    content = load_pickle(pkl(threedpw_root))
+    content["poses"][1][2, 0] = value
+    pkl(threedpw_root).write_bytes(pickle.dumps(content, protocol=2))
+    assert table_of(threedpw_root, "all").dropped == {"global_orient is not finite": 1}
+
+
 def test_nan_joints_of_a_sequence_file_are_counted(threedpw_root: Path) -> None:
     content = pickle.loads(pkl(threedpw_root).read_bytes())
     content["jointPositions"][1][2, 5] = np.nan
