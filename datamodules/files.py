@@ -117,7 +117,7 @@ def read_lines(path: Path, remedy: str) -> list[str]:
 
 # All that scipy was seen to raise on damaged files; it has no common type for them.
 _MATLAB_ERRORS = (
-    MatReadError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, ArithmeticError,
+    MatReadError, ValueError, TypeError, KeyError, UnboundLocalError, IndexError, AttributeError, NotImplementedError, ArithmeticError,
     MemoryError, OSError, zlib.error,
 )  # fmt: skip
 

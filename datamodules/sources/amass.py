@@ -206,10 +206,13 @@ def _numbers(content: Any, name: str, dimensions: int) -> NDArray[np.float32]:
     if array.dtype.kind not in "fiu" or array.ndim != dimensions:
         msg = f"{name} is {array.dtype} of shape {array.shape}, not numbers with {dimensions} axes"
         raise ValueError(msg)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    # Only now: what is too large for float32 has become infinite.
     if not np.isfinite(array).all():
         msg = f"{name} is not finite"
         raise ValueError(msg)
-    return array.astype(np.float32)
+    return array
 
 
 def _gender(value: Any) -> str:

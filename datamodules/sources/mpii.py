@@ -214,8 +214,8 @@ def _mat_people(path: Path) -> Iterator[_Person]:
             joints = np.zeros((_NUM_JOINTS, 3))
             for point in np.atleast_1d(points):
                 try:
-                    joints[int(point.id)] = float(point.x), float(point.y), 1.0
-                except (AttributeError, IndexError, TypeError, ValueError) as error:
+                    joints[range(_NUM_JOINTS).index(point.id)] = float(point.x), float(point.y), 1.0
+                except (AttributeError, TypeError, ValueError) as error:
                     msg = (
                         f"{path}: annolist({record + 1}) has a point that is not one of {_NUM_JOINTS} joints ({error})"
                     )

@@ -127,6 +127,8 @@ class _Payload:
         (_with(betas=np.zeros((2, 16))), "betas is float64"),
         (_with(mocap_framerate=np.array(0.0)), "mocap_framerate is 0"),
         (_with(mocap_framerate=np.array(np.inf)), "mocap_framerate is not finite"),
+        (_with(mocap_framerate=np.array(1e300)), "mocap_framerate is not finite"),
+        (_with(poses=np.full((240, 156), 1e300)), "poses is not finite"),
         (_with(mocap_framerate=np.array([120.0, 60.0])), "mocap_framerate is float64"),
         (_not_finite, "poses is not finite"),
         (_bomb, "its arrays take 8191 MiB"),

@@ -284,9 +284,10 @@ def test_wrong_mats_are_named(mpii_root: Path, content: dict[str, Any], message:
     assert MAT in str(caught.value)
 
 
-def test_points_of_other_joints_are_named(mpii_root: Path) -> None:
+@pytest.mark.parametrize("joint", [16, -1, 1.5, float("inf"), float("nan"), "x"])
+def test_points_of_other_joints_are_named(mpii_root: Path, joint: Any) -> None:
     annolist = np.empty((1, 1), dtype=[("image", object), ("annorect", object)])
-    annolist[0, 0] = ({"name": "a.jpg"}, [{"annopoints": {"point": [{"x": 1.0, "y": 2.0, "id": 16}]}}])
+    annolist[0, 0] = ({"name": "a.jpg"}, [{"annopoints": {"point": [{"x": 1.0, "y": 2.0, "id": joint}]}}])
     savemat(mpii_root / MAT, {"RELEASE": {"annolist": annolist, "img_train": [[1]]}})
     with pytest.raises(AnnotationError, match=r"annolist\(1\) has a point that is not one of 16 joints"):
         table_of(mpii_root)
