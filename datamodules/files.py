@@ -117,8 +117,8 @@ def read_lines(path: Path, remedy: str) -> list[str]:
 
 # All that scipy was seen to raise on damaged files; it has no common type for them.
 _MATLAB_ERRORS = (
-    MatReadError, ValueError, TypeError, KeyError, UnboundLocalError, IndexError, AttributeError, NotImplementedError, ArithmeticError,
-    MemoryError, OSError, zlib.error,
+    MatReadError, ValueError, TypeError, KeyError, UnboundLocalError, IndexError, AttributeError, NotImplementedError,
+    ArithmeticError, MemoryError, OSError, zlib.error,
 )  # fmt: skip
 
 

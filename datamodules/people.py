@@ -271,7 +271,9 @@ class PeopleBuilder:
         try:
             process_box(values["box"], tuple(values["image_size"]))
         except BoxError:
-            return self.drop("box has no area inside the image")
+            (x, y, w, h), (width, height) = values["box"], values["image_size"]
+            example = f"{person} has x {x:.4g}, y {y:.4g}, w {w:.4g}, h {h:.4g} in an image of {width} x {height}"
+            return self.drop("box has no area inside the image", example=example)
         self._seen.add(person)
         self._others["id"].append(person)
         for name, value in {"image": image, **values}.items():

@@ -211,6 +211,17 @@ def test_shares_of_the_image_are_noticed(content: dict[str, Any], opened: Callab
     assert note.startswith("all 2D joints lie within 0.00 to 1.00, as if they were shares of the image")
 
 
+def test_boxes_that_are_shares_of_the_image_are_shown(
+    content: dict[str, Any], opened: Callable[[], PeopleTable]
+) -> None:
+    for person in content["annotations"]:
+        person["bbox"] = [0.25, 0.5, 0.3, 0.4]
+    with pytest.raises(
+        AnnotationError, match=r"coco/train/1000 has x 0\.25, y 0\.5, w 0\.3, h 0\.4 in an image of 320 x"
+    ):
+        opened()
+
+
 def test_a_byte_order_mark_is_no_content(
     coco_root: Path, content: dict[str, Any], opened: Callable[[], PeopleTable]
 ) -> None:
