@@ -198,6 +198,11 @@ WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "no focal": (CAMERA, lambda c: c["1"].pop("f"), r"camera\.json: camera 1 .* has no f"),
     "R of 2 x 2": (CAMERA, lambda c: c["1"].update(R=[[1, 0], [0, 1]]), r"R of camera 1 is not numbers of shape"),
     "R no rotation": (CAMERA, lambda c: c["1"].update(R=[[1, 0, 0]] * 3), r"R of camera 1 is not a rotation"),
+    "R mirrors": (
+        CAMERA,
+        lambda c: c["1"].update(R=(-np.array(c["1"]["R"])).tolist()),
+        r"R of camera 1 is not a rotation",
+    ),
     "R is NaN": (CAMERA, lambda c: c["1"].update(R=[[float("nan")] * 3] * 3), r"R of camera 1 is not a rotation"),
     "no frame": (DATA, lambda c: c["images"][0].pop("frame_idx"), r"data\.json: image 10001 has no frame_idx"),
     "frame of text": (DATA, lambda c: c["images"][0].update(frame_idx="0"), r"image 10001 has .*, not whole numbers"),
