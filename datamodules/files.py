@@ -68,6 +68,26 @@ def first_file(candidates: Iterable[Path], what: str, remedy: str) -> Path:
     raise MissingFilesError([f"{what}: looked for {places}. {remedy}"])
 
 
+# Archives made on macOS hold such a file, with Finder's attributes, beside each true one.
+MACOS_PREFIX = "._"
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Files below a folder that match a glob pattern, sorted; without the ``._*`` that macOS puts beside others."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(MACOS_PREFIX))
+
+
+def count_macos_files(folder: Path, pattern: str) -> int:
+    """Number of files that :func:`find_files` passes over."""
+    return sum(path.name.startswith(MACOS_PREFIX) for path in folder.glob(pattern))
+
+
+def macos_note(folder: Path, pattern: str) -> str:
+    """A sentence about the files that :func:`find_files` passes over; empty if there are none."""
+    count = count_macos_files(folder, pattern)
+    return f"{count} files {MACOS_PREFIX}* of macOS in {folder} are passed over" if count else ""
+
+
 def read_json(path: Path, unread: Sequence[str] = ()) -> Any:
     """Content of a JSON file.
 
@@ -91,10 +111,23 @@ def read_json(path: Path, unread: Sequence[str] = ()) -> Any:
         raise AnnotationError(msg) from error
 
 
+def read_lines(path: Path, remedy: str) -> list[str]:
+    """Lines of a text file, with or without a byte order mark.
+
+    Raises:
+        AnnotationError: it is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not text ({error}). {remedy}"
+        raise AnnotationError(msg) from error
+
+
 # All that scipy was seen to raise on damaged files; it has no common type for them.
 _MATLAB_ERRORS = (
-    MatReadError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, OverflowError,
-    MemoryError, OSError, zlib.error,
+    MatReadError, ValueError, TypeError, KeyError, UnboundLocalError, IndexError, AttributeError, NotImplementedError,
+    ArithmeticError, MemoryError, OSError, zlib.error,
 )  # fmt: skip
 
 
@@ -249,6 +282,13 @@ def _orientation(image: Image.Image) -> object:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except _PILLOW_ERRORS:
         return 1
+
+
+def require_some_image(root: Path, names: Sequence[str], what: str) -> None:
+    """Raise MissingFilesError, with the path of the first, if none of the images is on disk."""
+    # os.path.isfile, unlike Path.is_file, has an answer for every name that a file may hold.
+    if names and not any(os.path.isfile(root / name) for name in names):
+        raise MissingFilesError([f"looked for {root / names[0]} and {len(names) - 1:,} more {what}"])
 
 
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:

@@ -39,12 +39,15 @@ name that is not UTF-8 is a str with surrogate escapes in Python, and its own by
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from body_models.camera import BoxError, process_box
 from body_models.joint_sets import JOINT_SETS, JointSet
@@ -69,6 +72,8 @@ _TYPES: dict[str, tuple[tuple[int, ...], type]] = {
     "person": ((), np.int32),
     "camera": ((), np.int32),
 }
+# Shares of the image may reach out of it a little; nobody is a pixel or two large.
+_MIN_SHARE, _MAX_SHARE = -0.5, 1.5
 # Rows of a column that are allocated at a time while a table is built.
 _BLOCK = 4096
 
@@ -89,6 +94,8 @@ class PeopleTable:
             attached. Caches of crops are shared by it.
         read_dropped: people that the reader dropped, by reason.
         left_out: people that this view leaves out, by reason.
+        notes: what the reader found odd in the files, a sentence each; inspect, the dry run and the run show them.
+        image_places: folders in which the reader looked for the images, where there are several.
     """
 
     def __init__(self, folder: str | Path, rows: NDArray | None = None, left_out: dict[str, int] | None = None) -> None:
@@ -99,6 +106,8 @@ class PeopleTable:
         self.image_root: str = meta["image_root"]
         self.origin: str = meta.get("origin", self.folder.name)
         self.read_dropped: dict[str, int] = meta["dropped"]
+        self.notes: list[str] = meta.get("notes", [])
+        self.image_places: list[str] = meta.get("image_places", [])
         self.left_out = dict(left_out or {})
         self.rows = np.arange(len(self.columns["id"])) if rows is None else rows
 
@@ -148,7 +157,21 @@ class PeopleTable:
         """(N,) bool mask of people whose image is not on disk, and those images, sorted."""
         images, inverse = np.unique(self.column("image"), return_inverse=True)
         missing = missing_files(self.image_root, images.tolist())
-        return missing[inverse], [Path(self.image_root, images[i].decode()) for i in np.flatnonzero(missing)]
+        return missing[inverse], [Path(self.image_root, os.fsdecode(images[i])) for i in np.flatnonzero(missing)]
+
+    def where_images_were_looked_for(self) -> str:
+        """The folders, for messages about images that are not there."""
+        if not self.image_places:
+            return self.image_root
+        root = os.path.commonpath(self.image_places)
+        return f"{root} and its folders " + ", ".join(
+            os.path.relpath(place, root) for place in self.image_places if place != root
+        )
+
+    def why_nobody(self) -> str:
+        """Why people are not in this view, for messages about views without anybody."""
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return f"left out: {reasons}" if reasons else "the files hold nobody"
 
 
 class _Column:
@@ -178,11 +201,17 @@ class PeopleBuilder:
         split: second part of the ids.
         joint_set: of the rows' joints.
         image_root: folder that image paths start from.
+        image_places: folders in which the images were looked for, where there are several.
     """
 
-    def __init__(self, dataset: str, split: str, joint_set: JointSet, image_root: Path) -> None:
+    def __init__(
+        self, dataset: str, split: str, joint_set: JointSet, image_root: Path, image_places: Sequence[Path] = ()
+    ) -> None:
         self.dataset, self.split, self.joint_set, self.image_root = dataset, split, joint_set, image_root
+        self.image_places = list(image_places)
         self.dropped: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._notes: list[str] = []
         self._checked: dict[str, _Column] = {}
         # Texts and the source's own columns, as they come.
         self._others: dict[str, list[Any]] = {"id": []}
@@ -192,10 +221,21 @@ class PeopleBuilder:
             for name, (shape, _) in _TYPES.items()
         }
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count people that are left out."""
+    def drop(self, reason: str, count: int = 1, example: str = "") -> None:
+        """Count people that are left out.
+
+        Args:
+            reason: why.
+            count: how many.
+            example: what was found with one of them; the first of a reason is shown where nobody is left.
+        """
         if count:
             self.dropped[reason] += count
+            self._examples.setdefault(reason, example)
+
+    def note(self, text: str) -> None:
+        """Keep a sentence about something odd in the files, to be shown to whoever uses the table; "" is none."""
+        self._notes += [text] * bool(text)
 
     def add(self, key: object, *, image: str, image_size: ArrayLike, box: ArrayLike, **columns: Any) -> None:
         """Add a person, or count why not.
@@ -231,7 +271,9 @@ class PeopleBuilder:
         try:
             process_box(values["box"], tuple(values["image_size"]))
         except BoxError:
-            return self.drop("box has no area inside the image")
+            (x, y, w, h), (width, height) = values["box"], values["image_size"]
+            example = f"{person} has x {x:.4g}, y {y:.4g}, w {w:.4g}, h {h:.4g} in an image of {width} x {height}"
+            return self.drop("box has no area inside the image", example=example)
         self._seen.add(person)
         self._others["id"].append(person)
         for name, value in {"image": image, **values}.items():
@@ -249,7 +291,9 @@ class PeopleBuilder:
             AnnotationError: nobody is left.
         """
         if not self._seen:
-            msg = f"{self.dataset}/{self.split}: no person left; dropped: {dict(self.dropped) or 'none'}"
+            examples = [f"{reason}: {example}" for reason, example in self._examples.items() if example]
+            more = f"; for example {'; '.join(examples)}" if examples else ""
+            msg = f"{self.dataset}/{self.split}: no person left; dropped: {dict(self.dropped) or 'none'}{more}"
             raise AnnotationError(msg)
         arrays = {name: column.array() for name, column in self._checked.items()}
         for name, values in self._others.items():
@@ -260,9 +304,32 @@ class PeopleBuilder:
             "name": f"{self.dataset}-{self.split}",
             "joint_set": self.joint_set.name,
             "image_root": str(Path(self.image_root).absolute()),
+            "image_places": [str(place.absolute()) for place in self.image_places],
             "dropped": dict(self.dropped),
+            "notes": [*self._notes, *_unit_notes(arrays)],
         }
         return arrays, meta
+
+
+def _unit_notes(arrays: Arrays) -> list[str]:
+    """What looks like shares of the image where pixels should be."""
+    joints = arrays.get("joints_2d", np.zeros((0, 0, 3)))
+    points = {"2D joints": joints[joints[..., 2] > 0][:, :2], "boxes": arrays["box"]}
+    advice = "as if they were shares of the image, not pixels: multiply x by its width and y by its height"
+    return [
+        f"all {what} lie within {low:.2f} to {high:.2f}, {advice}"
+        for what, values in points.items()
+        if values.size and _MIN_SHARE < (low := values.min()) and (high := values.max()) < _MAX_SHARE
+    ]
+
+
+def turn_by(view: Rotation, rotvec: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 3) axis-angle turned by a camera's rotation; NaN, which a table counts, where it is not finite."""
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(np.linalg.norm(rotvec, axis=-1, keepdims=True))
+    # scipy refuses the whole array for one of them.
+    turned = (view * Rotation.from_rotvec(np.where(is_finite, rotvec, 0.0))).as_rotvec()
+    return np.where(is_finite, turned, np.nan)
 
 
 def hull_box(points: NDArray, margin: float) -> NDArray:

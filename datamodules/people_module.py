@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
-from datamodules.files import ImageError, MissingFilesError
+from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.image_checks import MISSING, UNREADABLE, damaged_people
 from datamodules.people import PeopleTable
 from datamodules.samplers import MixtureSampler, UnpaddedSampler
@@ -128,6 +128,9 @@ class PeopleDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of :class:`body_models.contracts.Batch`, augmented, with fixed quotas."""
         tables = {name: self.train_table(name) for name in self.sources}
+        for name, table in tables.items():
+            if self._is_trained_on(name):
+                _require_people(table, "trained on")
         datasets = [
             PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name))
             for name, table in tables.items()
@@ -163,13 +166,14 @@ class PeopleDataModule(pl.LightningDataModule):
         return [self._plain_loader(self.target_table(name), name, self._crops(name)) for name in self.targets]
 
     def describe(self) -> list[dict[str, Any]]:
-        """For summaries: name, people, people trained on, and the number dropped by reason, of each source."""
+        """For summaries: name, people, people trained on, number dropped by reason, and notes, of each source."""
         rows = []
         for name in [*self.sources, *self.evaluations]:
             table = self._table(name)
             trained = self.train_table(name) if self._is_trained_on(name) else None
             dropped = dict(trained.dropped if trained else table.dropped)
-            rows.append({"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped})
+            row = {"source": name, "people": len(table), "trained": len(trained or ()), "dropped": dropped}
+            rows.append({**row, "notes": table.notes})
         return rows
 
     def _is_trained_on(self, name: str) -> bool:
@@ -191,6 +195,10 @@ class PeopleDataModule(pl.LightningDataModule):
             spec = self.sources[name] if name in self.sources else self.evaluations[name]
             table = open_source(cache_dir=self.cache_dir, **spec)
             lost, images = table.missing_images()
+            if len(images) > 1 and lost.all():
+                places = table.where_images_were_looked_for()
+                msg = f"all {len(images):,} images of {table.name}, such as {images[0]}: looked in {places}"
+                raise MissingFilesError([msg])
             if len(images) and not self.skip_missing_images:
                 raise MissingFilesError([f"image {path} of {table.name}" for path in images])
             table = table.select(~lost, MISSING)
@@ -219,6 +227,7 @@ class PeopleDataModule(pl.LightningDataModule):
     def _plain_loader(
         self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
     ) -> DataLoader:
+        _require_people(table, "predicted")
         dataset = PeopleDataset(table, source, self.input_size, crops=crops)
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
@@ -240,6 +249,13 @@ class _Loader(DataLoader):
             # torch makes an error of the same type from the worker's traceback, whose end is the message.
             message = str(error).rpartition(f"{ImageError.__module__}.{ImageError.__qualname__}: ")[2]
             raise ImageError(message.strip()) from error
+
+
+def _require_people(table: PeopleTable, what: str) -> None:
+    if not len(table):
+        remedy = "Give other people or filters, or leave it out"
+        msg = f"{table.name}: nobody is left to be {what}; {table.why_nobody()}. {remedy}"
+        raise AnnotationError(msg)
 
 
 def make_loader(

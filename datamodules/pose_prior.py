@@ -85,7 +85,7 @@ class PosePriorDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Split the sequences."""
-        poses, sequence = open_poses(self.root, self.cache_dir, self.fps)
+        poses, sequence, self.dropped = open_poses(self.root, self.cache_dir, self.fps)
         names = np.unique(sequence)
         count = max(1, round(self.val_share * len(names)))
         if count >= len(names):

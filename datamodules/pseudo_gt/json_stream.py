@@ -39,7 +39,7 @@ def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[s
         LabelError: the file is no JSON object, or ends early.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:
             text = _Text(file)
             text.expect("{")
             if text.peek() == "}":

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numpy.typing import NDArray
-
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.views import Filters
-from datamodules.sources.amass import open_amass
+from datamodules.sources.amass import Poses, open_amass
 from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
@@ -33,7 +31,7 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
 }
 """Kind of a source -> function of (root, split, cache_dir, and options of its own)."""
 
-POSE_SOURCES: dict[str, Callable[..., tuple[NDArray, NDArray]]] = {
+POSE_SOURCES: dict[str, Callable[..., Poses]] = {
     "amass": open_amass,
     "cmu_asf_amc": open_cmu,
 }

@@ -8,13 +8,16 @@ SMPL-X      (F, 165)             mocap_frame_rate     betas (16,), trans (F, 3),
 =========== ==================== ==================== ==================================================================
 
 Both begin with the root and the 21 body joints that SMPL shares; hands and face are not read. Their betas belong to
-models of their own and do not fit SMPL's.
+models of their own and do not fit SMPL's. Poses and frame rate are all that a prior needs: the rest may be missing, and
+files that hold a shape alone are passed over and counted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +26,12 @@ from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS
 from datamodules.columns import Arrays, build_or_open, open_columns
-from datamodules.files import AnnotationError, MissingFilesError
+from datamodules.files import AnnotationError, MissingFilesError, count_macos_files, find_files
 from datamodules.progress import show_progress
 
-VERSION = 2
+VERSION = 3
+SEQUENCES = ("**/*_poses.npz", "**/*_stageii.npz")
+"""Patterns of the sequences below a root."""
 _NUM_JOINTS = 21
 # Number of values of a pose -> name of the model.
 _MODELS = {156: "smplh", 165: "smplx"}
@@ -37,6 +42,25 @@ _GENDERS = ("neutral", "male", "female")
 _MAX_BYTES = 6 << 30
 _REMEDY = "Get the SMPL+H G archives from https://amass.is.tue.mpg.de and unpack them below this folder"
 _ERRORS = (*NUMPY_ERRORS, IndexError)
+_SHAPES, _FORKS = "shape without poses", "._ file of macOS"
+
+
+class NoPosesError(AnnotationError):
+    """A file of AMASS that holds a shape alone."""
+
+
+class Poses(NamedTuple):
+    """Poses of many recordings.
+
+    Attributes:
+        body_pose: (N, 21, 3) axis-angle of the body joints 1 to 21, mapped from disk.
+        sequence: (N,) number of the recording, mapped from disk.
+        dropped: files that were passed over, by reason.
+    """
+
+    body_pose: NDArray[np.float32]
+    sequence: NDArray[np.int32]
+    dropped: dict[str, int]
 
 
 class AmassSequence(NamedTuple):
@@ -44,62 +68,70 @@ class AmassSequence(NamedTuple):
 
     Attributes:
         model: ``smplh`` or ``smplx``.
-        gender: neutral, male or female.
+        gender: neutral, male or female; None where the file does not say.
         fps: frames a second.
         global_orient: (F, 3) axis-angle, world (z up).
         body_pose: (F, 21, 3) axis-angle of the body joints 1 to 21.
-        betas: (B,) shape of the model of this gender.
-        transl: (F, 3) metres, world.
+        betas: (B,) shape of the model of this gender; None where the file does not say.
+        transl: (F, 3) metres, world; None where the file does not say.
     """
 
     model: str
-    gender: str
+    gender: str | None
     fps: float
     global_orient: NDArray[np.float32]
     body_pose: NDArray[np.float32]
-    betas: NDArray[np.float32]
-    transl: NDArray[np.float32]
+    betas: NDArray[np.float32] | None
+    transl: NDArray[np.float32] | None
 
 
 def find_sequences(root: Path) -> list[Path]:
     """The sequences below a folder, sorted."""
-    return sorted({*root.rglob("*_poses.npz"), *root.rglob("*_stageii.npz")})
+    return sorted({path for pattern in SEQUENCES for path in find_files(root, pattern)})
 
 
-def open_amass(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[NDArray, NDArray]:
+def open_amass(root: str, cache_dir: str = "cache", fps: float = 10.0) -> Poses:
     """Poses of all sequences below a folder, in the order of their sorted paths.
 
     Args:
         root: folder with one folder a data set.
         cache_dir: folder for caches.
         fps: poses a second that are kept; neighbours in a recording at 120 Hz say nothing new.
-
-    Returns:
-        (N, 21, 3) axis-angle of the body joints 1 to 21, and (N,) number of the sequence, mapped from disk.
     """
     files = find_sequences(Path(root))
     if not files:
         raise MissingFilesError([f"AMASS: looked for {root}/*/*/*_poses.npz. {_REMEDY}"])
     folder = build_or_open(cache_dir, "amass", files, {"fps": fps}, VERSION, lambda: _read(files, fps))
-    arrays, _ = open_columns(folder)
-    return arrays["body_pose"], arrays["sequence"]
+    return open_built(folder, Path(root), SEQUENCES)
+
+
+def open_built(folder: Path, root: Path, patterns: Sequence[str]) -> Poses:
+    """Poses that were built into a folder from the recordings below a root; macOS' files among them are counted."""
+    arrays, meta = open_columns(folder)
+    forks = sum(count_macos_files(root, pattern) for pattern in patterns)
+    return Poses(arrays["body_pose"], arrays["sequence"], meta["dropped"] | ({_FORKS: forks} if forks else {}))
 
 
 def read_sequence(path: Path) -> AmassSequence:
     """One recording.
 
     Raises:
+        NoPosesError: it holds a shape alone.
         AnnotationError: it is damaged, or not an AMASS sequence.
     """
     try:
         _check_size(path)
         with np.load(path, allow_pickle=False) as content:
+            if "poses" not in content and "betas" in content:
+                msg = f"{path} holds a shape, but no poses. {_REMEDY}"
+                raise NoPosesError(msg)
             poses = _numbers(content, "poses", 2)
             if poses.shape[1] not in _MODELS or not len(poses):
                 msg = f"poses has shape {poses.shape}; SMPL+H has 156 values a frame, SMPL-X 165"
                 raise ValueError(msg)
-            transl, betas = _numbers(content, "trans", 2), _numbers(content, "betas", 1)
-            if transl.shape != (len(poses), 3):
+            transl = _numbers(content, "trans", 2) if "trans" in content else None
+            betas = _numbers(content, "betas", 1) if "betas" in content else None
+            if transl is not None and transl.shape != (len(poses), 3):
                 msg = f"trans has shape {transl.shape} for {len(poses)} poses"
                 raise ValueError(msg)
             rate = next((name for name in _RATES if name in content), _RATES[0])
@@ -107,7 +139,9 @@ def read_sequence(path: Path) -> AmassSequence:
             if fps <= 0:
                 msg = f"{rate} is {fps}"
                 raise ValueError(msg)
-            gender = _gender(content["gender"])
+            gender = _gender(content["gender"]) if "gender" in content else None
+    except NoPosesError:
+        raise
     except _ERRORS as error:
         msg = f"{path} is not an AMASS sequence ({error!r}). {_REMEDY}"
         raise AnnotationError(msg) from error
@@ -115,13 +149,37 @@ def read_sequence(path: Path) -> AmassSequence:
     return AmassSequence(_MODELS[poses.shape[1]], gender, fps, poses[:, :3], body, betas, transl)
 
 
+def read_first_sequence(files: Sequence[Path]) -> AmassSequence:
+    """The first of the files that holds poses.
+
+    Raises:
+        AnnotationError: none does, or the first is damaged.
+    """
+    for path in files:
+        with contextlib.suppress(NoPosesError):
+            return read_sequence(path)
+    raise _only_shapes(files)
+
+
+def _only_shapes(files: Sequence[Path]) -> AnnotationError:
+    return AnnotationError(f"{files[0]} and {len(files) - 1} more files hold shapes, but no poses. {_REMEDY}")
+
+
 def _read(files: list[Path], fps: float) -> tuple[Arrays, dict[str, Any]]:
-    poses = []
+    poses, read, shapes = [], [], 0
     for path in show_progress(files, "reading AMASS"):
-        sequence = read_sequence(path)
+        try:
+            sequence = read_sequence(path)
+        except NoPosesError:
+            shapes += 1
+            continue
+        read.append(str(path))
         poses.append(sequence.body_pose[:: max(1, round(sequence.fps / fps))])
+    if not poses:
+        raise _only_shapes(files)
     numbers = np.repeat(np.arange(len(poses), dtype=np.int32), list(map(len, poses)))
-    return {"body_pose": np.concatenate(poses), "sequence": numbers}, {"files": list(map(str, files))}
+    dropped = {_SHAPES: shapes} if shapes else {}
+    return {"body_pose": np.concatenate(poses), "sequence": numbers}, {"files": read, "dropped": dropped}
 
 
 def _check_size(path: Path) -> None:
@@ -148,10 +206,13 @@ def _numbers(content: Any, name: str, dimensions: int) -> NDArray[np.float32]:
     if array.dtype.kind not in "fiu" or array.ndim != dimensions:
         msg = f"{name} is {array.dtype} of shape {array.shape}, not numbers with {dimensions} axes"
         raise ValueError(msg)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    # Only now: what is too large for float32 has become infinite.
     if not np.isfinite(array).all():
         msg = f"{name} is not finite"
         raise ValueError(msg)
-    return array.astype(np.float32)
+    return array
 
 
 def _gender(value: Any) -> str:

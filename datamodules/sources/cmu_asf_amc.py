@@ -36,11 +36,14 @@ from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import SMPL_JOINTS, SMPL_PARENTS
 from body_models.smpl import BodyModel
-from datamodules.columns import Arrays, build_or_open, open_columns
-from datamodules.files import AnnotationError, MissingFilesError
+from datamodules.columns import Arrays, build_or_open
+from datamodules.files import AnnotationError, MissingFilesError, find_files, read_lines
 from datamodules.progress import show_progress
+from datamodules.sources.amass import Poses, open_built
 
-VERSION = 1
+VERSION = 2
+CLIPS = "**/*.amc"
+"""Pattern of the clips below a root."""
 FRAME_RATE = 120.0
 """Frames a second of the clips; the files do not say it."""
 _NUM_JOINTS = 21
@@ -105,19 +108,16 @@ class Skeleton(NamedTuple):
 
 def find_clips(root: Path) -> list[Path]:
     """The clips below a folder, sorted."""
-    return sorted(root.rglob("*.amc"))
+    return find_files(root, CLIPS)
 
 
-def open_cmu(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[NDArray, NDArray]:
+def open_cmu(root: str, cache_dir: str = "cache", fps: float = 10.0) -> Poses:
     """Poses of all clips below a folder, in the order of their sorted paths; the twin of ``open_amass``.
 
     Args:
         root: folder with ``*.amc``, each with its skeleton beside it (``02_01.amc`` with ``02.asf``).
         cache_dir: folder for caches.
         fps: poses a second that are kept.
-
-    Returns:
-        (N, 21, 3) axis-angle of the body joints 1 to 21, and (N,) number of the clip, mapped from disk.
     """
     clips = find_clips(Path(root))
     if not clips:
@@ -131,10 +131,13 @@ def open_cmu(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[ND
         for clip in show_progress(clips, "reading CMU motion capture"):
             poses.append(read_clip(clip, known[skeletons[clip]], fps)[1])
         numbers = np.repeat(np.arange(len(poses), dtype=np.int32), [len(clip) for clip in poses])
-        return {"body_pose": np.concatenate(poses), "sequence": numbers}, {"files": list(map(str, clips))}
+        return {"body_pose": np.concatenate(poses), "sequence": numbers}, {
+            "files": list(map(str, clips)),
+            "dropped": {},
+        }
 
-    arrays, _ = open_columns(build_or_open(cache_dir, "cmu", files, {"fps": fps}, VERSION, build))
-    return arrays["body_pose"], arrays["sequence"]
+    folder = build_or_open(cache_dir, "cmu", files, {"fps": fps}, VERSION, build)
+    return open_built(folder, Path(root), (CLIPS,))
 
 
 def skeletons_of(clips: Sequence[Path]) -> dict[Path, Path]:
@@ -157,7 +160,7 @@ def _skeleton_of(clip: Path) -> Path | None:
     named = clip.with_name(clip.stem.split("_")[0] + ".asf")
     if named.is_file():
         return named
-    others = sorted(clip.parent.glob("*.asf"))
+    others = find_files(clip.parent, "*.asf")
     return others[0] if len(others) == 1 else None
 
 
@@ -361,12 +364,8 @@ def _axes(order: str, angles: list[str], degrees: bool) -> NDArray[np.float64]:
 
 def _lines(path: Path) -> list[str]:
     """Lines with content, without comments."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not text ({error}). {_REMEDY}"
-        raise AnnotationError(msg) from error
-    return [line for line in (raw.split("#")[0].strip() for raw in text.splitlines()) if line]
+    stripped = (raw.split("#")[0].strip() for raw in read_lines(path, _REMEDY))
+    return [line for line in stripped if line]
 
 
 def _sections(lines: list[str]) -> dict[str, list[str]]:
@@ -428,6 +427,10 @@ def _check(skeleton: Skeleton) -> None:
     for name, bone in skeleton.bones.items():
         if bone.direction.shape != (3,) or not np.isfinite(bone.direction).all() or not bone.direction.any():
             msg = f"bone {name} has no direction"
+            raise ValueError(msg)
+    for name, axes in {_ROOT: skeleton.root_axes, **{name: bone.axes for name, bone in skeleton.bones.items()}}.items():
+        if not np.isfinite(axes).all():
+            msg = f"the axes of bone {name} are not finite"
             raise ValueError(msg)
     for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,8 +1,8 @@
 """CrowdPose: json/crowdpose_{train,val,trainval,test}.json, COCO style with 14 joints, and images/.
 
-The joints are left then right shoulder, elbow, wrist, hip, knee, ankle, then top of the head and neck. Boxes are
-x, y, w, h as in COCO. The annotations say nothing of where pixels are counted from; they are taken as they are, as in
-COCO. trainval is train and val together, under the same annotation ids.
+In the official order the joints are left then right shoulder, elbow, wrist, hip, knee, ankle, then top of the head and
+neck. Boxes are x, y, w, h as in COCO. The annotations say nothing of where pixels are counted from; they are taken as
+they are, as in COCO. trainval is train and val together, under the same annotation ids.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from body_models.joint_sets import CROWDPOSE14
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, first_file
 from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.progress import show_progress
-from datamodules.sources.coco import find_images, read_keypoints, read_people, require_person
+from datamodules.sources.coco import find_images
+from datamodules.sources.coco_json import People, read_coco_file
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "val", "trainval", "test")
 _REMEDY = "Get images.zip and the annotations from https://github.com/Jeff-sjtu/CrowdPose"
 
@@ -49,23 +49,16 @@ def open_crowdpose(root: str, split: str = "train", cache_dir: str = "cache") ->
 
 
 def _read(path: Path, folder: Path, split: str) -> tuple[Arrays, dict[str, Any]]:
-    images, annotations = read_people(path)
-    root = find_images([folder / "images", folder], (image["file_name"] for image in images.values()))
-    people = PeopleBuilder("crowdpose", split, CROWDPOSE14, root)
-    for annotation in show_progress(annotations, f"reading {path.name}"):
-        require_person(path, annotation)
-        if annotation.get("iscrowd", 0):
-            people.drop("crowd, not one person")
-            continue
-        image = images.get(annotation["image_id"])
-        if image is None:
-            people.drop("image is not listed in the file")
-            continue
+    file = read_coco_file(path)
+    places = [folder / "images", folder]
+    root = find_images(places, (image["file_name"] for image in file.images.values()))
+    people = PeopleBuilder("crowdpose", split, CROWDPOSE14, root, places)
+    for annotation, image, joints in People(file, (CROWDPOSE14,)).iter(people):
         people.add(
             annotation["id"],
             image=image["file_name"],
             image_size=(image["width"], image["height"]),
             box=annotation["bbox"],
-            joints_2d=read_keypoints(path, annotation, len(CROWDPOSE14.names)),
+            joints_2d=joints,
         )
     return people.finish()

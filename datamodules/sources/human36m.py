@@ -28,11 +28,10 @@ from body_models.joint_sets import HUMAN36M17
 from body_models.smpl import BodyModel
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
-from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.progress import show_progress
-from datamodules.sources.coco import read_people, require_keys, require_person
+from datamodules.people import PeopleBuilder, PeopleTable, turn_by
+from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
 
-VERSION = 1
+VERSION = 2
 SUBJECTS: dict[int, dict[str, tuple[int, ...]]] = {
     1: {"train": (1, 5, 6, 7, 8, 9), "test": (11,)},
     2: {"train": (1, 5, 6, 7, 8), "test": (9, 11)},
@@ -129,13 +128,7 @@ class _Subject:
         self._views: dict[int, dict[str, NDArray[np.float64]]] = {}
 
     def read(self, people: PeopleBuilder, cameras: Sequence[int], frame_step: int) -> None:
-        images, annotations = read_people(self._data_path)
-        for annotation in show_progress(annotations, f"reading {self._data_path.name}"):
-            require_person(self._data_path, annotation, ())
-            image = images.get(annotation["image_id"])
-            if image is None:
-                people.drop("image is not listed in the file")
-                continue
+        for annotation, image in iter_annotations(read_coco_file(self._data_path), people):
             require_keys(self._data_path, "image", image, _INDICES)
             indices = [image[key] for key in _INDICES]
             if not all(type(index) is int and 0 <= index < 2**31 for index in indices):
@@ -193,7 +186,7 @@ class _Subject:
                 for key, shape in _CAMERA_SHAPES.items()
             }
             rotation = self._views[camera]["R"]
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
                 msg = f"{self._camera_path}: R of camera {camera} is not a rotation. {_REMEDY}"
                 raise AnnotationError(msg)
         return self._views[camera]
@@ -216,9 +209,8 @@ class _Subject:
             _numbers(self._fit_path, f"{key} of {name}", fit[key], shape) for key, shape in _FIT_SHAPES.items()
         )
         pelvis = self._body.rest_pelvis(torch.from_numpy(betas)[None])[0].numpy()
-        rotation = Rotation.from_matrix(view["R"])
         return {
-            "global_orient": (rotation * Rotation.from_rotvec(pose[:3])).as_rotvec(),
+            "global_orient": turn_by(Rotation.from_matrix(view["R"]), pose[:3]),
             "body_pose": pose[3:],
             "betas": betas,
             "transl": view["R"] @ (pelvis + transl) + view["t"] / 1000 - pelvis,

@@ -189,5 +189,7 @@ def _join(table: PeopleTable, labels: str) -> tuple[Arrays, dict[str, Any]]:
         "joint_set": table.joint_set.name,
         "image_root": table.image_root,
         "origin": table.origin,
+        "notes": table.notes,
+        "image_places": table.image_places,
         "dropped": {**table.read_dropped, **({"label of nobody here": strangers} if strangers else {})},
     }

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import LSP14
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, ImageError, first_file, image_size, read_matlab
+from datamodules.files import AnnotationError, ImageError, first_file, image_size, read_matlab, require_some_image
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 
@@ -57,7 +57,9 @@ def open_lspet(root: str, split: str = "train", cache_dir: str = "cache") -> Peo
 def _read(path: Path, folder: Path, found: list[str]) -> tuple[Arrays, dict[str, Any]]:
     joints = _read_joints(path)
     people = PeopleBuilder("lspet", "train", LSP14, folder)
-    for name, person in zip(show_progress(_names(path, found, len(joints)), "reading LSPET"), joints, strict=True):
+    names = _names(path, found, len(joints))
+    require_some_image(folder, names, f"LSPET images. {_REMEDY}")
+    for name, person in zip(show_progress(names, "reading LSPET"), joints, strict=True):
         visible = person[:, 2] > 0
         if not visible.any():
             people.drop("no visible joint")
@@ -65,7 +67,7 @@ def _read(path: Path, folder: Path, found: list[str]) -> tuple[Arrays, dict[str,
         try:
             size = image_size(folder / name)
         except ImageError:
-            people.drop("image missing or unreadable")
+            people.drop("image missing or unreadable", example=str(folder / name))
             continue
         people.add(
             name[:-4],

@@ -4,7 +4,8 @@
 split     layout                                          read by
 ========= =============================================== ==============================================================
 train     S{1..8}/Seq{1,2}/{annot.mat,                    this file; frames are taken from
-          camera.calibration, imageSequence/}             imageSequence/video_k/frame_%06d.jpg, or decoded once from
+          camera.calibration, imageSequence/}             imageSequence/video_k/frame_%06d.jpg or SPIN's
+                                                          imageFrames/video_k/, or decoded once from
                                                           imageSequence/video_k.avi (:mod:`.mpi_inf_3dhp_video`)
 train     MPI-INF-3DHP_1k.json and its two companions     :mod:`.mpi_inf_3dhp_json`
 test      TS{1..6}/annot_data.mat                         :mod:`.mpi_inf_3dhp_test`
@@ -26,16 +27,18 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP28
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, read_matlab
+from datamodules.files import AnnotationError, MissingFilesError, read_lines, read_matlab
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 from datamodules.sources.mpi_inf_3dhp_json import find_json, open_json_layout
 from datamodules.sources.mpi_inf_3dhp_test import open_test_tree
 from datamodules.sources.mpi_inf_3dhp_video import FramesCache
 
-VERSION = 2
+VERSION = 3
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 """The cameras at chest and knee height, which most work trains on."""
+FRAME_FOLDERS = ("imageSequence", "imageFrames")
+"""Folders of a take in which video_k/frame_%06d.jpg are looked for: the official one, and that of SPIN's extraction."""
 VARIANTS = ("annot3", "univ_annot3")
 SPLITS = ("train", "test")
 _NUM_JOINTS = len(MPI_INF_3DHP28.names)
@@ -45,7 +48,7 @@ _HULL_MARGIN = 1.1
 _SWAPPED = {"S4/Seq2": range(3759, 5853)}
 _REMEDY = (
     "Get the training set with get_dataset.sh from https://vcai.mpi-inf.mpg.de/3dhp-dataset/; frames are read from "
-    "imageSequence/video_k/frame_%06d.jpg or from imageSequence/video_k.avi"
+    "imageSequence/video_k/frame_%06d.jpg, imageFrames/video_k/frame_%06d.jpg or imageSequence/video_k.avi"
 )
 
 
@@ -87,10 +90,17 @@ def open_mpi_inf_3dhp(
 
 
 class _Frames(NamedTuple):
-    """The images of one camera of a take: file names by number, and where its video ends, if they are from one."""
+    """The images of one camera of a take.
+
+    Attributes:
+        names: file names by number.
+        end: where its video ends, if they are from one.
+        folder: name of the folder in which the camera's folder lies.
+    """
 
     names: dict[int, str]
     end: int | None
+    folder: str
 
 
 def _open_train_tree(
@@ -100,8 +110,8 @@ def _open_train_tree(
     if lost:
         raise MissingFilesError([f"{path}. {_REMEDY}" for path in lost])
     files = [take / name for take in takes for name in ("annot.mat", "camera.calibration")]
-    folders = {(take, k): take / "imageSequence" / f"video_{k}" for take in takes for k in cameras}
-    videos = {key: folder.with_suffix(".avi") for key, folder in folders.items()}
+    folders = {(take, k): _frames_folder(take, k) for take in takes for k in cameras}
+    videos = {(take, k): take / FRAME_FOLDERS[0] / f"video_{k}.avi" for take, k in folders}
     videos = {key: path for key, path in videos.items() if not folders[key].is_dir() and path.is_file()}
     image_root, ends = root, {}
     if videos:
@@ -126,6 +136,8 @@ def _open_train_tree(
         "cameras": list(cameras),
         "frame_step": frame_step,
         "frames": stamps,
+        # A folder that is moved keeps its time.
+        "folders": [str(folder.relative_to(root)) for folder in folders.values()],
     }
 
     def build() -> tuple[Arrays, dict[str, Any]]:
@@ -134,12 +146,18 @@ def _open_train_tree(
             views = {}
             for k in cameras:
                 names = _list_frames(image_root / folders[take, k].relative_to(root))
-                views[k] = _Frames(names, ends.get((take, k)))
+                views[k] = _Frames(names, ends.get((take, k)), folders[take, k].parent.name)
             _read_take(people, take, views, variant, frame_step)
         return people.finish()
 
     files += videos.values()
     return PeopleTable(build_or_open(cache_dir, "mpi_inf_3dhp-train", files, arguments, VERSION, build))
+
+
+def _frames_folder(take: Path, camera: int) -> Path:
+    """The folder of a camera's extracted frames that is there; the official one if none is."""
+    places = [take / name / f"video_{camera}" for name in FRAME_FOLDERS]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def _list_frames(folder: Path) -> dict[int, str]:
@@ -155,13 +173,14 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
     calibration = read_calibration(take / "camera.calibration")
     key = f"{take.parent.name}/{take.name}"
     swapped = _SWAPPED.get(key, range(0))
-    for camera, (names, end) in views.items():
+    for camera, (names, end, folder) in views.items():
         if not 0 <= camera < len(joints_2d) or camera not in calibration:
             people.drop(f"camera {camera} is not annotated", len(range(0, max(map(len, joints_2d)), frame_step)))
             continue
         wanted = range(0, len(joints_2d[camera]), frame_step)
         if not names:
-            people.drop("no frames and no video of this camera", len(wanted))
+            places = " or ".join(str(take / place / f"video_{camera}") for place in FRAME_FOLDERS)
+            people.drop("no frames and no video of this camera", len(wanted), example=f"looked for {places}")
             continue
         # Frames are counted from 1, unless the tool that extracted them began with 0.
         first = 0 if 0 in names else 1
@@ -179,7 +198,7 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
                 continue
             people.add(
                 f"{key}/{frame}/{camera}",
-                image=f"{key}/imageSequence/video_{camera}/{name}",
+                image=f"{key}/{folder}/video_{camera}/{name}",
                 image_size=view["size"],
                 box=boxes[frame],
                 joints_2d=points_2d[frame],
@@ -223,8 +242,9 @@ def read_calibration(path: Path) -> dict[int, dict[str, NDArray]]:
         AnnotationError: the file has another layout.
     """
     cameras: dict[int, dict[str, NDArray]] = {}
+    lines = read_lines(path, _REMEDY)
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in lines:
             key, *values = line.split() or [""]
             if key == "name":
                 camera = cameras.setdefault(int(values[0]), {})

@@ -19,10 +19,9 @@ from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.progress import show_progress
-from datamodules.sources.coco import read_people, require_keys
+from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
 
-VERSION = 1
+VERSION = 2
 _NAME = "MPI-INF-3DHP_1k.json"
 _COMPANIONS = ("MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json")
 _REMEDY = "Get the parsed MPI-INF-3DHP data that the repositories of the NeuralAnnot authors link to"
@@ -68,16 +67,11 @@ def _read(
     files: list[Path], image_root: Path, cameras: Sequence[int], frame_step: int
 ) -> tuple[Arrays, dict[str, Any]]:
     path, joints_path, camera_path = files
-    images, annotations = read_people(path)
+    file = read_coco_file(path)
     joints, views = read_json(joints_path), read_json(camera_path)
     people = PeopleBuilder("mpi_inf_3dhp", "train", MPI_INF_3DHP17, image_root)
     parsed: dict[tuple[int, ...], dict[str, NDArray]] = {}
-    for annotation in show_progress(annotations, f"reading {path.name}"):
-        require_keys(path, "annotation", annotation, ("id", "image_id", "bbox"))
-        image = images.get(annotation["image_id"])
-        if image is None:
-            people.drop("image is not listed in the file")
-            continue
+    for annotation, image in iter_annotations(file, people):
         require_keys(path, "image", image, _INDICES)
         indices = [image[name] for name in _INDICES]
         if not all(isinstance(index, int) for index in indices):

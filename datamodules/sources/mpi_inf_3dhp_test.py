@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files
+from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files, read_lines
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 
@@ -154,7 +154,11 @@ def _camera(
         msg = f"{take / 'annot_data.mat'}: no joint of annot3 lies in front of the camera. {_REMEDY}"
         raise AnnotationError(msg)
     path = next((path for path in calibrations if take.name in _CALIBRATIONS[path.name] and path.is_file()), None)
-    cameras = [_fit(points, rays)] if path is None else _read_calibration(path, size)
+    try:
+        cameras = [_fit(points, rays)] if path is None else _read_calibration(path, size)
+    except np.linalg.LinAlgError as error:
+        msg = f"{take / 'annot_data.mat'}: no camera can be fitted to annot2 and annot3 ({error}). {_REMEDY}"
+        raise AnnotationError(msg) from error
     errors = [float(np.median(np.linalg.norm(rays * focal + centre - points, axis=1))) for focal, centre in cameras]
     if min(errors) > _MAX_MEDIAN_ERROR:
         what = "no camera fits" if path is None else f"{path} does not belong to it"
@@ -172,8 +176,9 @@ def _fit(points: NDArray, rays: NDArray) -> Camera:
 def _read_calibration(path: Path, size: tuple[int, int]) -> list[Camera]:
     """The cameras of a .calib file, which gives sensor, focal length and offset of the centre in millimetres."""
     cameras: list[dict[str, NDArray]] = []
+    lines = read_lines(path, _REMEDY)
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in lines:
             key, *values = line.split() or [""]
             if key == "camera":
                 cameras.append({})

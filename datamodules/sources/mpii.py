@@ -19,6 +19,7 @@ rest.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,12 +31,20 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPII16
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size, read_json, read_matlab
+from datamodules.files import (
+    AnnotationError,
+    ImageError,
+    MissingFilesError,
+    image_size,
+    read_json,
+    read_matlab,
+    require_some_image,
+)
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.progress import show_progress
-from datamodules.sources.coco import are_numbers, read_keypoints, read_people, require_keys, require_person
+from datamodules.sources.coco_json import People, are_numbers, read_coco_file, require_keys
 
-VERSION = 2
+VERSION = 3
 _MAT_FILE = "mpii_human_pose_v1_u12_1.mat"
 _PLACES = (".", "annotations", "mpii_human_pose_v1_u12_2", "annot")
 _BOX_MARGIN = 1.2
@@ -107,14 +116,15 @@ def _layout(path: Path) -> str:
     if path.suffix != ".json":
         return "mat"
     with path.open("rb") as file:
-        return "hrnet" if file.read(64).lstrip().startswith(b"[") else "coco"
+        start = file.read(64).removeprefix(codecs.BOM_UTF8)
+    return "hrnet" if start.lstrip().startswith(b"[") else "coco"
 
 
 def _read(path: Path, beside: list[Path], folder: Path) -> tuple[Arrays, dict[str, Any]]:
     people = PeopleBuilder("mpii", "train", MPII16, folder)
     layout = _layout(path)
     if layout == "coco":
-        for person, its_size in _coco_style_people(path, people.drop):
+        for person, its_size in _coco_style_people(path, people):
             _add(people, person, its_size)
         return people.finish()
     if layout == "mat":
@@ -127,9 +137,10 @@ def _read(path: Path, beside: list[Path], folder: Path) -> tuple[Arrays, dict[st
             sizes[person.image] = _size_or_none(folder / person.image)
         size = sizes[person.image]
         if size is None:
-            people.drop("image missing or unreadable")
+            people.drop("image missing or unreadable", example=str(folder / person.image))
         else:
             _add(people, person, size)
+    require_some_image(folder, list(sizes), f"MPII images. {_REMEDY}")
     return people.finish()
 
 
@@ -173,18 +184,13 @@ def _hull_box(joints: NDArray[np.float64], drop: Callable[[str], None]) -> tuple
     return centre_x - width / 2, centre_y - height / 2, width, height
 
 
-def _coco_style_people(path: Path, drop: Callable[[str], None]) -> Iterator[tuple[_Person, tuple[int, int]]]:
+def _coco_style_people(path: Path, people: PeopleBuilder) -> Iterator[tuple[_Person, tuple[int, int]]]:
     """People of the COCO-style json and the size of their image."""
-    images, annotations = read_people(path)
-    for annotation in annotations:
-        require_person(path, annotation)
-        image = images.get(annotation["image_id"])
-        if image is None:
-            drop("image is not listed in the file")
-            continue
-        joints = np.array(read_keypoints(path, annotation, _NUM_JOINTS), dtype=np.float64)
+    file = read_coco_file(path)
+    for annotation, image, joints in People(file, (MPII16,)).iter(people):
         name = image["file_name"]
-        person = _Person(name if "/" in name else f"images/{name}", joints, annotation["id"], annotation["bbox"])
+        place = name if "/" in name else f"images/{name}"
+        person = _Person(place, np.array(joints, dtype=np.float64), annotation["id"], annotation["bbox"])
         yield person, (image["width"], image["height"])
 
 
@@ -208,8 +214,8 @@ def _mat_people(path: Path) -> Iterator[_Person]:
             joints = np.zeros((_NUM_JOINTS, 3))
             for point in np.atleast_1d(points):
                 try:
-                    joints[int(point.id)] = float(point.x), float(point.y), 1.0
-                except (AttributeError, IndexError, TypeError, ValueError) as error:
+                    joints[range(_NUM_JOINTS).index(point.id)] = float(point.x), float(point.y), 1.0
+                except (AttributeError, TypeError, ValueError) as error:
                     msg = (
                         f"{path}: annolist({record + 1}) has a point that is not one of {_NUM_JOINTS} joints ({error})"
                     )
@@ -271,7 +277,8 @@ def _look_up(persons: Iterable[_Person], complete: Path, drop: Callable[[str], N
 def _numbered(path: Path) -> Iterator[_Person]:
     layout = _layout(path)
     if layout == "coco":
-        return (person for person, _ in _coco_style_people(path, _uncounted))
+        uncounted = PeopleBuilder("mpii", "train", MPII16, path.parent)
+        return (person for person, _ in _coco_style_people(path, uncounted))
     persons = _mat_people(path) if layout == "mat" else _hrnet_people(path, read_json(path))
     return _number(persons, _uncounted)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from numpy.typing import NDArray
-
 from datamodules.files import AnnotationError, MissingFilesError
-from datamodules.sources.amass import find_sequences, open_amass, read_sequence
+from datamodules.sources.amass import Poses, find_sequences, open_amass, read_first_sequence
 from datamodules.sources.cmu_asf_amc import FRAME_RATE, find_clips, open_cmu, read_asf, read_clip, skeletons_of
 
 _CLIP = ".amc"
@@ -46,20 +44,17 @@ def check_recordings(root: Path) -> int:
     if first.suffix == _CLIP:
         read_clip(first, read_asf(skeletons_of(recordings)[first]), FRAME_RATE)
     else:
-        read_sequence(first)
+        read_first_sequence(recordings)
     return len(recordings)
 
 
-def open_poses(root: str, cache_dir: str = "cache", fps: float = 10.0) -> tuple[NDArray, NDArray]:
+def open_poses(root: str, cache_dir: str = "cache", fps: float = 10.0) -> Poses:
     """Poses of all recordings below a folder: AMASS (``.npz``) or CMU motion capture (``.amc`` with ``.asf``).
 
     Args:
         root: folder with either of them.
         cache_dir: folder for caches.
         fps: poses a second that are kept.
-
-    Returns:
-        (N, 21, 3) axis-angle of the body joints 1 to 21, and (N,) number of the sequence, mapped from disk.
 
     Raises:
         AnnotationError: both are there; AMASS holds the CMU clips already.

@@ -24,12 +24,12 @@ from body_models.contracts import GENDERS, NUM_BETAS
 from body_models.joint_sets import SMPL24
 from body_models.safe_pickle import load_pickle
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, ImageError, MissingFilesError, image_size
-from datamodules.people import PeopleBuilder, PeopleTable, hull_box
+from datamodules.files import AnnotationError, ImageError, MissingFilesError, find_files, image_size, macos_note
+from datamodules.people import PeopleBuilder, PeopleTable, hull_box, turn_by
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw_json import find_image_files, find_threedpw_json, read_threedpw_json
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "validation", "test")
 # SMPL's joints end at the base of the head and at the ball of the foot: a fifth more covers the person.
 _HULL_MARGIN = 1.2
@@ -61,7 +61,7 @@ def open_threedpw(root: str, split: str = "train", cache_dir: str = "cache", fra
             msg = f"3DPW: {value!r} is not one of {', '.join(choices)}"
             raise AnnotationError(msg)
     folder = Path(root)
-    files = sorted((folder / "sequenceFiles" / split).glob("*.pkl"))
+    files = find_files(folder / "sequenceFiles" / split, "*.pkl")
     path = folder if folder.is_file() else find_threedpw_json(folder, split)
     if files:
         table = _build(cache_dir, split, files, folder / "imageFiles", lambda: _read(folder, split, files))
@@ -96,6 +96,7 @@ def filter_frames(table: PeopleTable, name: str) -> PeopleTable:
 
 def _read(root: Path, split: str, files: list[Path]) -> tuple[Arrays, dict[str, Any]]:
     people = PeopleBuilder("threedpw", split, SMPL24, root / "imageFiles")
+    people.note(macos_note(root / "sequenceFiles" / split, "*.pkl"))
     missing = []
     for path in show_progress(files, f"reading 3DPW {split}"):
         folder = root / "imageFiles" / path.stem
@@ -130,8 +131,7 @@ def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> 
         joints = np.einsum("fij,fkj->fki", rotation, track_["joints"]) + translation[:, None]
         pelvis = track_["joints"][:, 0] - track_["trans"]
         transl = joints[:, 0] - pelvis
-        root = view * Rotation.from_rotvec(track_["poses"][:, :3])
-        orient = root.as_rotvec()
+        orient = turn_by(view, track_["poses"][:, :3])
         for frame in range(len(joints)):
             if joints[frame, :, 2].min() < _NEAREST_DEPTH:
                 people.drop("behind the camera")

@@ -36,8 +36,7 @@ from body_models.joint_sets import SMPL24
 from datamodules.columns import Arrays
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleBuilder
-from datamodules.progress import show_progress
-from datamodules.sources.coco import read_people, require_keys, require_person
+from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
 
 _JOINT_KEYS = ("joint_cam", "fitted_joint_cam", "smpl_joint_cam")
 _NUM_JOINTS = len(SMPL24.names)
@@ -67,19 +66,15 @@ def read_threedpw_json(path: Path, split: str) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         AnnotationError: the file has another layout.
     """
-    images, annotations = read_people(path)
-    cameras = {key: _read_camera(path, image) for key, image in images.items()}
+    file = read_coco_file(path)
+    cameras = {key: _read_camera(path, image) for key, image in file.images.items()}
     has_extrinsics = all("camera_rotation" in camera for camera in cameras.values())
-    has_poses2d = all(isinstance(person, dict) and "openpose_result" in person for person in annotations)
+    has_poses2d = all(isinstance(person, dict) and "openpose_result" in person for person in file.annotations)
     people = PeopleBuilder("threedpw", split, SMPL24, find_image_files(path))
     numbers: dict[str, dict[bytes, int]] = {}
-    for annotation in show_progress(annotations, f"reading {path.name}"):
-        require_person(path, annotation, ("smpl_param",))
-        image = images.get(annotation["image_id"])
-        if image is None:
-            people.drop("image is not listed in the file")
-            continue
-        camera = cameras[annotation["image_id"]]
+    for annotation, image in iter_annotations(file, people):
+        require_keys(path, "annotation", annotation, ("smpl_param",))
+        camera = cameras[str(image["id"])]
         if not has_extrinsics:
             camera = {key: camera[key] for key in ("focal", "princpt")}
         body, joints = _read_body(path, annotation), _read_joints(path, annotation)

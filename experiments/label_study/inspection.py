@@ -108,6 +108,7 @@ def describe(table: PeopleTable, images: Images) -> tuple[list[str], list[str]]:
     """Lines about the people, and warnings: what does not look like the units or images it should be."""
     warnings = [f"{len(images.missing)} of {images.total} images are not on disk"] if images.missing else []
     warnings += [f"{len(images.unreadable)} of {images.total} images are unreadable"] if images.unreadable else []
+    warnings += table.notes
     dropped = table.dropped
     lines = [
         f"people   found {len(table) + sum(dropped.values())}, kept {len(table)}, dropped {sum(dropped.values())}",
@@ -118,6 +119,7 @@ def describe(table: PeopleTable, images: Images) -> tuple[list[str], list[str]]:
     ]
     if images.missing and MISSING not in dropped:
         lines.append("         none is on disk, so everybody is kept: the annotations are shown by themselves")
+        lines.append(f"         looked in {table.where_images_were_looked_for()}")
     if not len(table):
         return lines, warnings
     lines += [*_origin_lines(table), *_joint_lines(table), *_box_lines(table)]

@@ -22,6 +22,7 @@ from body_models.smpl import BodyModel
 from callbacks.run_summary import SUMMARY_FILE
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
+from datamodules.samplers import SamplingError
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.cli import explains_itself, fail
@@ -37,7 +38,7 @@ from experiments.settings.loading import expand_sweep
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
-from experiments.stages.prepare import WORLD
+from experiments.stages.prepare import WORLD, report_notes
 from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, downstream_data
 from experiments.stages.reporting import compare, summarise
@@ -250,6 +251,7 @@ def _dry_sources(one: Run) -> list[str]:
             shapes = ", ".join(f"{key} {list(value.shape)}" for key, value in batch.items() if torch.is_tensor(value))
             row = data.describe()[0]
             table.add_row(name, f"{row['people']:,}", str(row["dropped"] or ""), shapes)
+            report_notes(name, row["notes"])
 
         missing += _missing(read)
     if "amass" in names:
@@ -261,7 +263,7 @@ def _dry_sources(one: Run) -> list[str]:
         missing += [f"{line} (paths.amass)" for line in _missing(look)]
     console.print(table)
     if not missing and {"annotate", "dump"} & set(settings.stages):
-        _dry_batch("annotate", annotation_data(one))
+        missing += _missing(lambda: _dry_batch("annotate", annotation_data(one)))
     # Without labels= its people are those of labels that are not there yet.
     if not missing and "downstream" in settings.stages and settings.labels.folders is not None:
         missing += _missing(lambda: _dry_batch("downstream", downstream_data(one)))
@@ -280,6 +282,8 @@ def _missing(work: Callable[[], object]) -> list[str]:
         work()
     except MissingFilesError as error:
         return error.missing
-    except (FileNotFoundError, ModelFileError, CheckpointError, AnnotationError, ImageError) as error:
+    except (
+        FileNotFoundError, ModelFileError, CheckpointError, AnnotationError, ImageError, SamplingError,
+    ) as error:  # fmt: skip
         return [str(error)]
     return []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress
 from torch.utils.data import DataLoader
 
@@ -69,6 +70,19 @@ def report_people(data: PeopleDataModule) -> None:
             + (f", {row['trained']:,} trained on" if row["trained"] else "")
             + (f"; left out: {reasons}" if reasons else "")
         )
+        report_notes(row["source"], row["notes"])
+
+
+def report_notes(source: str, notes: list[str]) -> None:
+    """Say what its reader found odd in a source."""
+    for note in notes:
+        console.print(f"  [yellow]{source}[/]: {escape(note)}")
+
+
+def report_dropped(source: str, dropped: dict[str, int]) -> None:
+    """Say how many files of a source without people were passed over, and why."""
+    if dropped and rank() == 0:
+        console.print(f"  {source}: passed over: " + ", ".join(f"{n:,} {reason}" for reason, n in dropped.items()))
 
 
 def data_key(run: Run, names: list[str]) -> dict[str, Any]:

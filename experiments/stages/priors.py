@@ -17,7 +17,7 @@ from datamodules.sources.poses import open_poses
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, world_size
 from experiments.settings import plan
-from experiments.stages.prepare import data_key, world_folder
+from experiments.stages.prepare import data_key, report_dropped, world_folder
 from experiments.stages.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.training.trainer import fit
 from lightning_modules.priors.pose_mixture import COMPONENTS, PoseMixture
@@ -50,6 +50,7 @@ def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
         settings.hidden, run.settings.paths.body_models, {"kl": settings.kl_weight}, lr=settings.lr
     )
     final = fit(run, "prior", folder, module, data, settings.steps)
+    report_dropped("poses", data.dropped)
     metrics = on_rank_zero(lambda: _look_at_prior(run, module, data, folder))
     return {"checkpoint": final.name, "samples": 0, "poses": poses, "metrics": metrics}
 
@@ -90,6 +91,7 @@ def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
     # The split of seed 0, as the mixture is the same for all seeds.
     data = PosePriorDataModule(root, cache_dir=run.settings.paths.cache)
     data.setup()
+    report_dropped("poses", data.dropped)
     learned, held_out = (part.poses[part.rows] for part in (data.train_data, data.val_data))
     folder.mkdir(parents=True, exist_ok=True)
     mixture = PoseMixture.fit(learned)

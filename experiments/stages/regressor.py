@@ -254,7 +254,7 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
 def mean_pose_bodies(run: Run, count: int) -> Bodies:
     """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
     root = plan.root_of(run.settings, world_folder(run), "amass")
-    poses, _ = open_poses(root, run.settings.paths.cache)
+    poses = open_poses(root, run.settings.paths.cache).body_pose
     mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
     body_pose = torch.eye(3).repeat(23, 1, 1)
     body_pose[: len(mean)] = mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
@@ -16,7 +17,7 @@ import torch
 from datamodules.annotation import AnnotationDataModule
 from datamodules.coco import CocoDataModule
 from datamodules.downstream import DownstreamDataModule
-from datamodules.files import MissingFilesError
+from datamodules.files import AnnotationError, MissingFilesError
 from datamodules.mpi_inf_3dhp import MPIINF3DHPDataModule
 from datamodules.mpii import MPIIDataModule
 from datamodules.pose2d import Pose2DDataModule
@@ -81,6 +82,7 @@ def test_coco_trains_on_labelled_people_and_predicts_all(coco_root: Path, common
             "people": 12,
             "trained": 11,
             "dropped": {"crowd, not one person": 1, "fewer than 1 annotated joints": 1},
+            "notes": [],
         }
     ]
 
@@ -191,6 +193,55 @@ def test_every_missing_file_is_named_at_once(coco_root: Path, tmp_path: Path, co
     data = Pose2DDataModule({"coco": sources["coco"]}, skip_missing_images=True, **common)
     data.setup("fit")
     assert data.describe()[0]["dropped"]["image not on disk"] == 2
+
+
+def test_images_that_are_nowhere_are_told_with_the_places(coco_root: Path, common: dict[str, Any]) -> None:
+    (coco_root / "train2017").rename(coco_root / "pictures")
+    for settings in (common, {**common, "skip_missing_images": True}):
+        with pytest.raises(MissingFilesError) as caught:
+            CocoDataModule(str(coco_root), **settings).prepare_data()
+        (line,) = caught.value.missing
+        assert line.startswith("all 6 images of coco-train, such as ")
+        assert f"looked in {coco_root} and its folders train2017, images/train2017, val2017" in line
+
+
+def _without_joints(root: Path) -> None:
+    path = root / "annotations/person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    for person in content["annotations"]:
+        person["keypoints"] = [0] * 51
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("quotas", [None, {"coco": 1.0}, {"coco": 0.5, "mpii": 0.5}])
+def test_a_source_without_anybody_to_train_on_is_told_in_one_line(
+    quotas: dict[str, float] | None, coco_root: Path, mpii_root: Path, common: dict[str, Any]
+) -> None:
+    _without_joints(coco_root)
+    roots = {"coco": coco_root, "mpii": mpii_root}
+    sources = {name: {"kind": name, "root": str(roots[name])} for name in (quotas or ["coco"])}
+    data = AnnotationDataModule(sources, quotas=quotas, **common)
+    data.setup("fit")
+    with pytest.raises(AnnotationError) as caught:
+        data.train_dataloader()
+    assert str(caught.value) == (
+        "coco-train: nobody is left to be trained on; left out: 1 crowd, not one person, 12 fewer than 1 annotated "
+        "joints. Give other people or filters, or leave it out"
+    )
+    # A label is wanted for each of them, all the same.
+    assert len(data.predict_dataloader()) == len(sources)
+    none = AnnotationDataModule(sources, target_min_joints=1, **common)
+    none.setup("predict")
+    with pytest.raises(AnnotationError, match="coco-train: nobody is left to be predicted; left out: 1 crowd"):
+        none.predict_dataloader()
+
+
+def test_who_is_not_trained_on_may_be_nobody(coco_root: Path, mpii_root: Path, common: dict[str, Any]) -> None:
+    _without_joints(coco_root)
+    sources = {name: {"kind": name, "root": str(root)} for name, root in (("coco", coco_root), ("mpii", mpii_root))}
+    data = AnnotationDataModule(sources, quotas={"mpii": 1.0}, **common)
+    data.setup("fit")
+    assert set(next(iter(data.train_dataloader()))["source"]) == {"mpii"}
 
 
 def test_pose_prior_holds_out_whole_sequences(amass_root: Path, common: dict[str, Any]) -> None:

@@ -212,5 +212,5 @@ def _look_at_all(table: PeopleTable) -> float:
 
 def test_published_files_are_to_be_imported_first(coco: PeopleTable, tmp_path: Path) -> None:
     (tmp_path / "coco_train.json").write_text("{}")
-    with pytest.raises(AnnotationError, match=r"coco_train\.json is a file.*experiments\.import_labels"):
+    with pytest.raises(AnnotationError, match=r"coco_train\.json is a file.*experiments import-labels"):
         attach_labels(coco, str(tmp_path / "coco_train.json"), str(tmp_path / "cache"))

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
+import torch
 
 from body_models.safe_pickle import ModelFileError
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
@@ -61,7 +62,7 @@ def fuzz(reader: Reader, numbers: Sequence[int], folder: Path) -> list[str]:
     notes, canary = folder / "notes.jsonl", folder / "canary"
     process = context.Process(target=_child, args=(reader, numbers, folder, notes, canary))
     process.start()
-    process.join(PATIENCE)
+    process.join(PATIENCE + len(numbers))
     hung = process.is_alive()
     if hung:
         process.kill()
@@ -77,6 +78,8 @@ def fuzz(reader: Reader, numbers: Sequence[int], folder: Path) -> list[str]:
 
 def _child(reader: Reader, numbers: Sequence[int], folder: Path, notes: Path, canary: Path) -> None:
     signal.signal(signal.SIGALRM, _too_slow)
+    # A forked process waits for ever for the threads that torch had in its parent.
+    torch.set_num_threads(1)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
     honest = {path: path.read_bytes() for path in reader.files}

@@ -17,6 +17,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 from torch import nn
 
+from body_models.joint_sets import COCO17, CROWDPOSE14
 from body_models.model_files import read_model_files
 from body_models.safe_pickle import load_pickle
 from body_models.standin import standin_arrays, standin_regressors
@@ -108,6 +109,23 @@ def _write_wholebody(root: Path) -> None:
     write_json(root / "coco_wholebody_train_v1.0.json", content)
 
 
+def _write_named(root: Path) -> None:
+    """Joints in an order of their own, two categories of people, one of things, ids as text, scores."""
+    orders = [COCO17.names[::-1], CROWDPOSE14.names]
+    categories: list[dict[str, Any]] = [
+        {"id": i, "name": name, "keypoints": list(orders[i]), "skeleton": [[1, 2]]}
+        for i, name in enumerate(("person", "player"))
+    ]
+    people = [{**_person(i, i // 2, len(orders[i % 2])), "category_id": i % 2} for i in range(4)]
+    people[0]["keypoints"][2::3] = [0.3] * 17
+    content = {
+        "images": _images(["0.jpg", "1.jpg"]),
+        "annotations": [*people, {"id": "x", "image_id": "1", "category_id": 7}],
+        "categories": [*categories, {"id": 7, "name": "car"}],
+    }
+    write_json(root / "person_keypoints_train2017.json", content)
+
+
 def _write_mpii_coco(root: Path) -> None:
     people = [_person(i, i // 2, 16) for i in range(4)]
     write_json(root / "train.json", {"images": _images(["images/0.jpg", "images/1.jpg"]), "annotations": people})
@@ -142,7 +160,10 @@ def _write_human36m(root: Path) -> None:
         data = {"images": _images(["a/0.jpg"], **more), "annotations": [_person(5, 0, 17)]}
         camera = {"R": np.eye(3).tolist(), "t": [0.0, 0.0, 4000.0], "f": [300.0, 300.0], "c": [160.0, 120.0]}
         joints = {"2": {"1": {"64": _joints_3d(17).tolist()}}}
-        for kind, content in (("data", data), ("camera", {"4": camera}), ("joint_3d", joints)):
+        fits = {"2": {"1": {"64": {"pose": [0.1] * 72, "shape": [0.0] * 10, "trans": [0.0, 0.0, 0.0]}}}}
+        for kind, content in (
+            ("data", data), ("camera", {"4": camera}), ("joint_3d", joints), ("SMPL_NeuralAnnot", fits)
+        ):  # fmt: skip
             write_json(root / "annotations" / f"Human36M_subject{subject}_{kind}.json", content)
 
 
@@ -315,6 +336,9 @@ LAYOUTS: dict[str, Layout] = {
     "coco_wholebody": Layout(
         lambda root, cache: open_coco(str(root), "train", cache), COCO_STYLE, write=_write_wholebody, harmless=True
     ),
+    "coco_named": Layout(
+        lambda root, cache: open_coco(str(root), "train", cache), COCO_STYLE, write=_write_named, harmless=True
+    ),
     "mpii": Layout(lambda root, cache: open_mpii(str(root), "train", cache), ("*.mat",), "mpii_root", harmless=True),
     "mpii_coco": Layout(
         lambda root, cache: open_mpii(str(root), "train", cache), COCO_STYLE, write=_write_mpii_coco, harmless=True
@@ -330,7 +354,7 @@ LAYOUTS: dict[str, Layout] = {
         lambda root, cache: open_lspet(str(root), "train", cache), ("*.mat",), write=_write_lspet, harmless=True
     ),
     "human36m": Layout(
-        lambda root, cache: open_human36m(str(root), "test", cache),
+        lambda root, cache: open_human36m(str(root), "test", cache, body_models="standin"),
         ("annotations/*.json",), write=_write_human36m, harmless=True,
     ),
     "threedpw": Layout(

@@ -164,6 +164,8 @@ def mutate_tree(tree: Any, rng: Rng, hostile: Any = None) -> tuple[str, Any]:
         hostile: an object to put in at times.
     """
     tree = copy.deepcopy(tree)
+    if rng.random() < 0.5:
+        return mutate_field(tree, rng)
     nodes = list(_nodes(tree))
     if not nodes:
         return "replaced", choose(rng, _VALUES)
@@ -202,6 +204,88 @@ def mutate_tree(tree: Any, rng: Rng, hostile: Any = None) -> tuple[str, Any]:
         # An array cannot hold just anything; then it is damaged as bytes.
         return "unchanged", tree
     return f"{kind} at {key}: {new!r:.60}", tree
+
+
+class _Twice(dict[str, Any]):
+    """An object that is written with one of its keys twice."""
+
+    def items(self) -> Any:
+        return [*super().items(), *list(super().items())[:1]]
+
+
+def _fields(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """(path, container, key) of every field of plain data; the records of a list have their fields in common."""
+    if isinstance(tree, dict):
+        items: list[tuple[Any, Any, str]] = [(key, value, str(key)) for key, value in tree.items()]
+    elif isinstance(tree, list):
+        items = [(i, value, "*") for i, value in enumerate(tree)]
+    else:
+        items = [(key, _get(tree, key), str(key)) for _, key in _nodes_of(tree)]
+    for key, value, name in items:
+        yield (*path, name), tree, key
+        yield from _fields(value, (*path, name))
+
+
+def _nodes_of(array: Any) -> list[tuple[Any, Any]]:
+    """The places of an array of records or objects itself, without what lies below."""
+    return [(container, key) for container, key in _nodes(array) if container is array]
+
+
+def mutate_field(tree: Any, rng: Rng) -> tuple[str, Any]:
+    """One field, each as likely as any other however many values it holds, changed in one record or in all; in place.
+
+    Where a value is drawn among all values instead, nearly all draws fall on coordinates.
+    """
+    fields: dict[tuple[str, ...], list[tuple[Any, Any]]] = {}
+    for path, container, key in _fields(tree):
+        fields.setdefault(path, []).append((container, key))
+    if not fields:
+        return "unchanged", tree
+    path = choose(rng, list(fields))
+    change = choose(rng, FIELD_CHANGES)
+    places = fields[path] if rng.random() < 0.3 else [choose(rng, fields[path])]
+    # From the end, so that the places of a list hold while its elements go.
+    for container, key in reversed(places):
+        try:
+            _change_field(change, container, key, rng)
+        except (TypeError, ValueError, IndexError, OverflowError):
+            # Arrays and texts cannot hold or do just anything.
+            continue
+    where = "all" if len(places) > 1 else "one"
+    return f"{'.'.join(path)} of {where} {change}", tree
+
+
+FIELD_CHANGES = ("absent", "null", "text", "list", "NaN", "infinite", "huge", "negative", "duplicated")
+
+
+def _change_field(change: str, container: Any, key: Any, rng: Rng) -> None:
+    value = _get(container, key)
+    if change == "absent" and isinstance(container, dict | list):
+        del container[key]
+    elif change == "duplicated" and isinstance(container, list):
+        container.insert(key, copy.deepcopy(value))
+    elif change == "duplicated" and isinstance(value, dict) and value:
+        container[key] = _Twice(value)
+    else:
+        _set(container, key, _changed(change, value, rng))
+
+
+def _changed(change: str, value: Any, rng: Rng) -> Any:
+    """A value in place of another; arrays keep their shape where the change is one of numbers."""
+    numbers = {"NaN": np.nan, "infinite": choose(rng, (np.inf, -np.inf)), "huge": choose(rng, (1e300, 10**30, 2**31))}
+    if change in numbers:
+        number = numbers[change]
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+            return np.full(value.shape, float(number))
+        return [number] * len(value) if isinstance(value, list) else number
+    if change == "negative":
+        if isinstance(value, list):
+            return [_changed(change, item, rng) for item in value]
+        return -value if isinstance(value, int | float | np.ndarray) else -1
+    if change == "duplicated":
+        return np.concatenate([value, value]) if isinstance(value, np.ndarray) else [value, value]
+    text: Any = "x" if rng.random() < 0.5 else str(value)[:200]
+    return {"text": text, "list": choose(rng, ([], [value]))}.get(change)
 
 
 def _json(data: bytes, rng: Rng, canary: Path) -> tuple[str, bytes]:

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 
 from body_models.safe_pickle import ModelFileError, parse_pickle
 from datamodules.crops import read_image
-from datamodules.files import ImageError, check_image, image_size
+from datamodules.files import ImageError, check_image, find_files, image_size
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
@@ -222,7 +222,7 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
         LabelError: a file is not in this layout; the image, the person and the field are named.
     """
     path = Path(path)
-    files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    files = find_files(path, "*.tar") if path.is_dir() else [path]
     if not files:
         msg = f"{path} holds no .tar file"
         raise LabelError(msg)

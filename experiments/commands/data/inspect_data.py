@@ -133,14 +133,18 @@ def _inspect_poses(arguments: argparse.Namespace, options: dict[str, Any]) -> in
     from experiments.label_study import inspection
     from experiments.pictures import crop_grid
 
-    poses, sequence = POSE_SOURCES[arguments.source](arguments.path, cache_dir=arguments.cache, **options)
+    poses, sequence, dropped = POSE_SOURCES[arguments.source](arguments.path, cache_dir=arguments.cache, **options)
     count = len(np.unique(sequence))
     angles = np.degrees(np.linalg.norm(poses, axis=-1))
     print(f"{arguments.source} of {arguments.path}")
     print(f"poses    {len(poses)} of {count} sequences")
+    for reason, number in dropped.items():
+        print(f"         {number:8} files passed over: {reason}")
     print(f"angles   of joints in degrees: {inspection.quantiles(angles)}")
     if arguments.json:
-        text = inspection.counts_json(arguments.source, arguments.split or "train", len(poses), {}, sequences=count)
+        text = inspection.counts_json(
+            arguments.source, arguments.split or "train", len(poses), dropped, sequences=count
+        )
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(text, encoding="utf-8")
         print(f"json     {arguments.json}")

@@ -1,5 +1,6 @@
 """JSON read piece by piece is the same as JSON read at once, wherever a piece ends."""
 
+import codecs
 import json
 
 import pytest
@@ -29,6 +30,12 @@ def test_any_window(tmp_path, monkeypatch, chunk, indent):
     assert {key: value for key, value in found if key != "data"} == {
         key: value for key, value in CONTENT.items() if key != "data"
     }
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(codecs.BOM_UTF8 + json.dumps(CONTENT).encode())
+    assert dict(iter_json(path)) == CONTENT
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": ', '{"a": 1', '{"a": 1 "b"}', '{"data": [1, ', '{"data": [1 2]}'])

@@ -14,6 +14,7 @@ import pytest
 
 from datamodules.files import AnnotationError
 from datamodules.sources.amass import open_amass, read_sequence
+from datamodules.sources.poses import check_recordings
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_everything_in_a_recording(name: str, model: str, rate: float, amass_roo
 
 
 def test_sequences_are_numbered_by_their_sorted_paths(amass_root: Path, tmp_path: Path) -> None:
-    poses, sequence = open_amass(str(amass_root), str(tmp_path / "cache"), fps=120)
+    poses, sequence, _ = open_amass(str(amass_root), str(tmp_path / "cache"), fps=120)
     assert np.bincount(sequence).tolist() == [240] * 5
     for number, name in ((1, "01/walk_poses"), (4, "04/walk_stageii")):
         written = np.load(amass_root / "CMU" / f"{name}.npz")["poses"][:, 3:66].reshape(-1, 21, 3)
@@ -41,6 +42,31 @@ def test_other_files_of_the_archives_are_left_alone(amass_root: Path, tmp_path: 
     np.savez(amass_root / "CMU" / "00" / "shape.npz", betas=np.zeros(16))
     np.savez(amass_root / "CMU" / "00" / "female_stagei.npz", markers=np.zeros(3))
     assert len(open_amass(str(amass_root), str(tmp_path / "cache"), fps=10)[0]) == 120
+
+
+@pytest.mark.parametrize("part", ["gender", "betas", "trans", "dmpls"])
+def test_what_poses_do_not_need_may_be_missing(part: str, amass_root: Path, tmp_path: Path) -> None:
+    path = amass_root / "CMU" / "02" / "walk_poses.npz"
+    _with(**{part: None})(path)
+    assert len(open_amass(str(amass_root), str(tmp_path / "cache"), fps=10).body_pose) == 120
+    assert {"gender": "gender", "betas": "betas", "trans": "transl"}.get(part) in (
+        None, *(name for name, value in read_sequence(path)._asdict().items() if value is None)
+    )  # fmt: skip
+
+
+def test_shapes_and_files_of_macos_are_passed_over_and_counted(amass_root: Path, tmp_path: Path) -> None:
+    folder = amass_root / "CMU" / "00"
+    np.savez(folder / "a_poses.npz", betas=np.zeros(16), gender=np.array("male"))
+    (folder / "._walk_poses.npz").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    found = open_amass(str(amass_root), str(tmp_path / "cache"), fps=10)
+    assert len(found.body_pose) == 120 and found.sequence.max() == 4
+    assert found.dropped == {"shape without poses": 1, "._ file of macOS": 1}
+    assert check_recordings(amass_root) == 6
+    for path in amass_root.rglob("walk_*.npz"):
+        path.unlink()
+    for read in (lambda: open_amass(str(amass_root), str(tmp_path / "cache")), lambda: check_recordings(amass_root)):
+        with pytest.raises(AnnotationError, match=r"a_poses\.npz and 0 more files hold shapes, but no poses"):
+            read()
 
 
 def _with(**changes: Any) -> Callable[[Path], None]:
@@ -86,10 +112,8 @@ class _Payload:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (_with(poses=None), "poses"),
+        (_with(poses=None, betas=None), "poses"),
         (_with(mocap_framerate=None), "mocap_framerate"),
-        (_with(gender=None), "gender"),
-        (_with(trans=None), "trans"),
         (_with(poses=np.zeros((240, 72))), r"poses has shape \(240, 72\)"),
         (_with(poses=np.zeros((0, 156))), r"poses has shape \(0, 156\)"),
         (_with(poses=np.zeros(156)), "not numbers with 2 axes"),
@@ -103,6 +127,8 @@ class _Payload:
         (_with(betas=np.zeros((2, 16))), "betas is float64"),
         (_with(mocap_framerate=np.array(0.0)), "mocap_framerate is 0"),
         (_with(mocap_framerate=np.array(np.inf)), "mocap_framerate is not finite"),
+        (_with(mocap_framerate=np.array(1e300)), "mocap_framerate is not finite"),
+        (_with(poses=np.full((240, 156), 1e300)), "poses is not finite"),
         (_with(mocap_framerate=np.array([120.0, 60.0])), "mocap_framerate is float64"),
         (_not_finite, "poses is not finite"),
         (_bomb, "its arrays take 8191 MiB"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import shutil
 from collections.abc import Callable
@@ -170,7 +171,7 @@ def test_radians_and_degrees_are_the_same_motion(tmp_path: Path) -> None:
 
 
 def test_clips_below_a_folder_become_one_table(cmu_root: Path, tmp_path: Path) -> None:
-    poses, sequence = open_cmu(str(cmu_root), str(tmp_path / "cache"), fps=10)
+    poses, sequence, _ = open_cmu(str(cmu_root), str(tmp_path / "cache"), fps=10)
     assert poses.shape == (3 + 2, 21, 3)
     assert poses.dtype == np.float32
     assert sequence.tolist() == [0, 0, 0, 1, 1]
@@ -179,7 +180,7 @@ def test_clips_below_a_folder_become_one_table(cmu_root: Path, tmp_path: Path) -
     # Frames 0, 12 and 24 bend the elbow by as many degrees, beside its twist.
     assert np.diff(bent[:3]).tolist() == sorted(np.diff(bent[:3]).tolist())
     np.testing.assert_allclose(poses[1, elbow], poses[4, elbow], atol=1e-6)
-    again, _ = open_poses(str(cmu_root), str(tmp_path / "cache"), fps=10)
+    again, _, _ = open_poses(str(cmu_root), str(tmp_path / "cache"), fps=10)
     np.testing.assert_array_equal(again, poses)
 
 
@@ -194,6 +195,17 @@ def test_the_prior_trains_on_either_kind(cmu_root: Path, amass_root: Path, tmp_p
         data.prepare_data()
         data.setup()
         assert next(iter(data.val_dataloader())).shape[1:] == (21, 3)
+
+
+def test_files_of_macos_and_byte_order_marks(cmu_root: Path, tmp_path: Path) -> None:
+    before = open_cmu(str(cmu_root), str(tmp_path / "cache"))
+    for name in ("._02_01.amc", "._02.asf"):
+        (cmu_root / "02" / name).write_bytes(b"\x00\x05\x16\x07")
+    for path in (cmu_root / "02/02.asf", cmu_root / "02/02_01.amc"):
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    after = open_cmu(str(cmu_root), str(tmp_path / "cache"))
+    np.testing.assert_array_equal(after.body_pose, before.body_pose)
+    assert (before.dropped, after.dropped) == ({}, {"._ file of macOS": 1})
 
 
 def test_open_poses_wants_one_kind(cmu_root: Path, amass_root: Path, tmp_path: Path) -> None:

@@ -105,6 +105,32 @@ def test_files_are_found_where_users_put_them(coco_root: Path, place: str, annot
     assert not table.missing_images()[0].any()
 
 
+@pytest.mark.parametrize("place", ["images/default", "default", "images/train", "train"])
+def test_images_of_a_subset_as_cvat_exports_it(coco_root: Path, place: str) -> None:
+    (coco_root / KEYPOINTS).rename(coco_root / "annotations/person_keypoints_default.json")
+    (coco_root / place).parent.mkdir(exist_ok=True)
+    (coco_root / "train2017").rename(coco_root / place)
+    table = table_of(coco_root)
+    assert not table.missing_images()[0].any()
+    assert table.image_places[-1] == str(coco_root)
+
+
+def test_files_of_macos_are_passed_over(coco_root: Path) -> None:
+    (coco_root / KEYPOINTS).with_name("._person_keypoints_train2017.json").write_bytes(b"\x00\x05\x16\x07")
+    (note,) = table_of(coco_root).notes
+    assert note.startswith("1 files ._* of macOS in ")
+
+
+def test_jsons_of_another_name_are_named(coco_root: Path) -> None:
+    (coco_root / KEYPOINTS).rename(coco_root / "annotations/mine.json")
+    with pytest.raises(
+        MissingFilesError, match=r"train2017\.json\. There are mine\.json: name one of them as PATH"
+    ) as caught:
+        table_of(coco_root)
+    assert "annotations_trainval2017.zip" not in str(caught.value)
+    assert len(table_of(coco_root / "annotations/mine.json")) == 12
+
+
 def test_one_of_several_files_is_chosen_by_split(coco_root: Path) -> None:
     content = read(coco_root)
     content["annotations"] = content["annotations"][:2]
@@ -131,6 +157,9 @@ PEOPLE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "infinite box": (lambda p: p.update(bbox=[10, 10, float("inf"), 5]), "box is not finite"),
     "NaN joint": (lambda p: p["keypoints"].__setitem__(0, float("nan")), "joints_2d is not finite"),
     "NaN visibility": (lambda p: p["keypoints"].__setitem__(2, float("nan")), "joints_2d is not finite"),
+    "no box": (lambda p: p.pop("bbox"), "no box"),
+    "null as a box": (lambda p: p.update(bbox=None), "no box"),
+    "empty box": (lambda p: p.update(bbox=[]), "no box"),
     "unlisted image": (lambda p: p.update(image_id=77), "image is not listed in the file"),
     "duplicate id": (lambda p: p.update(id=1001), "id occurs twice"),
     "not a person": (lambda p: p.update(category_id=18), "not a person"),
@@ -153,18 +182,17 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "box of 3": (lambda c: c["annotations"][2].update(bbox=[1, 2, 3]), r"annotation 1002 has bbox \[1, 2, 3\]"),
     "box of strings": (lambda c: c["annotations"][2].update(bbox=["1", 2, 3, 4]), "annotation 1002 has bbox"),
     "box of huge numbers": (lambda c: c["annotations"][2].update(bbox=[1, 2, 10**400, 4]), "annotation 1002 has bbox"),
-    "no box": (lambda c: c["annotations"][2].pop("bbox"), "annotation 1002 has no bbox"),
     "joints of strings": (
         lambda c: c["annotations"][2]["keypoints"].__setitem__(0, "3"),
         "1002 has 51 keypoint values",
     ),
     "joints of booleans": (lambda c: c["annotations"][2]["keypoints"].__setitem__(0, True), "1002 has 51 keypoint"),
     "16 joints": (lambda c: c["annotations"][2].update(keypoints=[1] * 48), "1002 has 48 keypoint values, expected 51"),
-    "null joints": (lambda c: c["annotations"][2].update(keypoints=None), "1002 has NoneType keypoint values"),
+    "joints of text": (lambda c: c["annotations"][2].update(keypoints="nose"), "1002 has str keypoint values"),
     "id is a list": (lambda c: c["annotations"][2].update(id=[1]), r"annotation \[1\] has id"),
     "id is null": (lambda c: c["annotations"][2].update(id=None), "has id None"),
     "image_id is a list": (lambda c: c["annotations"][2].update(image_id=[1]), "annotation 1002 has image_id"),
-    "annotation is a number": (lambda c: c["annotations"].__setitem__(2, 5), "annotation 5 has no id, image_id, bbox"),
+    "annotation is a number": (lambda c: c["annotations"].__setitem__(2, 5), "annotation 5 has no id, image_id"),
     "width of text": (lambda c: c["images"][1].update(width="320"), "image 2 has width '320'"),
     "no width": (lambda c: c["images"][1].update(width=0), "image 2 has width 0"),
     "height is NaN": (lambda c: c["images"][1].update(height=float("nan")), "image 2 has height nan"),
@@ -175,7 +203,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "image id twice": (lambda c: c["images"][1].update(id=1), "two different images have the id 1"),
     "images is an object": (lambda c: c.update(images={}), "not a COCO-style json"),
     "another data set": (lambda c: [p.pop("keypoints") for p in c["annotations"]], "is this the keypoints file"),
-    "feet of some only": (lambda c: c["annotations"][2].update(foot_kpts=[0] * 18, foot_valid=True), "no foot_kpts"),
+    "feet of text": (lambda c: c["annotations"][2].update(foot_kpts="x", foot_valid=True), "1002 has str foot_kpt"),
 }
 
 

@@ -108,7 +108,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "joints of text": (lambda c: c["annotations"][1]["keypoints"].__setitem__(4, "1"), "that are not all numbers"),
     "box of 3": (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "annotation 8 has bbox"),
-    "no keypoints": (lambda c: c["annotations"][1].pop("keypoints"), "annotation 8 has no keypoints"),
+    "nobody's keypoints": (lambda c: [p.pop("keypoints") for p in c["annotations"]], "none of 6 persons has keypoints"),
     "no width": (lambda c: c["images"][1].pop("width"), "image 100001 has no width"),
     "another layout": (lambda c: c.pop("images"), "not a COCO-style json"),
 }

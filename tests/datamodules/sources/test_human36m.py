@@ -155,6 +155,12 @@ def test_fits_are_the_worlds_bodies_seen_by_the_camera(root: Path, tree: dict[st
     assert (table.column("gender") == 0).all()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_poses_that_are_not_finite_are_counted(root: Path, value: float) -> None:
+    change(root, "Human36M_subject1_SMPL_NeuralAnnot.json", lambda c: c["2"]["1"]["0"]["pose"].__setitem__(1, value))
+    assert table_of(root, body_models="standin").dropped == {"global_orient is not finite": 2}
+
+
 def test_people_without_a_fit_are_counted(root: Path) -> None:
     change(root, "Human36M_subject1_SMPL_NeuralAnnot.json", lambda c: c["2"]["1"].pop("5"))
     (root / "annotations/Human36M_subject5_SMPL_NeuralAnnot.json").rename(
@@ -192,10 +198,15 @@ WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "no focal": (CAMERA, lambda c: c["1"].pop("f"), r"camera\.json: camera 1 .* has no f"),
     "R of 2 x 2": (CAMERA, lambda c: c["1"].update(R=[[1, 0], [0, 1]]), r"R of camera 1 is not numbers of shape"),
     "R no rotation": (CAMERA, lambda c: c["1"].update(R=[[1, 0, 0]] * 3), r"R of camera 1 is not a rotation"),
+    "R mirrors": (
+        CAMERA,
+        lambda c: c["1"].update(R=(-np.array(c["1"]["R"])).tolist()),
+        r"R of camera 1 is not a rotation",
+    ),
     "R is NaN": (CAMERA, lambda c: c["1"].update(R=[[float("nan")] * 3] * 3), r"R of camera 1 is not a rotation"),
     "no frame": (DATA, lambda c: c["images"][0].pop("frame_idx"), r"data\.json: image 10001 has no frame_idx"),
     "frame of text": (DATA, lambda c: c["images"][0].update(frame_idx="0"), r"image 10001 has .*, not whole numbers"),
-    "no box": (DATA, lambda c: c["annotations"][0].pop("bbox"), r"annotation 10001 has no bbox"),
+    "box of 3": (DATA, lambda c: c["annotations"][0]["bbox"].pop(), r"annotation 10001 has bbox .*not four numbers"),
     "16 flags": (DATA, lambda c: c["annotations"][0]["keypoints_vis"].pop(), r"10001 has keypoints_vis, but not 17"),
     "another data set": (
         DATA,

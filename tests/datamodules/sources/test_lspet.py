@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def test_missing_high_resolution_images_are_an_error_since_columns_go_by_order(t
     for number in (2, 3, 11, 400):
         write_image(tmp_path / f"im{number:05d}.png")
     with pytest.raises(AnnotationError, match=r"joints\.mat has 5 people, but there are 4 images im\*\.png"):
+        table_of(tmp_path)
+
+
+def test_images_that_are_nowhere_are_told_with_a_path(tmp_path: Path) -> None:
+    shutil.rmtree(lspet(tmp_path) / "images")
+    with pytest.raises(MissingFilesError, match=r"looked for \S+im00001\.jpg and 4 more LSPET images\. Get lspet"):
         table_of(tmp_path)
 
 

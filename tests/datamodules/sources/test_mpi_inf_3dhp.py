@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import shutil
@@ -81,6 +82,34 @@ def test_frames_may_be_counted_from_0_and_listed_in_any_order(mpi_inf_3dhp_root:
     table = opened(mpi_inf_3dhp_root, cameras=(0,))
     assert [name[-10:] for name in table.column("image").tolist()] == [b"%06d.jpg" % k for k in range(4)]
     assert table.column("frame").tolist() == [0, 1, 2, 3]
+
+
+def test_frames_in_the_folder_of_spins_extraction(mpi_inf_3dhp_root: Path, opened: Callable) -> None:
+    before = opened(mpi_inf_3dhp_root)
+    take = mpi_inf_3dhp_root / TAKE
+    (take / "imageFrames").mkdir()
+    (take / "imageSequence/video_2").rename(take / "imageFrames/video_2")
+    table = opened(mpi_inf_3dhp_root)
+    assert table.ids() == before.ids() and not table.missing_images()[0].any()
+    assert table.column("image")[4] == f"{TAKE}/imageFrames/video_2/frame_000001.jpg".encode()
+    # Frames of camera 0 decoded from its video, those of camera 2 extracted: all below one folder.
+    shutil.rmtree(take / "imageSequence/video_0")
+    write_video(take / "imageSequence/video_0.avi", 4)
+    table = opened(mpi_inf_3dhp_root)
+    assert table.ids() == before.ids() and not table.missing_images()[0].any()
+    shutil.rmtree(take / "imageFrames")
+    (take / "imageSequence/video_0.avi").unlink()
+    with pytest.raises(
+        AnnotationError, match=r"no frames and no video.*looked for \S*imageSequence/video_0 or \S*imageF"
+    ):
+        opened(mpi_inf_3dhp_root)
+
+
+def test_a_byte_order_mark_is_no_content(mpi_inf_3dhp_root: Path, opened: Callable) -> None:
+    before = opened(mpi_inf_3dhp_root)
+    path = mpi_inf_3dhp_root / TAKE / "camera.calibration"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert opened(mpi_inf_3dhp_root).ids() == before.ids()
 
 
 def test_a_video_is_decoded_once_in_order(mpi_inf_3dhp_root: Path, opened: Callable, tmp_path: Path) -> None:
@@ -517,7 +546,7 @@ def _edit(name: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
         (lambda root: (root / "MPI-INF-3DHP_1k.json").write_text("[]"), r"1k\.json is not a COCO-style json"),
         (_edit("1k", lambda data: data["images"][0].pop("seq_idx")), r"1k\.json: image 1 has no seq_idx"),
         (_edit("1k", lambda data: data["images"][0].update(cam_idx="0")), r"1k\.json: image 1 has .* not whole"),
-        (_edit("1k", lambda data: data["annotations"][0].pop("bbox")), r"1k\.json: annotation 101 has no bbox"),
+        (_edit("1k", lambda data: data["annotations"][0]["bbox"].pop()), r"1k\.json: annotation 101 has bbox"),
         (_edit("camera_1k", lambda data: data["7"]["1"].pop("4")), r"camera_1k\.json: camera \(7, 1, 4\)"),
         (_edit("camera_1k", lambda data: data["7"]["1"]["4"].update(t=[1, 2])), r"camera_1k\.json: .*'t'.* has shape"),
         (_edit("camera_1k", lambda data: data["7"]["1"]["4"].update(R="no")), r"camera_1k\.json: .*'R'.* not an array"),
@@ -550,6 +579,7 @@ def _duplicate(data: dict) -> None:
             _edit("1k", lambda data: data["annotations"][0].update(bbox=[10, 10, 0, 9])),
             {"box has no area inside the image": 1},
         ),
+        (_edit("1k", lambda data: data["annotations"][0].pop("bbox")), {"no box": 1}),
         (_edit("1k", _duplicate), {"id occurs twice": 1}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import shutil
@@ -167,6 +168,23 @@ def test_the_mat_goes_first_then_the_coco_style_json(mpii_root: Path) -> None:
     assert len(table_of(mpii_root)) == 2
 
 
+def test_a_byte_order_mark_does_not_change_the_layout(mpii_root: Path) -> None:
+    people = annotated(mpii_root)
+    (mpii_root / MAT).unlink()
+    for layout in (coco_style(people), hrnet(people)):
+        path = put(mpii_root, "train.json", layout)
+        ids = open_mpii(str(path), "train", str(mpii_root / "cache")).ids()
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+        assert open_mpii(str(path), "train", str(mpii_root / "cache2")).ids() == ids
+
+
+def test_images_that_are_nowhere_are_told_with_a_path(mpii_root: Path) -> None:
+    shutil.rmtree(mpii_root / "images")
+    place = mpii_root / "images" / f"{0:09d}.jpg"
+    with pytest.raises(MissingFilesError, match=f"looked for {place} and 2 more MPII images. Get mpii_human_pose"):
+        table_of(mpii_root)
+
+
 def test_missing_images_are_counted_without_a_change_of_ids(mpii_root: Path) -> None:
     (mpii_root / "images/000000000.jpg").unlink()
     table = table_of(mpii_root)
@@ -266,9 +284,10 @@ def test_wrong_mats_are_named(mpii_root: Path, content: dict[str, Any], message:
     assert MAT in str(caught.value)
 
 
-def test_points_of_other_joints_are_named(mpii_root: Path) -> None:
+@pytest.mark.parametrize("joint", [16, -1, 1.5, float("inf"), float("nan"), "x"])
+def test_points_of_other_joints_are_named(mpii_root: Path, joint: Any) -> None:
     annolist = np.empty((1, 1), dtype=[("image", object), ("annorect", object)])
-    annolist[0, 0] = ({"name": "a.jpg"}, [{"annopoints": {"point": [{"x": 1.0, "y": 2.0, "id": 16}]}}])
+    annolist[0, 0] = ({"name": "a.jpg"}, [{"annopoints": {"point": [{"x": 1.0, "y": 2.0, "id": joint}]}}])
     savemat(mpii_root / MAT, {"RELEASE": {"annolist": annolist, "img_train": [[1]]}})
     with pytest.raises(AnnotationError, match=r"annolist\(1\) has a point that is not one of 16 joints"):
         table_of(mpii_root)

@@ -38,7 +38,7 @@ def test_frames_extracted_later_make_a_new_table(mpi_inf_3dhp_root: Path, tmp_pa
 
 
 def test_amass_layouts_and_frame_rates(amass_root: Path, tmp_path: Path) -> None:
-    poses, sequence = open_amass(str(amass_root), str(tmp_path / "cache"), fps=10)
+    poses, sequence, _ = open_amass(str(amass_root), str(tmp_path / "cache"), fps=10)
     assert poses.shape == (4 * 20 + 40, 21, 3)
     assert np.bincount(sequence).tolist() == [20, 20, 20, 20, 40]
     written = np.load(amass_root / "CMU/04/walk_stageii.npz")["poses"]

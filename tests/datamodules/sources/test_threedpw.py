@@ -276,6 +276,14 @@ def test_wrong_sequence_files_are_named(threedpw_root: Path, change: Callable[[d
         table_of(threedpw_root)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_poses_that_are_not_finite_are_counted(threedpw_root: Path, value: float) -> None:
+    content = load_pickle(pkl(threedpw_root))
+    content["poses"][1][2, 0] = value
+    pkl(threedpw_root).write_bytes(pickle.dumps(content, protocol=2))
+    assert table_of(threedpw_root, "all").dropped == {"global_orient is not finite": 1}
+
+
 def test_nan_joints_of_a_sequence_file_are_counted(threedpw_root: Path) -> None:
     content = pickle.loads(pkl(threedpw_root).read_bytes())
     content["jointPositions"][1][2, 5] = np.nan
@@ -299,6 +307,16 @@ def test_all_sequences_without_images_are_named_at_once(threedpw_root: Path) -> 
     shutil.rmtree(threedpw_root / "imageFiles")
     with pytest.raises(MissingFilesError, match=r"2 missing:\n.*run_test_00.*\n.*walk_test_00.*Get sequenceFiles.zip"):
         table_of(threedpw_root)
+
+
+def test_files_of_macos_are_passed_over(threedpw_root: Path) -> None:
+    ids = table_of(threedpw_root).ids()
+    pkl(threedpw_root).with_name(f"._{SEQUENCE}.pkl").write_bytes(b"\x00\x05\x16\x07")
+    (threedpw_root / "imageFiles" / SEQUENCE / "._image_00000.jpg").write_bytes(b"\x00\x05\x16\x07")
+    pkl(threedpw_root).touch()  # a new table
+    table = table_of(threedpw_root)
+    assert table.ids() == ids
+    assert table.notes == [f"1 files ._* of macOS in {threedpw_root}/sequenceFiles/test are passed over"]
 
 
 def test_truncated_first_image_is_named(threedpw_root: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from experiments.cli import run_command
 from experiments.run import main
 from lightning_modules.backbones import make_backbone
 from lightning_modules.priors.pose_mixture import PoseMixture
@@ -75,3 +78,40 @@ def test_priors_are_opened(tmp_path: Path, dry) -> None:
         assert dry(*fitted, f"smplify.prior_file={files[prior]}")[0] == 0
         code, said = dry(*fitted, f"smplify.prior_file={files[other]}")
         assert code == 1 and files[other].name in said
+
+
+def write_coco(root: Path, keypoints: list[float]) -> str:
+    """Four people on one image, in COCO's layout."""
+    (root / "train2017").mkdir(parents=True)
+    cv2.imwrite(str(root / "train2017/0.jpg"), np.full((240, 320, 3), 90, np.uint8))
+    person = {"image_id": 0, "category_id": 1, "bbox": [10, 10, 100, 200], "keypoints": keypoints}
+    content = {
+        "images": [{"id": 0, "file_name": "0.jpg", "width": 320, "height": 240}],
+        "annotations": [{"id": i, **person} for i in range(4)],
+    }
+    (root / "person_keypoints_train2017.json").write_text(json.dumps(content))
+    return f"paths.coco={root}"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_nobody_with_joints_is_told_in_one_line(
+    dry_run: bool, tmp_path: Path, tiny_folders: list[str], capfd: pytest.CaptureFixture
+) -> None:
+    coco = write_coco(tmp_path / "coco", [0.0] * 51)
+    alone = ["name=nobody", "stages=[annotate]", "recipe.init=random", coco]
+    arguments = [*tiny_folders, *ONE_SOURCE, *alone, *["--dry-run"] * dry_run]
+    assert run_command(main, arguments) == 1
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert "coco-train: nobody is left to be trained on; left out: 4 fewer than 1 annotated joints" in said
+    assert "Traceback" not in said
+
+
+def test_quotas_that_do_not_fit_are_told_in_one_line(tmp_path: Path, dry) -> None:
+    coco = write_coco(tmp_path / "coco", [50.0, 60.0, 2] * 17)
+    code, said = dry(coco, "annotate.targets={coco: 1, mpii: 1000}", "annotate.batch_size=2")
+    assert code == 1 and "leave a source without anybody in a batch of 2; use a larger batch" in said
+
+
+def test_notes_of_the_reader_are_shown(tmp_path: Path, dry) -> None:
+    code, said = dry(write_coco(tmp_path / "coco", [50.0, 60.0, 0.02] * 17))
+    assert code == 0 and "coco: keypoints have third values other than 0, 1 and 2 (0.02 to 0.02)" in said

@@ -117,7 +117,7 @@ def test_the_mixture_never_saw_the_sequences_that_it_is_judged_by(tiny_folders: 
     own = ["name=mixture", "stages=[world,mixture]", f"paths.cache={cache}", f"paths.data={data}"]
     assert main([*tiny_folders, *COMMON, "recipe.prior=gmm", *own]) == 0
     (world,) = data.glob("*/world")
-    poses, sequence = open_poses(str(world / "amass"), str(cache))
+    poses, sequence, _ = open_poses(str(world / "amass"), str(cache))
     names = np.unique(sequence)
     held_out = np.isin(sequence, np.random.default_rng(0).permutation(names)[: max(1, round(0.1 * len(names)))])
     assert 0 < held_out.sum() < len(poses)

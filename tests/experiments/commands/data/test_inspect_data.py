@@ -95,6 +95,21 @@ def test_split_is_what_the_user_or_the_file_says(root: Path, tmp_path: Path) -> 
     assert look(tmp_path, "coco", root, "--split", "val")["split"] == "val"
 
 
+def test_what_the_reader_finds_odd_is_a_warning(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    for person in content["annotations"]:
+        person["keypoints"] = [0.5, 0.25, 0.02] * 17
+    path.write_text(json.dumps(content))
+    (root / "train2017").rename(root / "elsewhere")
+    found = look(tmp_path, "coco", root)
+    assert found["people"][0]["joints"]["nose"][2] == pytest.approx(0.02)
+    shown = capsys.readouterr().out
+    assert "warning: keypoints have third values other than 0, 1 and 2 (0.02 to 0.02)" in shown
+    assert "warning: all 2D joints lie within 0.25 to 0.50, as if they were shares of the image" in shown
+    assert f"looked in {root} and its folders train2017" in shown
+
+
 def test_images_that_are_not_there_or_damaged_are_named(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
