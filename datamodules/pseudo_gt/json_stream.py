@@ -39,7 +39,8 @@ def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[s
         LabelError: the file is no JSON object, or ends early.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        # Editors on Windows put a byte order mark in front.
+        with Path(path).open(encoding="utf-8-sig") as file:
             text = _Text(file)
             text.expect("{")
             if text.peek() == "}":

@@ -118,6 +118,14 @@ class LabelError(ValueError):
     """Labels that are incomplete, doubled, or not what their file says; the message names file, record and remedy."""
 
 
+def require_people(path: str | Path, people: int, left_out: Mapping[str, int]) -> None:
+    """Raise a LabelError that says why nobody is left, if nobody is."""
+    if not people:
+        reasons = ", ".join(f"{count:,}: {reason}" for reason, count in left_out.items() if count)
+        msg = f"{path} has no label of anybody ({reasons or 'it holds nobody'})"
+        raise LabelError(msg)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that no reader ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)

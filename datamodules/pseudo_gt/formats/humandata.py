@@ -34,7 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
-from datamodules.pseudo_gt.formats.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
+from datamodules.pseudo_gt.formats.exchange import (
+    BODY_COLUMNS,
+    CAMERA_COLUMNS,
+    PARTS,
+    LabelBlocks,
+    Published,
+    require_positive,
+)
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
 
@@ -83,16 +90,17 @@ def write_humandata(labels: LabelBlocks, path: Path) -> int:
 
 
 def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
-    """Read the npz: image, box, body, joints_2d (spin49); transl, focal, princpt, gender where it has them.
+    """Read the npz: image, box, body; joints_2d (spin49), transl, focal, princpt, gender where it has them.
+
+    People whose has_smpl is 0 are left out.
 
     Raises:
         LabelError: the file is not in this layout; the key and the person are named.
     """
     with NpzReader(path, "a HumanData npz") as file:
-        columns: Columns = {
-            "image": file.texts("image_path"),
-            "box": file.check("bbox_xywh", file.value("bbox_xywh"), -1)[:, :4].copy(),
-        }
+        if "has_smpl" in file:
+            file.leave_out("has_smpl")
+        columns: Columns = {"image": file.texts("image_path"), "box": _boxes(file)}
         smpl = _dict(file, "smpl")
         for name, length in (("global_orient", 3), ("body_pose", 69), ("betas", 10)):
             if name not in smpl:
@@ -105,12 +113,23 @@ def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
             for name, key in _META.items():
                 if key in meta:
                     columns[name] = file.check(f"meta.{key}", meta[key], 2)
-        if len(meta.get("gender", ())) == file.rows:
+        if isinstance(meta.get("gender"), list | np.ndarray) and np.size(meta["gender"]) == file.rows:
             known = {name[0]: name for name in GENDERS}
-            columns["gender"] = np.array([known.get(str(name)[:1], "neutral") for name in meta["gender"]], object)
+            genders = file.strings("meta.gender", meta["gender"])
+            columns["gender"] = np.array([known.get(name[:1], "neutral") for name in genders], dtype=object)
         if "keypoints2d" in file:
             columns[JOINTS] = _joints(file)
-    return Published(columns, "spin49")
+    return Published(columns, "spin49" if JOINTS in columns else None, file.left_out)
+
+
+def _boxes(file: NpzReader) -> NDArray[np.float32]:
+    """(N, 4) x, y, w, h; the fifth number, where there is one, is a score."""
+    boxes = file.check("bbox_xywh", file.value("bbox_xywh"), -1)
+    if boxes.shape[1] not in (4, 5):
+        msg = f"{file.path}: bbox_xywh has {boxes.shape[1]} numbers a person, expected 4, or 5 with a score"
+        raise LabelError(msg)
+    require_positive(str(file.path), "width and height of bbox_xywh", boxes[:, 2:4])
+    return boxes[:, :4].copy()
 
 
 def _dict(file: NpzReader, name: str) -> dict[str, Any]:
