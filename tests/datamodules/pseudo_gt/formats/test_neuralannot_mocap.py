@@ -76,7 +76,7 @@ def test_the_subject_of_human36m_is_in_the_file_s_name(tmp_path):
         read_neuralannot_mocap(tmp_path / "labels.json", "human36m", "train")
     body = {"pose": [0] * 72, "shape": [0] * 10, "trans": [0] * 3}
     (tmp_path / "labels.json").write_text(json.dumps({"2": {"1": {"0": body}}}))
-    with pytest.raises(LabelError, match=r"the name says no subject of Human3\.6M; call it as published, Human36M_subj"):
+    with pytest.raises(LabelError, match=r"says no subject of Human3\.6M; call it as published, Human36M_subj"):
         read_neuralannot_mocap(tmp_path / "labels.json", "human36m", "train")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LabelError, match="empty holds no Human36M_subject"):
