@@ -21,7 +21,7 @@ from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_published
 from datamodules.pseudo_gt.formats.exchange import CAMERA_COLUMNS, Published
 from datamodules.pseudo_gt.matching import AMBIGUOUS, NOBODY, match_images, match_people, nearest_people
-from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter
+from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter, compare_ids
 from datamodules.pseudo_gt.units import check_boxes, check_camera
 
 
@@ -179,8 +179,7 @@ def _why_nobody(path: str | Path, columns: Columns, source: PeopleTable) -> str:
     """What differs, if none of a file's people is of the source."""
     start = f"{path}: none of its {len(columns['betas']):,} people is of {source.name}"
     if "id" in columns:
-        ids = f"ids there are like {source.ids()[0]}, here like {columns['id'][0]:.80}"
-        return f"{start}: {ids}. Is it of this data set and split?"
+        return f"{start}: {compare_ids(columns['id'][0], source.ids()[0])}. Is it of this data set and split?"
     images = match_images(columns["image"].tolist(), source)
     if images.pairs:
         people = sum(len(mine) for mine, _ in images.pairs)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,12 +150,12 @@ def match_people(columns: Columns, joint_set: str | None, source: PeopleTable, i
     return rows
 
 
-def _squares(boxes: NDArray, sizes: NDArray, *scale: float) -> NDArray[np.float64]:
+def _squares(boxes: NDArray[Any], sizes: NDArray[Any], *scale: float) -> NDArray[np.float64]:
     """(N, 4) squares around annotated boxes, with the crop's margin or with a scale of their own."""
     return np.array([process_box(box, tuple(size), 1.0, *scale) for box, size in zip(boxes, sizes, strict=True)])
 
 
-def _overlap(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+def _overlap(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """(A, B) intersection over union of boxes x, y, w, h; 0 below the least that counts."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
@@ -165,7 +165,9 @@ def _overlap(a: NDArray, b: NDArray) -> NDArray[np.float64]:
     return np.where(share >= MIN_OVERLAP, share, 0)
 
 
-def _closeness(a: NDArray, a_set: JointSet, b: NDArray, b_set: JointSet, size: NDArray) -> NDArray[np.float64]:
+def _closeness(
+    a: NDArray[Any], a_set: JointSet, b: NDArray[Any], b_set: JointSet, size: NDArray[Any]
+) -> NDArray[np.float64]:
     """(A, B) 2 minus the mean distance of common joints in limits, so that joints count more than boxes.
 
     0 beyond the limit; NaN where fewer than three joints are common.
@@ -178,7 +180,7 @@ def _closeness(a: NDArray, a_set: JointSet, b: NDArray, b_set: JointSet, size: N
     return np.where(number < MIN_COMMON_JOINTS, np.nan, np.where(mean <= 1, 2 - mean, 0))
 
 
-def nearest_people(boxes: NDArray, source: PeopleTable, images: ImageMatch) -> NDArray[np.int64]:
+def nearest_people(boxes: NDArray[Any], source: PeopleTable, images: ImageMatch) -> NDArray[np.int64]:
     """(N,) row of the source's person of the same image whose box's centre is nearest; NOBODY without an image."""
     rows = np.full(len(boxes), NOBODY, dtype=np.int64)
     theirs_boxes = source.column("box").astype(np.float64)

@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, parse_pickle
-from datamodules.pseudo_gt.native import LabelError, require_people
+from datamodules.pseudo_gt.native import LabelError, require_people, some_of
 
 _COPY_BYTES = 1 << 20
 
@@ -148,7 +148,7 @@ class NpzReader:
     def value(self, name: str) -> Any:
         """Content of a member: an array, or what a pickled one holds as plain data."""
         if name not in self.names:
-            msg = f"{self.path} has no key {name}, so it is not {self._what}; it has {', '.join(self.names)}"
+            msg = f"{self.path} has no key {name}, so it is not {self._what}; it has {some_of(self.names, 20)}"
             raise LabelError(msg)
         try:
             with self._archive.open(name + ".npy") as member:

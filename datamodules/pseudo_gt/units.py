@@ -9,7 +9,7 @@ well be wrong; where most are, and a factor or the crop's camera would put them 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ _MIN_JOINTS = 3
 _FACTORS = (200.0, 1 / 200, 1000.0, 1 / 1000, 100.0, 1 / 100)
 
 
-def check_boxes(path: str | Path, boxes: NDArray, known: NDArray) -> None:
+def check_boxes(path: str | Path, boxes: NDArray[Any], known: NDArray[Any]) -> None:
     """Raise if boxes are not in pixels.
 
     Args:
@@ -130,7 +130,7 @@ def _compare(columns: Columns, people: PeopleTable, body: BodyModel) -> _Seen:
     return _Seen(float(np.median(ratio)), float(np.median(offset)), bool(fits.mean() >= 0.5))
 
 
-def _extent(points: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+def _extent(points: NDArray[Any], weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Weighted mean (N, 2) and root mean square distance from it (N,) of points (N, K, 2), weights (N, K, 1)."""
     total = weight.sum(axis=1)
     centre = (points * weight).sum(axis=1) / total

@@ -87,7 +87,7 @@ def write_neuralannot_mocap(labels: LabelBlocks, path: Path) -> int:
         )
         raise LabelError(msg)
     files: dict[Path, _Places] = {}
-    parts: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS}
     row = 0
     for block in labels.blocks("neuralannot_mocap", ("id", *BODY_COLUMNS, "transl")):
         for name in block["id"]:
@@ -122,7 +122,7 @@ def _keys_of(labels: LabelBlocks, name: str) -> tuple[str, str, str, str | None]
     return groups[-2], groups[-1], frame, groups[0] if len(groups) > 2 else None
 
 
-def _write(path: Path, places: _Places, arrays: dict[str, NDArray]) -> None:
+def _write(path: Path, places: _Places, arrays: dict[str, NDArray[Any]]) -> None:
     with writing(path) as file:
         file.write("{")
         for i, (first, by_second) in enumerate(places.items()):
@@ -173,7 +173,7 @@ class _Reader:
         self.ids: list[str] = []
         self.sequences: list[str] = []
         self.frames: list[int] = []
-        self.fields: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS}
+        self.fields: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS}
         self.left_out = Counter[str]()
         self._dataset, self._split = dataset, split
         self._keys = _DATASETS.get(dataset, _OTHER)
