@@ -197,7 +197,7 @@ class NpzReader:
 
     def _rows(self, name: str, values: Any) -> NDArray:
         """The rows of a column that are not left out; all columns of a file have the same number of rows."""
-        array = np.asarray(values)
+        array = self._array(name, values)
         count = len(array)
         if self.rows not in (None, count):
             msg = f"{self.path}: {name} has {count} rows, the others have {self.rows}"
@@ -222,13 +222,28 @@ class NpzReader:
         require_people(self.path, int(kept.sum()), self.left_out)
         self._kept = np.flatnonzero(kept)
 
+    def array(self, name: str) -> NDArray:
+        """Content of a member as one array, of any kind.
+
+        Raises:
+            LabelError: it is a list of lists of different lengths.
+        """
+        return self._array(name, self.value(name))
+
+    def _array(self, name: str, values: Any) -> NDArray:
+        try:
+            return np.asarray(values)
+        except ValueError as error:
+            msg = f"{self.path}: {name} is no array, its rows differ in length"
+            raise LabelError(msg) from error
+
     def texts(self, name: str) -> NDArray:
         """(N,) object array of str; bytes are decoded."""
         return self.strings(name, self.value(name))
 
     def strings(self, name: str, values: Any) -> NDArray:
         """Values of a key, or of a part of one, as :meth:`texts` gives them."""
-        values = self._rows(name, np.asarray(values).reshape(-1))
+        values = self._rows(name, self._array(name, values).reshape(-1))
         items = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
         return np.array(items, dtype=object)
 

@@ -24,7 +24,7 @@ _COMPARED = 500  # people, evenly chosen
 _BOX_RATIO = 3.0  # margins of published boxes are between 1 and 1.5 of the person
 _BODY_RATIO = 4.0  # many people are cut off by the image or hidden
 _BODY_OFFSET = 1.0  # of the box's side
-_SURE_OFFSET, _BETTER = 0.25, 0.67  # of the box's side; of the offset, under the crop's camera
+_FOLLOWS = 0.5  # of the distances between people
 _MIN_JOINTS = 3
 _FACTORS = (200.0, 1 / 200, 1000.0, 1 / 1000, 100.0, 1 / 100)
 
@@ -68,12 +68,12 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
     people = source.select(rows)
     body = BodyModel("standin")
     seen = _compare(some, people, body)
-    if seen.fits and seen.offset < _SURE_OFFSET:
+    if seen.fits and seen.follows:
         return
     # The camera of a crop has its principal point at the crop's centre, so that tells the crop's side.
     crop = max(1, round(2 * float(np.median(some["princpt"]))))
     other = _compare(_of_crop(some, crop), people, body)
-    if other.fits and other.offset < _BETTER * seen.offset:
+    if not seen.follows and other.fits and other.follows and other.offset < seen.offset:
         msg = (
             f"{path}: its cameras are of a crop of {crop} pixels, not of the image: focal and princpt times the "
             f"box's side / {crop}, and the box's corner added to princpt, would fit"
@@ -104,11 +104,19 @@ def _of_crop(columns: Columns, size: int) -> Columns:
 
 
 class _Seen(NamedTuple):
-    """Medians of the size of projected bodies to the true one, and of their offset in box widths; whether most fit."""
+    """Projected bodies beside what the source says.
+
+    Attributes:
+        ratio: median of the projected size to the true one.
+        offset: median distance in box widths.
+        fits: whether most are about as large and about there.
+        follows: whether bodies are as far from each other as the people are; a crop's camera puts all in one place.
+    """
 
     ratio: float
     offset: float
     fits: bool
+    follows: bool
 
 
 def _compare(columns: Columns, people: PeopleTable, body: BodyModel) -> _Seen:
@@ -127,7 +135,13 @@ def _compare(columns: Columns, people: PeopleTable, body: BodyModel) -> _Seen:
     ratio = np.maximum(size, 1e-9) / np.maximum(true_size, 1.0)
     offset = np.linalg.norm(centre - true_centre, axis=1) / boxes[:, 2:].max(axis=1)
     fits = (ratio > 1 / _BODY_RATIO) & (ratio < _BODY_RATIO) & (offset < _BODY_OFFSET)
-    return _Seen(float(np.median(ratio)), float(np.median(offset)), bool(fits.mean() >= 0.5))
+    spread, true_spread = (np.sqrt(((one - np.median(one, axis=0)) ** 2).mean()) for one in (centre, true_centre))
+    return _Seen(
+        float(np.median(ratio)),
+        float(np.median(offset)),
+        bool(fits.mean() >= 0.5),
+        bool(spread > _FOLLOWS * true_spread),
+    )
 
 
 def _extent(points: NDArray[Any], weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -113,13 +113,21 @@ def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
             for name, key in _META.items():
                 if key in meta:
                     columns[name] = file.check(f"meta.{key}", meta[key], 2)
-        if isinstance(meta.get("gender"), list | np.ndarray) and np.size(meta["gender"]) == file.rows:
-            known = {name[0]: name for name in GENDERS}
-            genders = file.strings("meta.gender", meta["gender"])
-            columns["gender"] = np.array([known.get(name[:1], "neutral") for name in genders], dtype=object)
+        columns |= _genders(file, meta)
         if "keypoints2d" in file:
             columns[JOINTS] = _joints(file)
     return Published(columns, "spin49" if JOINTS in columns else None, file.left_out)
+
+
+def _genders(file: NpzReader, meta: dict[str, Any]) -> Columns:
+    """gender, where the file says it of everybody; anything unknown is neutral."""
+    names = meta.get("gender")
+    names = names.tolist() if isinstance(names, np.ndarray) else names
+    if not isinstance(names, list) or len(names) != file.rows:
+        return {}
+    known = {name[0]: name for name in GENDERS}
+    texts = file.strings("meta.gender", [name if isinstance(name, str | bytes) else "" for name in names])
+    return {"gender": np.array([known.get(text[:1], "neutral") for text in texts], dtype=object)}
 
 
 def _boxes(file: NpzReader) -> NDArray[np.float32]:
@@ -141,11 +149,11 @@ def _dict(file: NpzReader, name: str) -> dict[str, Any]:
 
 
 def _joints(file: NpzReader) -> NDArray[np.float32]:
-    keypoints = np.asarray(file.value("keypoints2d"))
+    keypoints = file.array("keypoints2d")
     count = keypoints.shape[1] if keypoints.ndim == 3 else 0
     place = np.arange(NUM_JOINTS)  # of each of the 190 in the file; -1 where it is not there
-    if "__keypoints_compressed__" in file and bool(file.value("__keypoints_compressed__")):
-        mask = np.asarray(file.value("keypoints2d_mask")).astype(bool)
+    if "__keypoints_compressed__" in file and _truth_values(file, "__keypoints_compressed__").any():
+        mask = _truth_values(file, "keypoints2d_mask")
         if mask.shape != (NUM_JOINTS,) or mask.sum() != count:
             msg = f"{file.path}: keypoints2d has {count} joints, its mask names {int(mask.sum())}"
             raise LabelError(msg)
@@ -162,3 +170,8 @@ def _joints(file: NpzReader) -> NDArray[np.float32]:
     joints = np.concatenate([openpose, parts], axis=1)
     joints[:, _FOOT_SLOTS] = np.where(feet[..., 2:] > 0, feet, joints[:, _FOOT_SLOTS])
     return joints
+
+
+def _truth_values(file: NpzReader, name: str) -> NDArray[np.bool_]:
+    values = file.array(name)
+    return values.astype(bool) if values.dtype.kind in "biuf" else np.zeros(0, dtype=bool)
