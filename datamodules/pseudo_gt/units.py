@@ -20,6 +20,7 @@ from body_models.smpl import BodyModel
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, reproject
 
+_NEEDED = ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "box")
 _COMPARED = 500  # people, evenly chosen
 _BOX_RATIO = 3.0  # margins of published boxes are between 1 and 1.5 of the person
 _BODY_RATIO = 4.0  # many people are cut off by the image or hidden
@@ -91,9 +92,6 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
         f"of {len(rows):,}); the camera must be the full image's, transl in metres, focal and princpt in pixels"
     )
     raise LabelError(msg)
-
-
-_NEEDED = ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "box")
 
 
 def _of_crop(columns: Columns, size: int) -> Columns:

@@ -198,9 +198,10 @@ def read_published(path: str | Path, format: str, dataset: str, split: str) -> P
     if not Path(path).exists():
         msg = f"{path}: there is no such file or folder"
         raise LabelError(msg)
-    published = FORMATS[format].read(path, dataset, split)
+    # Numbers of the file are finite; what is made of very large ones may not be, which is refused below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        published = FORMATS[format].read(path, dataset, split)
     for name, values in published.columns.items():
-        # Numbers of the file are finite; what is made of very large ones may not be.
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             msg = f"{path}: the numbers that make {name} are too large to be true"
             raise LabelError(msg)
