@@ -64,7 +64,7 @@ class _Images:
         keys = {key} if key in self._names else self._longer_keys(key) | self._shorter_keys(key)
         found = [one for some in keys for one in self._names[some]]
         same_kind = [one for one in found if _suffix(one) == _suffix(name)]
-        return same_kind if len(same_kind) == 1 else found
+        return same_kind if len(keys) == len(same_kind) == 1 else found
 
     def _longer_keys(self, key: _Key) -> set[_Key]:
         if not self._longer:
@@ -79,9 +79,10 @@ class _Images:
 
 
 def _image_key(name: str) -> _Key:
+    parts = [part for part in _SUFFIX.sub("", name).replace("\\", "/").split("/") if part not in ("", ".")]
+    places = [part for part in parts[:-1] if not _PLACES.fullmatch(part)]
     # 4D-Humans' tars have no dots in names: WebDataset ends a name at the first.
-    parts = [part for part in _SUFFIX.sub("", name).replace("\\", "/").replace(".", "_").split("/") if part]
-    return (*(part for part in parts[:-1] if not _PLACES.fullmatch(part)), *(_COCO_NAME.sub("", p) for p in parts[-1:]))
+    return tuple(part.replace(".", "_") for part in (*places, *(_COCO_NAME.sub("", last) for last in parts[-1:])))
 
 
 def _suffix(name: str) -> str:
@@ -120,8 +121,10 @@ def _rows_by_name(names: Iterable[str]) -> dict[str, list[int]]:
 
 def _may_take(name: str, image: str, takers: list[str]) -> bool:
     """Whether no other name fits the image as well or better: S1/a and S3/a cannot both be a."""
-    keys = {_image_key(taker) for taker in takers}
-    return len(keys) == 1 or _image_key(name) == _image_key(image)
+    if len(takers) == 1:
+        return True
+    key = _image_key(name)
+    return key == _image_key(image) or all(_image_key(taker) == key for taker in takers)
 
 
 def match_people(columns: Columns, joint_set: str | None, source: PeopleTable, images: ImageMatch) -> NDArray[np.int64]:

@@ -60,7 +60,8 @@ def test_what_fits_several_images_is_nobody_s(make_source):
         ("train2017/000000000009.jpg", "train2014/COCO_train2014_000000000009.jpg"),
         ("train2017/000000000009.jpg", "/data/coco/images/train2014/COCO_train2014_000000000009.jpg"),
         ("train2017/000000000009.jpg", "000000000009"),
-        ("images/015601864.jpg", "015601864.jpg"),
+        ("images/015601864.jpg", "./015601864.jpg"),
+        ("images/015601864.jpg", "images\\015601864.jpg"),
         ("downtown_bar_00/image_00002.jpg", "imageFiles/downtown_bar_00/image_00002.jpg"),
         ("a/x.1.png", "a/x_1.jpg"),  # 4D-Humans' tars: no dots, all are JPEG
     ],
@@ -72,6 +73,7 @@ def test_names_of_one_image(make_source, of_source, name):
 def test_names_that_differ_in_their_suffix_alone(make_source):
     source = make_source(["a/1.jpg", "a/1.png"])
     assert matched(source, ["b/1.png", "a/1.png", "a/1.jpg", "a/1"]) == [NOBODY, 1, 0, AMBIGUOUS]
+    assert matched(make_source(["a/1.jpg", "b/1.png"]), ["1.jpg"]) == [AMBIGUOUS], "other code bases convert images"
 
 
 @pytest.mark.parametrize("scale", [1.25, 1.0])
