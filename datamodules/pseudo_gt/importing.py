@@ -131,6 +131,9 @@ def _people_of_source(
     path: str | Path, published: Published, format: str, source: PeopleTable
 ) -> tuple[Columns, str, Counter[str]]:
     """Columns of the people who are of the source, where their ids come from, and how many others there are."""
+    if FORMATS[format].camera == "world":
+        msg = f"{path}: {format} has one body a frame in the world, no people of {source.name}: leave out the source"
+        raise LabelError(msg)
     columns = published.columns
     rows, origin = _find(path, published, source)
     keep = np.zeros(len(rows), dtype=bool)

@@ -1,5 +1,7 @@
 """Published files become label tables under the ids of the data set's own people, in whatever order they come."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,16 @@ def test_the_true_cause_is_named(coco, ours, tmp_path, change, cause):
         import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
     assert "published.npz" in str(error.value)
     assert "ids" not in str(error.value)
+
+
+def test_labels_of_the_world_take_no_source(coco, tmp_path):
+    body = {"pose": [0.1] * 72, "shape": [0] * 10, "trans": [0, 0, 3]}
+    (tmp_path / "a.json").write_text(json.dumps({"4": {"2": {"7": body}}}))
+    with pytest.raises(
+        LabelError, match="one body a frame in the world, no people of coco-train: leave out the source"
+    ):
+        import_labels(tmp_path / "a.json", "neuralannot_mocap", tmp_path / "back", "mpi_inf_3dhp", "train", coco)
+    report = import_labels(tmp_path / "a.json", "neuralannot_mocap", tmp_path / "back", "mpi_inf_3dhp", "train")
+    table = read_labels(tmp_path / "back")
+    assert (report.people, table.frame) == (1, "world")
+    assert table.columns["id"].tolist() == ["mpi_inf_3dhp/train/S4/Seq2/7"], "as this project's own tables have it"
