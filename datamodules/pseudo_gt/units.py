@@ -27,6 +27,7 @@ _BODY_RATIO = 4.0  # many people are cut off by the image or hidden
 _BODY_OFFSET = 1.0  # of the box's side
 _FOLLOWS = 0.5  # of the distances between people
 _MIN_JOINTS = 3
+_LARGEST_CROP = 4096  # pixels
 _FACTORS = (200.0, 1 / 200, 1000.0, 1 / 1000, 100.0, 1 / 100)
 
 
@@ -72,7 +73,7 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
     if seen.fits and seen.follows:
         return
     # The camera of a crop has its principal point at the crop's centre, so that tells the crop's side.
-    crop = max(1, round(2 * float(np.median(some["princpt"]))))
+    crop = round(float(np.clip(2 * np.median(some["princpt"]), 1, _LARGEST_CROP)))
     other = _compare(_of_crop(some, crop), people, body)
     if not seen.follows and other.fits and other.follows and other.offset < seen.offset:
         msg = (

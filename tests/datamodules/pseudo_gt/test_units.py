@@ -83,3 +83,8 @@ def test_right_units_pass(import_changed, coco):
         return file["trans_cam"]
 
     assert import_changed("bedlam", trans_cam=one_wrong).people == len(coco)
+
+
+def test_cameras_of_absurd_size_are_refused(import_changed):
+    with pytest.raises(LabelError, match="the camera must be the full image's"):
+        import_changed("bedlam", cam_int=lambda file: np.full_like(file["cam_int"], 1e30))
