@@ -3,7 +3,7 @@
 import sys
 
 if sys.orig_argv[1:2] == ["-m"]:
-    # python -m experiments.compare and its like looked for a module that has become a command: say which.
+    # python -m experiments compare and its like looked for a module that has become a command: say which.
     from experiments.commands import MOVED
 
     if (asked := next(iter(sys.orig_argv[2:3]), "")) in MOVED:

@@ -1,33 +1,28 @@
 """Published pseudo-GTs as native label tables, under the ids of the data set's own people.
 
 Where a file holds the data set's own keys (annotation ids), the ids come from it. Where it holds image names only,
-its people are matched to those of a source: image by image, one to one, by the joints that both know or else by the
-overlap of the boxes. Nobody is guessed: a person who fits nobody is left out and counted.
+its people are matched to those of a source (:mod:`datamodules.pseudo_gt.matching`): a person who fits nobody is left
+out and counted. Where the source knows the people, the file's units are compared with it
+(:mod:`datamodules.pseudo_gt.units`).
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from body_models.camera import process_box
-from body_models.joint_sets import JOINT_SETS, SPIN49, JointSet, convert_joints
 from datamodules.people import PeopleTable
-from datamodules.progress import show_progress
 from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_published
-from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter
-
-MIN_COMMON_JOINTS = 3
-MAX_JOINT_DISTANCE = 0.05  # of the box, mean over the common joints
-MIN_OVERLAP = 0.5  # intersection over union of the boxes; the margins of published boxes differ
-_COCO_NAME = re.compile(r"^COCO_(?:train|val|test)\d{4}_")
+from datamodules.pseudo_gt.formats.exchange import CAMERA_COLUMNS, Published
+from datamodules.pseudo_gt.matching import AMBIGUOUS, NOBODY, match_images, match_people, nearest_people
+from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter, compare_ids
+from datamodules.pseudo_gt.units import check_boxes, check_camera
 
 
 @dataclass
@@ -85,38 +80,22 @@ def import_labels(
             where that is not known.
 
     Raises:
-        LabelError: the file is not in this format, or none of its people is of the source.
+        LabelError: the file is not in this format or in other units, or none of its people is of the source.
     """
     published = read_published(path, format, dataset, split)
-    columns, left_out = published.columns, Counter[str]()
-    count = len(columns["betas"])
-    found, origin = count, "the file's own"
-    without = None
+    left_out = Counter(published.left_out)
+    found = len(published.columns["betas"]) + left_out.total()
     if source is not None:
-        rows, origin = _find(columns, published.joint_set, source)
-        keep, reason = _first_of_each(rows), "no such person in the source"
-        left_out[reason] = int((rows < 0).sum())
-        left_out["a second label of one person"] = int((rows >= 0).sum() - keep.sum())
-        if not keep.any():
-            msg = (
-                f"{path}: none of its {count} people is of {source.name}. Is it of this data set and split? Images "
-                f"there are named like {source.column('image')[0].decode()}, here like "
-                f"{columns['image'][0] if 'image' in columns else '(no image names)'}"
-            )
-            raise LabelError(msg)
-        columns = {name: values[keep] for name, values in columns.items()}
-        columns = _with_source(columns, source, rows[keep])
-        complete_camera(columns, FORMATS[format].camera, columns["image_size"])
-        joint_set: str | None = source.joint_set.name
-        without = len(source) - len(np.unique(rows[keep]))
-        count = int(keep.sum())
+        columns, origin, others = _people_of_source(path, published, format, source)
+        left_out += others
     else:
-        joint_set = published.joint_set if JOINTS in columns else None
+        columns, origin = published.columns, "the file's own"
         if "id" not in columns:
-            columns["id"], origin = _ids_of_images(columns, dataset, split), "image names, numbered"
+            columns["id"], origin = _ids_of_images(path, columns, dataset, split), "image names, numbered"
+    if not set(CAMERA_COLUMNS) <= set(columns):
         # Half a camera projects nowhere.
-        if not {"transl", "focal", "princpt"} <= set(columns) and "focal" in columns:
-            del columns["focal"]
+        columns = {name: values for name, values in columns.items() if name not in ("focal", "princpt")}
+    count = len(columns["betas"])
     columns.setdefault("gender", np.full(count, "neutral", dtype=object))
     columns["max_abs_beta"] = np.abs(columns["betas"]).max(axis=1)
     _check_ids(path, columns["id"])
@@ -129,7 +108,7 @@ def import_labels(
     frame: Frame = "world" if FORMATS[format].camera == "world" else "camera"
     with LabelWriter(
         folder,
-        joint_set=joint_set,
+        joint_set=published.joint_set if source is None else source.joint_set.name,
         image_root=None if source is None else source.image_root,
         provenance=provenance,
         frame=frame,
@@ -142,89 +121,79 @@ def import_labels(
         count,
         found,
         origin,
-        {reason: number for reason, number in left_out.items() if number},
-        without,
+        dict(left_out),
+        None if source is None else len(source) - count,
         [name for name in wanted if name not in columns],
     )
 
 
-def _find(columns: Columns, joint_set: str | None, source: PeopleTable) -> tuple[NDArray[np.int64], str]:
-    """Row of the source for each published person, -1 where there is none, and where the ids come from."""
+def _people_of_source(
+    path: str | Path, published: Published, format: str, source: PeopleTable
+) -> tuple[Columns, str, Counter[str]]:
+    """Columns of the people who are of the source, where their ids come from, and how many others there are."""
+    if FORMATS[format].camera == "world":
+        msg = f"{path}: {format} has one body a frame in the world, no people of {source.name}: leave out the source"
+        raise LabelError(msg)
+    columns = published.columns
+    rows, origin = _find(path, published, source)
+    keep = np.zeros(len(rows), dtype=bool)
+    keep[np.unique(rows, return_index=True)[1]] = True  # the first label of each person
+    keep &= rows >= 0
+    if not keep.any():
+        raise LabelError(_why_nobody(path, columns, source))
+    left_out = Counter(
+        {
+            "no such person in the source": int((rows == NOBODY).sum()),
+            "the name of its image fits several images of the source": int((rows == AMBIGUOUS).sum()),
+            "a second label of one person": int((rows >= 0).sum() - keep.sum()),
+        }
+    )
+    columns = _with_source({name: values[keep] for name, values in columns.items()}, source, rows[keep])
+    complete_camera(columns, FORMATS[format].camera, columns["image_size"])
+    if set(CAMERA_COLUMNS) <= set(columns):
+        check_camera(path, columns, source.select(rows[keep]))
+    return columns, origin, left_out
+
+
+def _find(path: str | Path, published: Published, source: PeopleTable) -> tuple[NDArray[np.int64], str]:
+    """Row of the source for each published person, negative where there is none, and where the ids come from."""
+    columns = published.columns
     if "id" in columns:
         row = {name: i for i, name in enumerate(source.ids())}
-        return np.array([row.get(name, -1) for name in columns["id"]], dtype=np.int64), "the file's own"
+        rows = np.array([row.get(name, NOBODY) for name in columns["id"]], dtype=np.int64)
+        _check_boxes(path, columns, source, rows)
+        return rows, "the file's own"
     if "image" not in columns or "box" not in columns:
-        msg = "the file has neither the data set's keys nor images and boxes, so its people cannot be told apart"
+        msg = f"{path} has neither the data set's keys nor images and boxes, so its people cannot be told apart"
         raise LabelError(msg)
-    return match_people(columns, joint_set, source), f"those of {source.name}, matched by image and position"
+    images = match_images(columns["image"].tolist(), source)
+    _check_boxes(path, columns, source, nearest_people(columns["box"], source, images))
+    rows = match_people(columns, published.joint_set, source, images)
+    return rows, f"those of {source.name}, matched by image and position"
 
 
-def match_people(columns: Columns, joint_set: str | None, source: PeopleTable) -> NDArray[np.int64]:
-    """(N,) row of the source for each published person, -1 where nobody fits; nobody is taken twice.
-
-    Args:
-        columns: image, box (N, 4), and joints_2d where they are known.
-        joint_set: of joints_2d.
-        source: the data set's people.
-    """
-    names = [name.decode("utf-8", "surrogateescape") for name in source.column("image").tolist()]
-    deep = len({_image_key(name, 1) for name in names}) < len(set(names))
-    depth = 2 if deep else 1
-    here, there = defaultdict(list), defaultdict(list)
-    for i, name in enumerate(columns["image"]):
-        here[_image_key(name, depth)].append(i)
-    for i, name in enumerate(names):
-        there[_image_key(name, depth)].append(i)
-    rows = np.full(len(columns["box"]), -1, dtype=np.int64)
-    boxes, sizes, joints = source.column("box"), source.column("image_size"), source.column(JOINTS)
-    known = JOINT_SETS[joint_set] if joint_set is not None and JOINTS in columns else None
-    for image, mine in show_progress(here.items(), "Matching people", total=len(here)):
-        theirs = there.get(image)
-        if not theirs:
-            continue
-        squares = np.array([process_box(boxes[i], tuple(sizes[i])) for i in theirs])
-        score = _overlap(columns["box"][mine], squares)
-        if known is not None:
-            close = _closeness(columns[JOINTS][mine], known, joints[theirs], source.joint_set, squares[:, 2])
-            score = np.where(np.isnan(close), score, close)
-        for a, b in zip(*linear_sum_assignment(-score), strict=True):
-            if score[a, b] > 0:
-                rows[mine[a]] = theirs[b]
-    return rows
+def _check_boxes(path: str | Path, columns: Columns, source: PeopleTable, rows: NDArray[np.int64]) -> None:
+    known = rows >= 0
+    if "box" in columns and known.any():
+        check_boxes(path, columns["box"][known], source.column("box")[rows[known]])
 
 
-def _image_key(name: str, depth: int) -> str:
-    parts = Path(name).with_suffix("").parts[-depth:]
-    return "/".join([*parts[:-1], _COCO_NAME.sub("", parts[-1])])
-
-
-def _overlap(a: NDArray, b: NDArray) -> NDArray[np.float64]:
-    """(A, B) intersection over union of boxes x, y, w, h; 0 below the least that counts."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
-    common = np.clip(high - low, 0, None).prod(axis=2)
-    union = a[:, 2:].prod(axis=1)[:, None] + b[:, 2:].prod(axis=1)[None] - common
-    share = common / np.maximum(union, 1e-9)
-    return np.where(share >= MIN_OVERLAP, share, 0)
-
-
-def _closeness(a: NDArray, a_set: JointSet, b: NDArray, b_set: JointSet, size: NDArray) -> NDArray[np.float64]:
-    """(A, B) 2 minus the mean distance of common joints in limits, so that joints count more than boxes.
-
-    0 beyond the limit; NaN where fewer than three joints are common.
-    """
-    a, b = convert_joints(a, a_set, SPIN49), convert_joints(b, b_set, SPIN49)
-    common = (a[:, None, :, 2] > 0) & (b[None, :, :, 2] > 0)
-    distance = np.linalg.norm(a[:, None, :, :2] - b[None, :, :, :2], axis=3)
-    number = common.sum(axis=2)
-    mean = (distance * common).sum(axis=2) / np.maximum(number, 1) / size[None] / MAX_JOINT_DISTANCE
-    return np.where(number < MIN_COMMON_JOINTS, np.nan, np.where(mean <= 1, 2 - mean, 0))
-
-
-def _first_of_each(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    keep = np.zeros(len(rows), dtype=bool)
-    keep[np.unique(rows, return_index=True)[1]] = True
-    return keep & (rows >= 0)
+def _why_nobody(path: str | Path, columns: Columns, source: PeopleTable) -> str:
+    """What differs, if none of a file's people is of the source."""
+    start = f"{path}: none of its {len(columns['betas']):,} people is of {source.name}"
+    if "id" in columns:
+        return f"{start}: {compare_ids(columns['id'][0], source.ids()[0])}. Is it of this data set and split?"
+    images = match_images(columns["image"].tolist(), source)
+    if images.pairs:
+        people = sum(len(mine) for mine, _ in images.pairs)
+        return (
+            f"{start}: {people:,} are on its images, but neither their joints nor their boxes are where the source "
+            "has people. Are the images of another size there?"
+        )
+    there, here = source.column("image")[0].decode("utf-8", "replace"), columns["image"][0]
+    why = "fit several images each" if images.ambiguous.any() else "are others"
+    names = f"the names of its images {why}; there they are like {there}, here like {here:.80}"
+    return f"{start}: {names}. Is it of this data set and split?"
 
 
 def _with_source(columns: Columns, source: PeopleTable, rows: NDArray[np.int64]) -> Columns:
@@ -244,9 +213,9 @@ def _with_source(columns: Columns, source: PeopleTable, rows: NDArray[np.int64])
     return {**columns, **added}
 
 
-def _ids_of_images(columns: Columns, dataset: str, split: str) -> NDArray:
+def _ids_of_images(path: str | Path, columns: Columns, dataset: str, split: str) -> NDArray:
     if "image" not in columns:
-        msg = "the file has neither keys nor image names; name a source (--source KIND=PATH) to find its people"
+        msg = f"{path} has neither keys nor image names; name a source (--source KIND=PATH) to find its people"
         raise LabelError(msg)
     seen: Counter[str] = Counter()
     ids = []

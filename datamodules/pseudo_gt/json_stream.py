@@ -36,9 +36,10 @@ def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[s
         lists: keys whose value is a list of records; its records are given one by one, each with the key.
 
     Raises:
-        LabelError: the file is no JSON object, or ends early.
+        LabelError: the file is no JSON object, ends early, or has a key twice in an object below its top.
     """
     try:
+        # Editors on Windows put a byte order mark in front.
         with Path(path).open(encoding="utf-8-sig") as file:
             text = _Text(file)
             text.expect("{")
@@ -58,9 +59,24 @@ def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[s
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror or error})"
         raise LabelError(msg) from error
+    except _TwiceError as error:
+        msg = f"{path}: key {error.args[0]:.80} is there twice in one object, so its value is not known"
+        raise LabelError(msg) from error
     except (ValueError, RecursionError) as error:
         msg = f"{path} is not valid JSON with an object at its top ({error}); it may be truncated: get it again"
         raise LabelError(msg) from error
+
+
+class _TwiceError(Exception):
+    """A key that an object has twice. No ValueError, which may mean that a value is not read to its end."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+    return found
 
 
 class _Text:
@@ -68,7 +84,7 @@ class _Text:
 
     def __init__(self, file: IO[str]) -> None:
         self._file, self._window, self._at, self._ended = file, "", 0, False
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=_object)
 
     def _more(self) -> bool:
         # Twice as much each time, so that a value longer than the window costs no quadratic time.
@@ -102,10 +118,12 @@ class _Text:
                 if not self._more():
                     raise
                 continue
+            length = end - self._at
             # A number at the end of the window may go on behind it, after no more than "e+".
             if isinstance(found, int | float) and len(self._window) - end <= 2 and self._more():
                 continue
-            self._at = end
+            # Not the end: looking for more moves the window.
+            self._at += length
             return found
 
     def items(self) -> Iterator[Any]:

@@ -118,6 +118,24 @@ class LabelError(ValueError):
     """Labels that are incomplete, doubled, or not what their file says; the message names file, record and remedy."""
 
 
+def some_of(names: Sequence[str], shown: int = 5) -> str:
+    """The first of some names, each cut to 80 characters, for messages."""
+    return ", ".join(f"{name:.80}" for name in names[:shown]) + (", ..." if len(names) > shown else "")
+
+
+def compare_ids(here: str, there: str) -> str:
+    """What an id of a file and one of the people that it should be of look like, for messages."""
+    return f"ids there are like {there:.80}, here like {here:.80}"
+
+
+def require_people(path: str | Path, people: int, left_out: Mapping[str, int]) -> None:
+    """Raise a LabelError that says why nobody is left, if nobody is."""
+    if not people:
+        reasons = ", ".join(f"{count:,}: {reason}" for reason, count in left_out.items() if count)
+        msg = f"{path} has no label of anybody ({reasons or 'it holds nobody'})"
+        raise LabelError(msg)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that no reader ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)

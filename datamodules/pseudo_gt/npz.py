@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, parse_pickle
-from datamodules.pseudo_gt.native import LabelError
+from datamodules.pseudo_gt.native import LabelError, require_people, some_of
 
 _COPY_BYTES = 1 << 20
 
@@ -112,6 +112,11 @@ class NpzReader:
         path: of the archive.
         what: the layout that it should have, for messages.
 
+    Attributes:
+        names: of the members.
+        rows: of the file, once a column was read.
+        left_out: rows that :meth:`leave_out` took out, by reason; columns come without them.
+
     Raises:
         LabelError: it is no archive, or a column is damaged; the message names both.
     """
@@ -128,6 +133,8 @@ class NpzReader:
             raise LabelError(msg) from error
         self.names = [name.removesuffix(".npy") for name in self._archive.namelist()]
         self.rows: int | None = None
+        self.left_out: dict[str, int] = {}
+        self._kept: NDArray[np.int64] | None = None
 
     def __enter__(self) -> NpzReader:
         return self
@@ -141,7 +148,7 @@ class NpzReader:
     def value(self, name: str) -> Any:
         """Content of a member: an array, or what a pickled one holds as plain data."""
         if name not in self.names:
-            msg = f"{self.path} has no key {name}, so it is not {self._what}; it has {', '.join(self.names)}"
+            msg = f"{self.path} has no key {name}, so it is not {self._what}; it has {some_of(self.names, 20)}"
             raise LabelError(msg)
         try:
             with self._archive.open(name + ".npy") as member:
@@ -168,33 +175,75 @@ class NpzReader:
         Raises:
             LabelError: they are not such a column; the key, and the row where it is one row's fault, are named.
         """
-        rows = self.rows
         try:
+            kept = self._rows(name, values)
+            if kept.dtype == object:  # rows that are arrays themselves
+                kept = np.array(kept.tolist())
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-                array: NDArray = np.asarray(values, dtype=dtype)
-            count = len(array)
-            array = array.reshape(count, *shape)
-        except (TypeError, ValueError) as error:
+                array: NDArray = kept.astype(dtype)
+            array = array.reshape(len(array), *shape) if shape else array
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, LabelError):
+                raise
             found = getattr(values, "shape", type(values).__name__)
             msg = f"{self.path}: {name} is not numbers of shape {('N', *shape)} but {found}"
             raise LabelError(msg) from error
-        if rows is not None and count != rows:
-            msg = f"{self.path}: {name} has {count} rows, the others have {rows}"
-            raise LabelError(msg)
-        self.rows = count
-        bad = ~np.isfinite(array.reshape(count, -1)).all(axis=1)
-        if bad.any():
-            msg = f"{self.path}: person {int(np.flatnonzero(bad)[0])}: {name} is not finite ({int(bad.sum())} such)"
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
+        if len(bad):
+            row = int(bad[0] if self._kept is None else self._kept[bad[0]])
+            msg = f"{self.path}: person {row}: {name} is not finite ({len(bad)} such)"
             raise LabelError(msg)
         return array
 
+    def _rows(self, name: str, values: Any) -> NDArray:
+        """The rows of a column that are not left out; all columns of a file have the same number of rows."""
+        array = self._array(name, values)
+        count = len(array)
+        if self.rows not in (None, count):
+            msg = f"{self.path}: {name} has {count} rows, the others have {self.rows}"
+            raise LabelError(msg)
+        self.rows = count
+        return array if self._kept is None else array[self._kept]
+
+    def leave_out(self, *flags: str) -> None:
+        """Leave out the rows in which one of these columns is 0, from all columns that are read after this.
+
+        A row that is flagged as absent may hold NaN or nothing, so it is taken out before numbers are checked.
+
+        Raises:
+            LabelError: a flag is not there, or nobody is left.
+        """
+        present = {flag: self.numbers(flag, 1)[:, 0] > 0 for flag in flags}
+        kept = np.ones(self.rows or 0, dtype=bool)
+        for flag, has in present.items():
+            if absent := int((kept & ~has).sum()):
+                self.left_out[f"{flag} is 0"] = absent
+            kept &= has
+        require_people(self.path, int(kept.sum()), self.left_out)
+        self._kept = np.flatnonzero(kept)
+
+    def array(self, name: str) -> NDArray:
+        """Content of a member as one array, of any kind.
+
+        Raises:
+            LabelError: it is a list of lists of different lengths.
+        """
+        return self._array(name, self.value(name))
+
+    def _array(self, name: str, values: Any) -> NDArray:
+        try:
+            return np.asarray(values)
+        except ValueError as error:
+            msg = f"{self.path}: {name} is no array, its rows differ in length"
+            raise LabelError(msg) from error
+
     def texts(self, name: str) -> NDArray:
         """(N,) object array of str; bytes are decoded."""
-        values = np.asarray(self.value(name)).reshape(-1)
-        self.rows = len(values) if self.rows is None else self.rows
-        if len(values) != self.rows:
-            msg = f"{self.path}: {name} has {len(values)} rows, the others have {self.rows}"
-            raise LabelError(msg)
+        return self.strings(name, self.value(name))
+
+    def strings(self, name: str, values: Any) -> NDArray:
+        """Values of a key, or of a part of one, as :meth:`texts` gives them."""
+        values = self._rows(name, self._array(name, values).reshape(-1))
         items = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
         return np.array(items, dtype=object)
 

@@ -32,6 +32,7 @@ from datamodules.pseudo_gt.native import (
     LabelError,
     LabelWriter,
     read_provenance,
+    some_of,
     to_arrow,
     to_numpy,
     write_json,
@@ -114,7 +115,7 @@ class DumpTable:
         places = np.minimum(np.searchsorted(known, names), len(known) - 1)
         strange = np.flatnonzero(known[places] != names).tolist()
         if strange:
-            msg = f"{self.folder}: {len(strange)} not in the data set ({_some([ids[i] for i in strange])})"
+            msg = f"{self.folder}: {len(strange)} not in the data set ({some_of([ids[i] for i in strange], _SHOWN)})"
             raise LabelError(msg)
         return order[places]
 
@@ -161,7 +162,7 @@ class DumpTable:
 
     def _names(self, rows: NDArray[np.int64]) -> str:
         names = self.people.columns["id"][self.people.rows[rows[: _SHOWN + 1]]]
-        return _some([name.decode() for name in names.tolist()])
+        return some_of([name.decode() for name in names.tolist()], _SHOWN)
 
     @cached_property
     def _sorted_ids(self) -> tuple[NDArray[np.int64], NDArray[np.bytes_]]:
@@ -261,7 +262,3 @@ def _as_annotated(people: PeopleTable, start: int, stop: int) -> Columns:
         "person_box": column["box"],
         "joints_2d": column["joints_2d"],
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

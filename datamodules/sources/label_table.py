@@ -22,6 +22,7 @@ from datamodules.pseudo_gt.native import (
     PROVENANCE_FILE,
     LabelError,
     column_names,
+    compare_ids,
     iter_labels,
     read_labels,
     read_provenance,
@@ -174,7 +175,8 @@ def _join(table: PeopleTable, labels: str) -> tuple[Arrays, dict[str, Any]]:
     rows = found.rows_of([person.decode() for person in table.columns["id"].tolist()])
     labelled = rows >= 0
     if not labelled.any():
-        msg = f"{labels}: none of its {len(found)} labels is of the people of {table.name}; are they of another source?"
+        ids = compare_ids(found.columns["id"][0], table.columns["id"][0].decode())
+        msg = f"{labels}: none of its {len(found)} labels is of the people of {table.name}; {ids}. Of another source?"
         raise AnnotationError(msg)
     arrays = {**table.columns, "label_row": rows}
     for name in _COLUMNS:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,17 +115,43 @@ def _read(root: Path, split: str, files: list[Path]) -> tuple[Arrays, dict[str, 
     return people.finish()
 
 
-def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> None:
+class SequenceFile(NamedTuple):
+    """What a sequence file says.
+
+    Attributes:
+        extrinsics: (F, 4, 4) world to camera, metres.
+        intrinsics: (3, 3) pixels.
+        tracks: of each person: poses (F, 72), trans (F, 3), joints (F, 24, 3), betas (10,), campose_valid (F,),
+            has_poses2d (F,), gender (index into GENDERS); world axes, metres.
+    """
+
+    extrinsics: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
+    tracks: list[dict[str, Any]]
+
+
+def read_sequence_file(path: Path) -> SequenceFile:
+    """Read a file of sequenceFiles.
+
+    Raises:
+        AnnotationError: it is none.
+    """
     content = load_pickle(path)
     try:
         extrinsics = np.asarray(content["cam_poses"], dtype=np.float64).reshape(-1, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], dtype=np.float64).reshape(3, 3)
         tracks = [_read_track(content, person, len(extrinsics)) for person in range(len(content["poses"]))]
-        view = Rotation.from_matrix(extrinsics[:, :3, :3])
+        Rotation.from_matrix(extrinsics[:, :3, :3])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         msg = f"{path} is not a 3DPW sequence file ({error!r}). {_REMEDY}"
         raise AnnotationError(msg) from error
+    return SequenceFile(extrinsics, intrinsics, tracks)
+
+
+def _read_sequence(people: PeopleBuilder, path: Path, size: tuple[int, int]) -> None:
+    extrinsics, intrinsics, tracks = read_sequence_file(path)
     rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
+    view = Rotation.from_matrix(rotation)
     focal, princpt = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
     for person, track_ in enumerate(tracks):
         joints = np.einsum("fij,fkj->fki", rotation, track_["joints"]) + translation[:, None]

@@ -20,7 +20,7 @@ from callbacks.progress import progress_bar
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
-from datamodules.pseudo_gt.native import Columns, column_names, iter_labels, read_provenance
+from datamodules.pseudo_gt.native import Columns, column_names, compare_ids, iter_labels, read_provenance
 from datamodules.sources import open_source
 from experiments.evaluation.scores import Scored, by_protocol
 from experiments.evaluation.true_bodies import bodies_of, read_truth, truth_of
@@ -173,7 +173,7 @@ def score_checkpoint(
     dataset = protocols[0].dataset
     module = load_mesh_module(checkpoint, body_models)
     models = str(module.hparams["body_models"])
-    _say_standin(models)
+    say_standin(models)
     silence_tips()
     parts = []
     for split in target.splits(dataset):
@@ -253,7 +253,7 @@ def score_labels(
         raise EvaluationError(msg)
     provenance = content["provenance"]
     models = body_models or _models_of(provenance)
-    _say_standin(models)
+    say_standin(models)
     facts = {
         "used_3dpw_train": read_told(provenance),
         "standin_body": is_standin(models),
@@ -289,7 +289,8 @@ def _labels_on_bodies(
             evaluation.groups = np.array(columns.get("image", columns["id"]), dtype=str)
             parts.append(evaluation)
     if not parts:
-        msg = f"{labels}: none of its people is in {file}; are the labels of another source?"
+        shown = compare_ids(_first_id(labels), min(known, default="none"))
+        msg = f"{labels}: none of its people is in {file}; {shown}. Are the labels of another source?"
         raise EvaluationError(msg)
     joined = Evaluation.join(parts)
     missing = len(known) - len(joined.ids)
@@ -300,8 +301,7 @@ def _labels_on_data(
     labels: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
 ) -> list[Scored]:
     """Against the true bodies or joints of a data set."""
-    first = next(iter_labels(labels, rows=1, columns=["id"]))["id"][0]
-    dataset = str(first).partition("/")[0]
+    dataset = _first_id(labels).partition("/")[0]
     known_sets = {protocol.dataset for protocol in PROTOCOLS.values()}
     if not target.protocols and dataset not in known_sets:
         msg = f"{labels}: no protocol is made for {dataset}; there are some for {', '.join(sorted(known_sets))}"
@@ -315,7 +315,9 @@ def _labels_on_data(
         people += len(truth.table)
         parts += _labels_on_split(labels, truth, protocols, scorer)
     if not parts:
-        msg = f"{labels}: none of its people is in the {target.split} split of {target.root}; of another source?"
+        shown = compare_ids(_first_id(labels), truth.table.ids()[0])
+        where = f"the {target.split} split of {target.root}"
+        msg = f"{labels}: none of its people is in {where}; {shown}. Are the labels of another source?"
         raise EvaluationError(msg)
     joined = Evaluation.join(parts)
     missing = {
@@ -323,6 +325,10 @@ def _labels_on_data(
         "without_truth": read_provenance(labels)["rows"] - len(joined.ids),
     }
     return by_protocol(joined, {**facts, **missing})
+
+
+def _first_id(labels: Path) -> str:
+    return str(next(iter_labels(labels, rows=1, columns=["id"]))["id"][0])
 
 
 def _labels_on_split(
@@ -380,6 +386,7 @@ def _models_of(provenance: Mapping[str, Any]) -> str:
     return str(provenance.get("settings", {}).get("paths", {}).get("body_models", "standin"))
 
 
-def _say_standin(body_models: str) -> None:
+def say_standin(body_models: str) -> None:
+    """Print a note if the body is the stand-in."""
     if is_standin(body_models):
         print("note: the body is the licence-free stand-in, not SMPL; give --body-models DIR for SMPL", file=sys.stderr)

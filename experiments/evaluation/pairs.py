@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.pseudo_gt.native import some_of
 from experiments.evaluation.scores import Scored
 from lightning_modules.scoring import metrics
 
@@ -161,7 +162,7 @@ def _open(archive: zipfile.ZipFile, path: Path) -> dict[str, _Pair]:
             continue
         lost = [names[0] for names, name in zip((pred_names, true_names), found, strict=True) if name is None]
         if lost:
-            msg = f"{path} has no {' and no '.join(lost)}; it has {', '.join(sorted(stored)) or 'nothing'}. {_REMEDY}"
+            msg = f"{path} has no {' and no '.join(lost)}; it has {some_of(sorted(stored), 20) or 'nothing'}. {_REMEDY}"
             raise PairsError(msg)
         pred, true = (_Member(archive, str(name)) for name in found)
         for member in (pred, true):

@@ -33,7 +33,8 @@ class Scored:
     Attributes:
         protocol: its name.
         ids: (N,) str.
-        metrics: (N,) by name; mm, degrees (mpjae) or percent (pck, auc, turned); NaN for samples that are excluded.
+        metrics: (N,) by name; mm, degrees (mpjae, mpjae_pa) or percent (pck, auc, turned); NaN for samples that are
+            excluded.
         per_joint: (N, J) errors of single joints, mm.
         joint_names: of the J joints.
         groups: (N,) str, the sequence or image of each sample; None: each by itself.
@@ -183,7 +184,7 @@ def _cell(value: float | None) -> float | str:
 
 
 def _unit(metric: str) -> str:
-    return "%" if metric.startswith(_PERCENT) else "degrees" if metric == "mpjae" else "mm"
+    return "%" if metric.startswith(_PERCENT) else "degrees" if metric.startswith("mpjae") else "mm"
 
 
 def _column_means(values: NDArray) -> list[float | None]:

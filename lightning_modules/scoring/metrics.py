@@ -46,6 +46,16 @@ def similarity_align(pred: Tensor, target: Tensor) -> Tensor:
 
     [1] Umeyama, Least-Squares Estimation of Transformation Parameters Between Two Point Patterns, PAMI 1991.
     """
+    return _procrustes(pred, target)[0]
+
+
+def similarity_rotation(pred: Tensor, target: Tensor) -> Tensor:
+    """(N, 3, 3) float64, the rotation within :func:`similarity_align`; the identity for a prediction in one point."""
+    return _procrustes(pred, target)[1]
+
+
+def _procrustes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Aligned points (N, J, 3) and the rotations (N, 3, 3)."""
     _check_points(pred, target)
     with torch.autocast(device_type=pred.device.type, enabled=False):
         pred, target = pred.double(), target.double()
@@ -60,7 +70,8 @@ def similarity_align(pred: Tensor, target: Tensor) -> Tensor:
         spread = x.square().sum(dim=(1, 2))
         scale = (s * sign).sum(dim=1) / spread.where(spread > 0, 1.0)
         aligned = scale[:, None, None] * x @ rotation.transpose(1, 2) * y_size + y_mean
-        return aligned.where(finite, torch.nan)
+        rotation = rotation.where(spread[:, None, None] > 0, torch.eye(3).to(rotation))
+        return aligned.where(finite, torch.nan), rotation.where(finite, torch.nan)
 
 
 def joint_errors(pred: Tensor, target: Tensor) -> Tensor:

@@ -30,12 +30,8 @@ from datamodules.pseudo_gt.formats.eft import read_eft, write_eft
 from datamodules.pseudo_gt.formats.exchange import LabelBlocks, Published, pose_of, project_points
 from datamodules.pseudo_gt.formats.hmr2 import read_hmr2, read_hmr2_tar, write_hmr2, write_hmr2_tar
 from datamodules.pseudo_gt.formats.humandata import read_humandata, write_humandata
-from datamodules.pseudo_gt.formats.neuralannot import (
-    read_neuralannot,
-    read_neuralannot_mocap,
-    write_neuralannot,
-    write_neuralannot_mocap,
-)
+from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, write_neuralannot
+from datamodules.pseudo_gt.formats.neuralannot_mocap import read_neuralannot_mocap, write_neuralannot_mocap
 from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits, write_spin, write_spin_fits
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, iter_labels
 
@@ -70,13 +66,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     "neuralannot": Format(
         "NeuralAnnot and Three Recipes, in-the-wild sets: Hand4Whole, Pose2Pose, 3DCrowdNet",
-        "json", "free", write_neuralannot,
-        lambda path, dataset, split: Published(read_neuralannot(path, dataset, split), None), "neuralannot.json",
+        "json", "free", write_neuralannot, read_neuralannot, "neuralannot.json",
     ),
     "neuralannot_mocap": Format(
         "NeuralAnnot, MoCap sets: one body a frame in the world, from a -world table",
-        "json", "world", write_neuralannot_mocap,
-        lambda path, dataset, split: Published(read_neuralannot_mocap(path, dataset, split), None),
+        "json; Human3.6M: folder of json", "world", write_neuralannot_mocap, read_neuralannot_mocap,
         "neuralannot_mocap.json",
     ),
     "spin": Format("SPIN, PARE, VIBE and their family", "npz", "none", write_spin, read_spin, "spin.npz"),
@@ -204,7 +198,14 @@ def read_published(path: str | Path, format: str, dataset: str, split: str) -> P
     if not Path(path).exists():
         msg = f"{path}: there is no such file or folder"
         raise LabelError(msg)
-    return FORMATS[format].read(path, dataset, split)
+    # Numbers of the file are finite; what is made of very large ones may not be, which is refused below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        published = FORMATS[format].read(path, dataset, split)
+    for name, values in published.columns.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            msg = f"{path}: the numbers that make {name} are too large to be true"
+            raise LabelError(msg)
+    return published
 
 
 def complete_camera(columns: Columns, camera: Camera, image_size: NDArray) -> None:

@@ -19,7 +19,9 @@ gender    (N,)         unicode m, f or neutral
 ========= ============ ======= ==========================================================================
 
 As pixelite1201/BEDLAM ``train/dataset/dataset_smpl.py`` and pixelite1201/CameraHMR ``core/datasets/dataset_train.py``
-read them. The principal point is free, so joints come back to 0.1 px. BEDLAM's own files hold projections of the true
+read them. The principal point is free, so joints come back to 0.1 px. As there, on the way in ``pose`` stands for a
+missing ``pose_cam``, ``cam_int``, ``cam_ext`` and ``trans_cam`` may be missing (CameraHMR's labels of real images have
+no translation), and of two numbers under ``scale`` the larger counts. BEDLAM's own files hold projections of the true
 body in ``gtkps``; here these are the annotated joints, with confidence 0 where nothing is annotated.
 """
 
@@ -38,7 +40,7 @@ from datamodules.pseudo_gt.formats.exchange import (
     split_pose,
 )
 from datamodules.pseudo_gt.formats.spin import GENDER_LETTERS, image_columns, read_boxes, read_gender
-from datamodules.pseudo_gt.native import JOINTS, LabelError
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
 
 _GTKPS = 44
@@ -71,33 +73,45 @@ def write_bedlam(labels: LabelBlocks, path: Path) -> int:
 
 
 def read_bedlam(path: str | Path, dataset: str, split: str) -> Published:
-    """Read the npz: image, box, body, transl, focal, princpt, joints_2d (spin49), gender.
+    """Read the npz: image, box, body, joints_2d (spin49); transl, focal, princpt, gender where it has them.
+
+    People whose has_smpl is 0 are left out.
 
     Raises:
         LabelError: the file is not in this layout, or its bodies are SMPL-X; the key and the person are named.
     """
     with NpzReader(path, "BEDLAM's npz") as file:
         columns = read_boxes(file)
-        pose = file.check("pose_cam", file.value("pose_cam"), -1)
+        name = "pose" if "pose" in file and "pose_cam" not in file else "pose_cam"
+        pose = file.check(name, file.value(name), -1)
         if pose.shape[1] != 72:
-            msg = f"{path}: pose_cam has {pose.shape[1]} numbers a person, SMPL has 72: the file is of SMPL-X"
+            msg = f"{path}: {name} has {pose.shape[1]} numbers a person, SMPL has 72: the file is of SMPL-X"
             raise LabelError(msg)
         shape = file.check("shape", file.value("shape"), -1)
         if shape.shape[1] < 10:
             msg = f"{path}: shape has {shape.shape[1]} numbers a person, SMPL's body has 10"
             raise LabelError(msg)
-        intrinsics = file.numbers("cam_int", 3, 3)
-        columns |= {
-            **split_pose(pose),
-            "betas": shape[:, :10],
-            "transl": file.numbers("trans_cam", 3) + file.numbers("cam_ext", 4, 4)[:, :3, 3],
-            "focal": intrinsics[:, [0, 1], [0, 1]],
-            "princpt": intrinsics[:, :2, 2],
-            **read_gender(file),
-        }
+        columns |= {**split_pose(pose), "betas": shape[:, :10], **_camera(file), **read_gender(file)}
         if "part" not in file and "openpose" not in file and "gtkps" in file:
             joints = file.check("gtkps", file.value("gtkps"), -1, 3)
             # Other files of this family have other joints there.
             if joints.shape[1] == _GTKPS:
                 columns[JOINTS][:, :_GTKPS] = joints
-    return Published(columns, "spin49")
+    return Published(columns, "spin49", file.left_out)
+
+
+def _camera(file: NpzReader) -> Columns:
+    """transl, focal and princpt, as far as the file has them."""
+    columns: Columns = {}
+    parts = []
+    if "trans_cam" in file:
+        parts.append(file.numbers("trans_cam", 3))
+    if "cam_ext" in file:
+        parts.append(file.numbers("cam_ext", 4, 4)[:, :3, 3])
+    # The readers take 0 for what is missing; a body at the camera's own place is no translation.
+    if parts and (transl := np.sum(parts, axis=0)).any():
+        columns["transl"] = transl
+    if "cam_int" in file:
+        intrinsics = file.numbers("cam_int", 3, 3)
+        columns["focal"], columns["princpt"] = intrinsics[:, [0, 1], [0, 1]], intrinsics[:, :2, 2]
+    return columns

@@ -79,9 +79,8 @@ def read_cliff(path: str | Path, dataset: str, split: str) -> Published:
     """
     with NpzReader(path, "CLIFF's npz") as file:
         columns = read_family(file)
-        has = file.numbers("has_smpl") > 0 if "has_smpl" in file else np.ones(file.rows or 0, dtype=bool)
-        columns["transl"] = file.numbers("global_t", 3)[has]
-        columns["focal"] = np.repeat(file.numbers("focal_l", 1), 2, axis=1)[has]
+        columns["transl"] = file.numbers("global_t", 3)
+        columns["focal"] = np.repeat(file.numbers("focal_l", 1), 2, axis=1)
         if "annot_id" in file:
-            columns["id"] = make_ids(dataset, split, file.texts("annot_id")[has])
-    return Published(columns, "spin49")
+            columns["id"] = make_ids(dataset, split, file.texts("annot_id"))
+    return Published(columns, "spin49", file.left_out)

@@ -20,6 +20,7 @@ on the way in.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,14 @@ from datamodules.pseudo_gt.formats.exchange import (
     Published,
     keys_of,
     make_ids,
+    numbers_at,
     numeric_keys,
     pose_of,
     split_pose,
 )
 from datamodules.pseudo_gt.formats.neuralannot import PIXEL_OFFSET
 from datamodules.pseudo_gt.json_stream import iter_json, writing
-from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, require_people
 
 _VISIBLE = 2
 _LENGTHS = {
@@ -132,40 +134,50 @@ def _people(block: Columns, images: dict[str, tuple[int, NDArray]], numeric: boo
 def read_coco_smpl(path: str | Path, dataset: str, split: str) -> Published:
     """Read the json: id, image, image_size, person_box, body, transl, focal, princpt, gender, joints_2d.
 
+    Its lists may come in any order. Annotations without smpl_param, or with null there, are left out.
+
     Raises:
         LabelError: the file is not in this layout; the person and the field are named.
     """
-    images: dict[Any, dict[str, Any]] = {}
+    images: dict[str, dict[str, Any]] = {}
     people: list[dict[str, Any]] = []
-    fields: dict[str, list[NDArray]] = {name: [] for part in _LENGTHS.values() for name in part}
+    fields: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS["smpl_param"]}
     boxes, joints, names = [], [], None
+    left_out = Counter[str]()
     for key, entry in iter_json(path, lists=("images", "annotations")):
         if key == "images":
-            images[_key(path, "an image", entry, "id")] = entry
-        elif key == "categories" and isinstance(entry, list) and entry and isinstance(entry[0], dict):
-            names = entry[0].get("keypoints")
+            image = str(_key(path, "an image", entry, "id"))
+            if images.setdefault(image, entry) is not entry:
+                msg = f"{path}: image {image:.40} is there twice, so its people cannot be told apart"
+                raise LabelError(msg)
+        elif key == "categories":
+            names = _joint_names(entry)
         elif key == "annotations":
-            person = f"person {_key(path, 'an annotation', entry, 'id')}"
-            image = _key(path, person, entry, "image_id")
-            for part, lengths in _LENGTHS.items():
-                for name, length in lengths.items():
-                    values = entry.get(part)
-                    if values is None and part == "cam_param":
-                        values = images.get(image, {}).get(part)
-                    fields[name].append(_numbers(path, person, values, part, name, length))
-            boxes.append(_numbers(path, person, entry, "annotation", "bbox", 4))
-            joints.append(_numbers(path, person, {"keypoints": [], **entry}, "annotation", "keypoints", None))
-            people.append({name: entry.get(name) for name in ("id", "key", "image_id")} | _gender(entry))
-    if not people:
+            number = _key(path, "an annotation", entry, "id")
+            if entry.get("smpl_param") is None:
+                left_out["it has no smpl_param"] += 1
+                continue
+            person = f"{path}: person {number}"
+            for name, length in _LENGTHS["smpl_param"].items():
+                values = numbers_at(person, entry, f"smpl_param.{name}", (length,))
+                fields[name].append(values.astype(np.float32))
+            boxes.append(numbers_at(person, entry, "bbox", (4,)))
+            joints.append(numbers_at(person, {"keypoints": entry.get("keypoints") or []}, "keypoints", None))
+            image = str(_key(path, f"person {number}", entry, "image_id"))
+            # The camera of an image, which may come after its people, is looked up at the end.
+            record = {"id": number, "key": entry.get("key"), "cam_param": entry.get("cam_param"), "image": image}
+            people.append(record | _gender(entry))
+    if not people and not left_out:
         msg = f'{path} has nobody under "annotations"'
         raise LabelError(msg)
-    missing = [person["id"] for person in people if person["image_id"] not in images]
+    require_people(path, len(people), left_out)
+    missing = [person["id"] for person in people if person["image"] not in images]
     if missing:
         msg = f'{path}: person {missing[0]} is of an image that is not under "images" ({len(missing)} such)'
         raise LabelError(msg)
-    arrays = {name: np.array(values, dtype=np.float32) for name, values in fields.items()}
+    arrays = {name: np.array(values) for name, values in fields.items()} | _cameras(path, people, images)
     offset = np.float32(PIXEL_OFFSET.get(dataset, 0.0))
-    records = [images[person["image_id"]] for person in people]
+    records = [images[person["image"]] for person in people]
     columns: Columns = {
         "id": make_ids(dataset, split, [person["id"] if person["key"] is None else person["key"] for person in people]),
         "image": np.array([str(record.get("file_name", "")) for record in records], dtype=object),
@@ -180,16 +192,33 @@ def read_coco_smpl(path: str | Path, dataset: str, split: str) -> Published:
     }
     joint_set = next((name for name, found in JOINT_SETS.items() if list(found.names) == names), None)
     if joint_set is not None and {len(row) for row in joints} == {3 * len(JOINT_SETS[joint_set].names)}:
-        table = np.array(joints).reshape(len(people), -1, 3)
+        table = np.array(joints, dtype=np.float32).reshape(len(people), -1, 3)
         seen = table[..., 2] > 0
         table[..., :2] = (table[..., :2] - offset) * seen[..., None]
         table[..., 2] = seen
         columns[JOINTS] = table
-    return Published(columns, joint_set if JOINTS in columns else None)
+    return Published(columns, joint_set if JOINTS in columns else None, left_out)
+
+
+def _joint_names(categories: Any) -> Any:
+    """The keypoints of the category person, or else of the first; None where there are no categories."""
+    found = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
+    person = next((one for one in found if one.get("name") == "person"), found[0] if found else {})
+    return person.get("keypoints")
+
+
+def _cameras(path: str | Path, people: list[dict[str, Any]], images: dict[str, dict[str, Any]]) -> Columns:
+    """focal and princpt (N, 2) of each person's own camera, or else of the image's."""
+    cameras: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS["cam_param"]}
+    for person in people:
+        source = person if person["cam_param"] is not None else images[person["image"]]
+        for name, length in _LENGTHS["cam_param"].items():
+            cameras[name].append(numbers_at(f"{path}: person {person['id']}", source, f"cam_param.{name}", (length,)))
+    return {name: np.array(values, dtype=np.float32) for name, values in cameras.items()}
 
 
 def _gender(annotation: dict[str, Any]) -> dict[str, str]:
-    gender = str((annotation.get("smpl_param") or {}).get("gender", "neutral"))
+    gender = str(annotation["smpl_param"].get("gender", "neutral"))
     return {"gender": gender if gender in GENDERS else "neutral"}
 
 
@@ -203,20 +232,6 @@ def _key(path: str | Path, what: str, record: Any, name: str) -> int | str:
 def _image_size(path: str | Path, image: dict[str, Any]) -> list[int]:
     sides = [image.get(name, 0) for name in ("width", "height")]
     if not all(type(side) in (int, float) and 0 <= side < 2**31 for side in sides):
-        msg = f"{path}: image {image['id']} has width and height {sides!r:.80}, which are no numbers of pixels"
+        msg = f"{path}: image {image['id']!s:.40} has width and height {sides!r:.80}, which are no numbers of pixels"
         raise LabelError(msg)
     return [int(side) for side in sides]
-
-
-def _numbers(
-    path: str | Path, person: str, record: Any, part: str, name: str, length: int | None
-) -> NDArray[np.float32]:
-    try:
-        values = np.asarray(record[name], dtype=np.float64).reshape(-1)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"{path}: {person} has no numbers at {part}.{name}"
-        raise LabelError(msg) from error
-    if length not in (None, len(values)) or not np.isfinite(values).all():
-        msg = f"{path}: {person}: {part}.{name} must be {length or ''} finite numbers, got {values.tolist()!r:.80}"
-        raise LabelError(msg)
-    return values.astype(np.float32)

@@ -11,16 +11,18 @@ parm_cam                 3          s, tx, ty: crop coordinates in -1..1 are s *
 bbox_center              2          pixels
 bbox_scale               number     side of the square box / 200
 gt_keypoint_2d           49, 3      x, y in pixels and confidence of SPIN's 49 joints
-joint_validity_openpose18 18        whether each of OpenPose's 18 joints is annotated
+joint_validity_openpose18 18        confidence of the one of SPIN's 24 joints that is each of OpenPose's 18
 smpltype                 string     smpl
 annotId                  integer    COCO's annotation id; a running number for other data sets
 imageName                string     file name without folders
 ======================== ========== ========================================================================
 
 As facebookresearch/eft ``docs/README_dataformat.md``, ``demo/visEFTFit.py`` (which reads all of these but the
-keypoints) and open-mmlab/mmhuman3d ``data_converters/eft.py`` have it. The camera is fitted to the projected joints
-by least squares, the pose stays; known residuals are 0.07 to 0.22 px mean. EFT's own viewer rounds the crop's corners
-to whole pixels on top of that.
+keypoints) and open-mmlab/mmhuman3d ``data_converters/eft.py`` have it. The validity is derived as EFT's exporter does:
+from SPIN's 24 joints by ``JOINT_MAP_SPIN24_TO_OPENPOSE18`` of ``eft/cores/jointorders.py``, so that COCO's hips, which
+are not the hips of OpenPose's 25, are valid. The camera is fitted to the projected joints by least squares, the pose
+stays; known residuals are 0.07 to 0.22 px mean. EFT's own viewer rounds the crop's corners to whole pixels on top of
+that.
 
 On the way in the weak-perspective camera becomes a pinhole of a focal length so long (body at 5 km) that the
 perspective is below 0.1 px; ``transl`` is then no estimate of where the person stands.
@@ -29,6 +31,7 @@ perspective is below 0.1 px; ``transl`` is then no estimate of where the person 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +43,27 @@ from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
+    PARTS,
     PIXELS_PER_SCALE,
     LabelBlocks,
     Published,
     centre_and_size,
+    is_absent,
     keys_of,
     make_ids,
+    numbers_at,
     numeric_keys,
     pose_of,
     project_points,
+    require_positive,
     split_pose,
     square_box,
 )
 from datamodules.pseudo_gt.json_stream import iter_json, writing
-from datamodules.pseudo_gt.native import JOINTS, LabelError
+from datamodules.pseudo_gt.native import JOINTS, LabelError, require_people
 
-_OPENPOSE18 = [*range(8), *range(9, 19)]  # of OpenPose's 25
+# Of SPIN's 24: nose, neck, right and left arm from the shoulder, right and left leg from the hip, eyes and ears.
+_OPENPOSE18 = [19, 12, 8, 7, 6, 9, 10, 11, 2, 1, 0, 3, 4, 5, 21, 20, 23, 22]
 _FAR = 5000.0  # metres
 _BLOCK = 4096
 _SHAPES = {"parm_pose": (24, 3, 3), "parm_shape": (10,), "parm_cam": (3,), "bbox_center": (2,), "bbox_scale": ()}
@@ -83,7 +91,7 @@ def write_eft(labels: LabelBlocks, path: Path) -> int:
                     "bbox_scale": float(size[i] / PIXELS_PER_SCALE),
                     "bbox_center": centre[i].tolist(),
                     "gt_keypoint_2d": np.round(joints[i].astype(np.float64), 4).tolist(),
-                    "joint_validity_openpose18": (joints[i, _OPENPOSE18, 2] > 0).tolist(),
+                    "joint_validity_openpose18": joints[i, PARTS, 2][_OPENPOSE18].tolist(),
                     "smpltype": "smpl",
                     "annotId": count if numbers is None else int(numbers[i]),
                     "imageName": Path(image).name,
@@ -111,31 +119,44 @@ def fit_weak_perspective(joints: NDArray, seen: NDArray) -> NDArray[np.float64]:
 def read_eft(path: str | Path, dataset: str, split: str) -> Published:
     """Read EFT's json: image, box, body, transl, focal, princpt, joints_2d (spin49), and id where the set is COCO.
 
+    People whose parm_cam has the scale 0 are left out: their camera shows nothing.
+
     Raises:
         LabelError: the file is not in this layout; the person and the field are named.
     """
     fields: dict[str, list[NDArray]] = {name: [] for name in _SHAPES}
     images: list[str] = []
     keys, joints, poses = [], [], []
+    left_out = Counter[str]()
     for _, person in (entry for entry in iter_json(path, lists=("data",)) if entry[0] == "data"):
-        row = len(images)
+        where = f"{path}: person {len(images) + left_out.total()}"
+        if is_absent(person, "parm_pose", "parm_shape", "parm_cam"):
+            left_out["its label is null"] += 1
+            continue
+        if numbers_at(where, person, "parm_cam", (3,))[0] == 0:
+            left_out["the scale of parm_cam is 0"] += 1
+            continue
         for name, shape in _SHAPES.items():
-            fields[name].append(_numbers(path, row, person, name, shape))
+            fields[name].append(numbers_at(where, person, name, shape))
         if len(fields["parm_pose"]) == _BLOCK:
             poses.append(_axis_angle(fields["parm_pose"]))
-        if "gt_keypoint_2d" in person:
-            joints.append(_numbers(path, row, person, "gt_keypoint_2d", (len(SPIN49.names), 3)))
+        known = {"gt_keypoint_2d": np.zeros((len(SPIN49.names), 3)), **person}
+        # The largest part of a file: in the precision of label tables.
+        joints.append(numbers_at(where, known, "gt_keypoint_2d", (len(SPIN49.names), 3)).astype(np.float32))
         images.append(str(person.get("imageName", "")))
         keys.append(person.get("annotId"))
-    if not images:
+    if not images and not left_out:
         msg = f'{path} has no people under "data", so it is not EFT\'s json'
         raise LabelError(msg)
+    require_people(path, len(images), left_out)
     poses.append(_axis_angle(fields.pop("parm_pose")))
     arrays = {name: np.array(values) for name, values in fields.items()}
-    size = arrays["bbox_scale"].astype(np.float64) * PIXELS_PER_SCALE
-    centre = arrays["bbox_center"].astype(np.float64)
-    scale, shift = arrays["parm_cam"][:, :1].astype(np.float64), arrays["parm_cam"][:, 1:]
+    require_positive(str(path), "bbox_scale", arrays["bbox_scale"])
+    size, centre = arrays["bbox_scale"] * PIXELS_PER_SCALE, arrays["bbox_center"]
+    scale, shift = arrays["parm_cam"][:, :1], arrays["parm_cam"][:, 1:]
+    require_positive(str(path), "scale of parm_cam", scale)
     columns = {
+        JOINTS: np.array(joints),
         "image": np.array(images, dtype=object),
         "box": square_box(centre, size),
         **split_pose(np.concatenate(poses)),
@@ -144,11 +165,9 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
         "focal": np.repeat(scale * size[:, None] / 2 * _FAR, 2, axis=1).astype(np.float32),
         "princpt": centre.astype(np.float32),
     }
-    if len(joints) == len(images):
-        columns[JOINTS] = np.array(joints, dtype=np.float32)
     if dataset == "coco" and all(isinstance(key, int) for key in keys):
         columns["id"] = make_ids(dataset, split, keys)
-    return Published(columns, "spin49")
+    return Published(columns, "spin49", left_out)
 
 
 def _axis_angle(matrices: list[NDArray]) -> NDArray[np.float32]:
@@ -156,15 +175,3 @@ def _axis_angle(matrices: list[NDArray]) -> NDArray[np.float32]:
     stacked = torch.tensor(np.array(matrices).reshape(-1, 24, 3, 3))
     matrices.clear()
     return matrix_to_axis_angle(stacked).flatten(1).float().numpy()
-
-
-def _numbers(path: str | Path, row: int, person: object, name: str, shape: tuple[int, ...]) -> NDArray:
-    try:
-        values = np.asarray(person[name], dtype=np.float64).reshape(shape)  # type: ignore[index]
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{path}: person {row} has no {name} of shape {shape or 'one number'}"
-        raise LabelError(msg) from error
-    if not np.isfinite(values).all():
-        msg = f"{path}: person {row}: {name} is not finite"
-        raise LabelError(msg)
-    return values.astype(np.float32) if name == "gt_keypoint_2d" else values

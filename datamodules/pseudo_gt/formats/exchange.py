@@ -6,9 +6,11 @@ Each format is a file of its own with ``write_NAME(labels, path)`` and ``read_NA
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,10 +44,12 @@ class Published(NamedTuple):
     Attributes:
         columns: of the native table, as far as the file has them; ``id`` where it has the data set's own keys.
         joint_set: name of the joint set of ``joints_2d``, or None where there are none.
+        left_out: people of the file whose label is flagged as absent, by reason.
     """
 
     columns: Columns
     joint_set: str | None
+    left_out: Mapping[str, int] = MappingProxyType({})
 
 
 class LabelBlocks:
@@ -187,6 +191,51 @@ def numeric_keys(keys: list[str]) -> NDArray[np.int64] | None:
 def make_ids(dataset: str, split: str, keys: object) -> NDArray:
     """(N,) object array of ids from the data set's own keys."""
     return np.array([f"{dataset}/{split}/{key}" for key in np.asarray(keys).tolist()], dtype=object)
+
+
+def numbers_at(where: str, record: Any, place: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
+    """Finite numbers in a record of a JSON file or of a pickle.
+
+    Args:
+        where: the file and the person, for messages.
+        record: objects within objects.
+        place: the keys that lead to the numbers, joined by dots.
+        shape: of the numbers; () for a single one, None for any length.
+
+    Raises:
+        LabelError: there are no numbers, another number of them, or some are not finite in float32.
+    """
+    try:
+        for key in place.split("."):
+            record = record[key]
+        values = np.asarray(record, dtype=np.float64)
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        msg = f"{where} has no numbers at {place}"
+        raise LabelError(msg) from error
+    with np.errstate(over="ignore"):  # what is too large for a label table becomes infinite
+        strange = np.flatnonzero(~np.isfinite(values.astype(np.float32)))
+    if shape is not None and values.size != math.prod(shape):
+        found = f"{values.size:,} numbers"
+    elif len(strange):
+        found = f"{values.ravel()[strange[0]]} at place {strange[0]} ({len(strange):,} such)"
+    else:
+        return values.reshape(-1 if shape is None else shape)
+    wanted = " x ".join(map(str, shape)) if shape else "" if shape is None else "1"
+    msg = f"{where}: {place} must be {wanted} finite numbers, got {found}".replace("  ", " ")
+    raise LabelError(msg)
+
+
+def is_absent(record: Any, *places: str) -> bool:
+    """Whether a record, or what it holds under one of some keys, is null: how files say that a label is absent."""
+    return record is None or (isinstance(record, dict) and any(record.get(place, ...) is None for place in places))
+
+
+def require_positive(where: str, name: str, values: NDArray) -> None:
+    """Raise a LabelError that names the first row of (N, ...) sizes with one that is 0 or less."""
+    bad = np.flatnonzero((values <= 0).reshape(len(values), -1).any(axis=1))
+    if len(bad):
+        msg = f"{where}: person {bad[0]}: {name} must be positive, got {values[bad[0]]} ({len(bad):,} such)"
+        raise LabelError(msg)
 
 
 def project_points(points: NDArray, focal: NDArray, princpt: NDArray) -> NDArray[np.float64]:

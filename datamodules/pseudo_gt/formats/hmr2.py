@@ -37,6 +37,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,12 +57,15 @@ from datamodules.pseudo_gt.formats.exchange import (
     centre_and_size,
     keys_of,
     make_ids,
+    numbers_at,
     pose_of,
+    require_positive,
     spin_parts_3d,
     split_pose,
     square_box,
 )
-from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
+from datamodules.pseudo_gt.formats.spin import read_scale
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, require_people
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter, dump_portable
 
 _OPENPOSE, _EXTRA, _ALL = slice(0, 25), slice(25, 44), slice(0, 44)
@@ -105,21 +109,20 @@ def read_hmr2(path: str | Path, dataset: str, split: str) -> Published:
         LabelError: the file is not in this layout; the key and the person are named.
     """
     with NpzReader(path, "4D-Humans' npz") as file:
+        file.leave_out("has_body_pose", "has_betas")
         images = file.texts("imgname")
-        scale = file.check("scale", file.value("scale"), -1, dtype=np.float64).max(axis=1)
         joints = np.zeros((len(images), 49, 3), dtype=np.float32)
         for name, place, count in (("body_keypoints_2d", _OPENPOSE, 25), ("extra_keypoints_2d", _EXTRA, 19)):
             if name in file:
                 joints[:, place] = file.numbers(name, count, 3)
         columns = {
             "image": images,
-            "box": square_box(file.numbers("center", 2, dtype=np.float64), scale),
+            "box": square_box(file.numbers("center", 2, dtype=np.float64), read_scale(file)),
             JOINTS: joints,
             **split_pose(file.numbers("body_pose", 72)),
             "betas": file.numbers("betas", 10),
         }
-        has = (file.numbers("has_body_pose") > 0) & (file.numbers("has_betas") > 0)
-    return Published({name: values[has] for name, values in columns.items()}, "spin49")
+    return Published(columns, "spin49", file.left_out)
 
 
 def write_hmr2_tar(labels: LabelBlocks, path: Path) -> int:
@@ -229,24 +232,26 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
     fields: dict[str, list[NDArray]] = {name: [] for name in _PERSON}
     images: list[str] = []
     keys = []
+    left_out = Counter[str]()
     for image, person in itertools.chain.from_iterable(map(_iter_tar, files)):
-        where = f"{path}: image {image}, person {len(images)}"
-        values = {name: _numbers(where, person, name, shape) for name, shape in _PERSON.items()}
-        flags = [_numbers(where, {name: 0, **person}, name, ()) for name in ("has_body_pose", "has_betas")]
-        if min(flags) <= 0:
+        where = f"{path}: image {image}, person {len(images) + left_out.total()}"
+        # A body that is not there may be NaN or nothing, so the flags go first; as in the readers, none is 0.
+        flags = {name: numbers_at(where, {name: 0, **person}, name, ()) for name in ("has_body_pose", "has_betas")}
+        if absent := [name for name, value in flags.items() if value <= 0]:
+            left_out[f"{absent[0]} is 0"] += 1
             continue
+        values = {name: numbers_at(where, person, name, shape) for name, shape in _PERSON.items()}
         for name, value in values.items():
             # Boxes as exact as they were written; the many numbers of joints and bodies as labels have them.
             fields[name].append(value if name in ("center", "scale") else value.astype(np.float32))
         images.append(f"{image}.jpg")
         extra = person.get("extra_info")
         keys.append(extra.get("annot_id") if isinstance(extra, dict) else None)
-    if not images:
-        msg = f"{path} holds nobody with a pose and a shape"
-        raise LabelError(msg)
+    require_people(path, len(images), left_out)
     arrays = {name: np.array(values) for name, values in fields.items()}
     joints = np.zeros((len(images), 49, 3), dtype=np.float32)
     joints[:, _ALL] = arrays["keypoints_2d"]
+    require_positive(str(path), "scale", arrays["scale"])
     columns: Columns = {
         "image": np.array(images, dtype=object),
         "box": square_box(arrays["center"], arrays["scale"].max(axis=1) * PIXELS_PER_SCALE),
@@ -256,7 +261,7 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
     }
     if all(isinstance(key, str) for key in keys):
         columns["id"] = make_ids(dataset, split, keys)
-    return Published(columns, "spin49")
+    return Published(columns, "spin49", left_out)
 
 
 def _iter_tar(path: Path) -> Iterator[tuple[str, dict]]:
@@ -280,15 +285,3 @@ def _iter_tar(path: Path) -> Iterator[tuple[str, dict]]:
         raise LabelError(msg) from error
     except ModelFileError as error:
         raise LabelError(str(error)) from error
-
-
-def _numbers(where: str, person: dict, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(person[name], dtype=np.float64).reshape(shape)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"{where} has no {name} of shape {shape}"
-        raise LabelError(msg) from error
-    if not np.isfinite(values).all():
-        msg = f"{where}: {name} is not finite"
-        raise LabelError(msg)
-    return values

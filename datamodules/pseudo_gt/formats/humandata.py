@@ -34,7 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
-from datamodules.pseudo_gt.formats.exchange import BODY_COLUMNS, CAMERA_COLUMNS, PARTS, LabelBlocks, Published
+from datamodules.pseudo_gt.formats.exchange import (
+    BODY_COLUMNS,
+    CAMERA_COLUMNS,
+    PARTS,
+    LabelBlocks,
+    Published,
+    require_positive,
+)
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
 
@@ -83,16 +90,17 @@ def write_humandata(labels: LabelBlocks, path: Path) -> int:
 
 
 def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
-    """Read the npz: image, box, body, joints_2d (spin49); transl, focal, princpt, gender where it has them.
+    """Read the npz: image, box, body; joints_2d (spin49), transl, focal, princpt, gender where it has them.
+
+    People whose has_smpl is 0 are left out.
 
     Raises:
         LabelError: the file is not in this layout; the key and the person are named.
     """
     with NpzReader(path, "a HumanData npz") as file:
-        columns: Columns = {
-            "image": file.texts("image_path"),
-            "box": file.check("bbox_xywh", file.value("bbox_xywh"), -1)[:, :4].copy(),
-        }
+        if "has_smpl" in file:
+            file.leave_out("has_smpl")
+        columns: Columns = {"image": file.texts("image_path"), "box": _boxes(file)}
         smpl = _dict(file, "smpl")
         for name, length in (("global_orient", 3), ("body_pose", 69), ("betas", 10)):
             if name not in smpl:
@@ -105,12 +113,31 @@ def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
             for name, key in _META.items():
                 if key in meta:
                     columns[name] = file.check(f"meta.{key}", meta[key], 2)
-        if len(meta.get("gender", ())) == file.rows:
-            known = {name[0]: name for name in GENDERS}
-            columns["gender"] = np.array([known.get(str(name)[:1], "neutral") for name in meta["gender"]], object)
+        columns |= _genders(file, meta)
         if "keypoints2d" in file:
             columns[JOINTS] = _joints(file)
-    return Published(columns, "spin49")
+    return Published(columns, "spin49" if JOINTS in columns else None, file.left_out)
+
+
+def _genders(file: NpzReader, meta: dict[str, Any]) -> Columns:
+    """gender, where the file says it of everybody; anything unknown is neutral."""
+    names = meta.get("gender")
+    names = names.tolist() if isinstance(names, np.ndarray) else names
+    if not isinstance(names, list) or len(names) != file.rows:
+        return {}
+    known = {name[0]: name for name in GENDERS}
+    texts = file.strings("meta.gender", [name if isinstance(name, str | bytes) else "" for name in names])
+    return {"gender": np.array([known.get(text[:1], "neutral") for text in texts], dtype=object)}
+
+
+def _boxes(file: NpzReader) -> NDArray[np.float32]:
+    """(N, 4) x, y, w, h; the fifth number, where there is one, is a score."""
+    boxes = file.check("bbox_xywh", file.value("bbox_xywh"), -1)
+    if boxes.shape[1] not in (4, 5):
+        msg = f"{file.path}: bbox_xywh has {boxes.shape[1]} numbers a person, expected 4, or 5 with a score"
+        raise LabelError(msg)
+    require_positive(str(file.path), "width and height of bbox_xywh", boxes[:, 2:4])
+    return boxes[:, :4].copy()
 
 
 def _dict(file: NpzReader, name: str) -> dict[str, Any]:
@@ -122,11 +149,11 @@ def _dict(file: NpzReader, name: str) -> dict[str, Any]:
 
 
 def _joints(file: NpzReader) -> NDArray[np.float32]:
-    keypoints = np.asarray(file.value("keypoints2d"))
+    keypoints = file.array("keypoints2d")
     count = keypoints.shape[1] if keypoints.ndim == 3 else 0
     place = np.arange(NUM_JOINTS)  # of each of the 190 in the file; -1 where it is not there
-    if "__keypoints_compressed__" in file and bool(file.value("__keypoints_compressed__")):
-        mask = np.asarray(file.value("keypoints2d_mask")).astype(bool)
+    if "__keypoints_compressed__" in file and _truth_values(file, "__keypoints_compressed__").any():
+        mask = _truth_values(file, "keypoints2d_mask")
         if mask.shape != (NUM_JOINTS,) or mask.sum() != count:
             msg = f"{file.path}: keypoints2d has {count} joints, its mask names {int(mask.sum())}"
             raise LabelError(msg)
@@ -143,3 +170,8 @@ def _joints(file: NpzReader) -> NDArray[np.float32]:
     joints = np.concatenate([openpose, parts], axis=1)
     joints[:, _FOOT_SLOTS] = np.where(feet[..., 2:] > 0, feet, joints[:, _FOOT_SLOTS])
     return joints
+
+
+def _truth_values(file: NpzReader, name: str) -> NDArray[np.bool_]:
+    values = file.array(name)
+    return values.astype(bool) if values.dtype.kind in "biuf" else np.zeros(0, dtype=bool)

@@ -45,6 +45,7 @@ from datamodules.pseudo_gt.formats.exchange import (
     Published,
     centre_and_size,
     pose_of,
+    require_positive,
     spin_parts_3d,
     split_pose,
     square_box,
@@ -97,17 +98,15 @@ def read_spin(path: str | Path, dataset: str, split: str) -> Published:
         LabelError: the file is not in this layout; the key and the person are named.
     """
     with NpzReader(path, "SPIN's npz") as file:
-        return Published(read_family(file), "spin49")
+        return Published(read_family(file), "spin49", file.left_out)
 
 
 def read_family(file: NpzReader) -> Columns:
     """What the files of SPIN's family have in common."""
-    columns = {**read_boxes(file), **split_pose(file.numbers("pose", 72)), "betas": file.numbers("shape", 10)}
-    columns |= read_gender(file)
-    if "has_smpl" in file:
-        has = file.numbers("has_smpl") > 0
-        columns = {name: values[has] for name, values in columns.items()}
-    return columns
+    return {
+        **read_boxes(file), **split_pose(file.numbers("pose", 72)), "betas": file.numbers("shape", 10),
+        **read_gender(file),
+    }  # fmt: skip
 
 
 def read_gender(file: NpzReader) -> Columns:
@@ -118,10 +117,12 @@ def read_gender(file: NpzReader) -> Columns:
 
 
 def read_boxes(file: NpzReader) -> Columns:
-    """image, box and joints_2d of a file of the family."""
+    """image, box and joints_2d of a file of the family, of which people without a body are left out."""
+    if "has_smpl" in file:
+        file.leave_out("has_smpl")
     columns = {
         "image": file.texts("imgname"),
-        "box": square_box(file.numbers("center", 2, dtype=np.float64), _sizes(file)),
+        "box": square_box(file.numbers("center", 2, dtype=np.float64), PIXELS_PER_SCALE * read_scale(file)),
     }
     joints = np.zeros((len(columns["box"]), 49, 3), dtype=np.float32)
     if "part" in file:
@@ -131,12 +132,14 @@ def read_boxes(file: NpzReader) -> Columns:
     return {**columns, JOINTS: joints}
 
 
-def _sizes(file: NpzReader) -> NDArray[np.float64]:
-    scale = file.numbers("scale", dtype=np.float64)
-    if scale.ndim != 1 or (scale <= 0).any():
-        msg = f"{file.path}: scale must be one positive number a person (side of the box / 200), got {scale.shape}"
+def read_scale(file: NpzReader) -> NDArray[np.float64]:
+    """(N,) the larger of each person's one or two numbers under ``scale``, as 4D-Humans and CameraHMR read it."""
+    scale = file.check("scale", file.value("scale"), -1, dtype=np.float64)
+    if scale.shape[1] not in (1, 2):
+        msg = f"{file.path}: scale must be one or two numbers a person, got {scale.shape[1]}"
         raise LabelError(msg)
-    return scale * PIXELS_PER_SCALE
+    require_positive(str(file.path), "scale", scale)
+    return scale.max(axis=1)
 
 
 def write_spin_fits(labels: LabelBlocks, path: Path) -> int:
@@ -174,8 +177,8 @@ def read_spin_fits(path: str | Path, dataset: str, split: str) -> Published:
         raise LabelError(msg)
     with NpzReader(companion, "the npz of SPIN's data set") as file:
         columns = read_boxes(file)
-        if len(columns["box"]) != len(fits):
-            msg = f"{path} has {len(fits)} rows, {companion} has {len(columns['box'])}: they are of different sets"
+        if file.rows != len(fits):
+            msg = f"{path} has {len(fits)} rows, {companion} has {file.rows}: they are of different sets"
             raise LabelError(msg)
         fits = file.check(f"row of {path.name}", fits, 82)
-    return Published({**columns, **split_pose(fits[:, :72]), "betas": fits[:, 72:]}, "spin49")
+    return Published({**columns, **split_pose(fits[:, :72]), "betas": fits[:, 72:]}, "spin49", file.left_out)

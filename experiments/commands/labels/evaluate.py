@@ -3,6 +3,9 @@
     # Predictions of any code base: arrays in metres, (N, J, 3) and so on.
     python -m experiments evaluate --pairs results.npz --root 0 --json
 
+    # A submission folder of the 3DPW challenge, by the challenge's own numbers.
+    python -m experiments evaluate --submission res --data data/3dpw --split all --body-models data/smpl
+
     # A checkpoint of this project on 3DPW's test set, by both of its protocols, in one pass.
     python -m experiments evaluate --checkpoint runs/default/three/downstream/best.ckpt --data data/3dpw
 
@@ -32,8 +35,14 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if not arguments.list_protocols and not (arguments.pairs or arguments.labels or arguments.checkpoint):
-        parser.error("one of --pairs, --labels, --checkpoint is needed")
+    if not arguments.list_protocols and not (
+        arguments.pairs or arguments.submission or arguments.labels or arguments.checkpoint
+    ):
+        parser.error("one of --pairs, --submission, --labels, --checkpoint is needed")
+    if arguments.submission and not (arguments.data and arguments.body_models):
+        parser.error(
+            "--submission needs --data, the root of 3DPW, and --body-models, which its true bodies are posed with"
+        )
     if arguments.checkpoint and not arguments.data:
         parser.error("--checkpoint needs --data, the root of the data set to evaluate on")
 
@@ -72,6 +81,10 @@ def _evaluate(arguments: argparse.Namespace) -> list:
         from experiments.evaluation.pairs import score_pairs
 
         return [score_pairs(arguments.pairs, arguments.root, arguments.joints)]
+    if arguments.submission:
+        from experiments.evaluation.submission_3dpw import score_submission
+
+        return [score_submission(arguments.submission, arguments.data, arguments.split, arguments.body_models)]
     from experiments.evaluation import against_truth
 
     target = against_truth.Target(
@@ -101,6 +114,8 @@ def _parser() -> CommandParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--pairs", type=Path, metavar="FILE.npz", help="pred_joints and gt_joints (N, J, 3) in metres; "
         "also pred_vertices and gt_vertices, pred_rotmats and gt_rotmats ((N, 24 or 9, 3, 3), global)")  # fmt: skip
+    what.add_argument("--submission", type=Path, metavar="FOLDER", help="of the 3DPW challenge: "
+        "{train,validation,test}/SEQUENCE.pkl with jointPositions and orientations")  # fmt: skip
     what.add_argument("--labels", type=Path, metavar="FOLDER", help="a label table, evaluated as predictions")
     what.add_argument("--checkpoint", type=Path, metavar="FILE", help="of a mesh regressor or an annotator")
     what.add_argument("--list-protocols", action="store_true", help="print the definitions of all protocols, and stop")
@@ -116,7 +131,7 @@ def _parser() -> CommandParser:
         "relative to, two joined by + for their mean (2+3), or none to align nothing; default 0")  # fmt: skip
     pairs.add_argument("--joints", type=_joints, metavar="A,B,...", help="joints to compare after that; default all")
 
-    data = parser.add_argument_group("with --labels and --checkpoint")
+    data = parser.add_argument_group("with --labels, --checkpoint and (root, split, body) --submission")
     data.add_argument("--data", metavar="ROOT", help="root of the data set with the truth")
     data.add_argument("--split", default="test", choices=SPLITS, help="of that data set; all pools 3DPW's three")
     data.add_argument("--protocols", nargs="+", metavar="NAME", help="e.g. 3dpw/lsp14, h36m; default all of 3DPW (or "
@@ -126,7 +141,7 @@ def _parser() -> CommandParser:
     data.add_argument("--truth", type=Path, metavar="FILE.npz", help="true bodies of a label table's people, as the "
         "synthetic world writes them; default: found beside the world that the labels are of")  # fmt: skip
     data.add_argument("--body-models", metavar="DIR", help="folder with SMPL, both genders, or standin; default: what "
-        "the checkpoint or the labels were made with")  # fmt: skip
+        "the checkpoint or the labels were made with; needed with --submission")  # fmt: skip
     data.add_argument("--cache", default="cache", metavar="DIR", help="folder for indexes of data sets")
     data.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="people at once")
     data.add_argument("--num-workers", type=_count, default=2, metavar="N", help="loader processes")

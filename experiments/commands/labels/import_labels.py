@@ -4,9 +4,11 @@ NeuralAnnot, Three Recipes, SPIN, EFT, CLIFF, 4D-Humans and others become native
 with this project's own on the same people (compare-labels) and trained on (labels=LABELS).
 
 Where the file holds the data set's own keys, the ids come from it. Otherwise its people are matched to those of
---source KIND=PATH, one to one, by image name and by joints or boxes; whoever fits nobody is left out and counted.
-Without a source such people get ids by image name, which compare with nothing else. A source also adds what the file
-does not have: image sizes, boxes, annotated joints.
+--source KIND=PATH, one to one, by the whole path of the image and by joints or boxes; whoever fits nobody, or is of an
+image whose name fits several, is left out and counted. Without a source such people get ids by image name, which
+compare with nothing else. A source also adds what the file does not have (image sizes, boxes, annotated joints), and
+tells whether the file's boxes and cameras are in the units of its layout. Labels that are flagged as absent are left
+out and counted.
 
 No layout tells whether the annotator was trained on 3DPW's training set, on whose test set regressors are judged. Say
 it by --used-3dpw-train yes or no, as the labels' paper does; else tables say that it is unknown.

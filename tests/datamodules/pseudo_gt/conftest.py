@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from body_models.camera import process_box
 from body_models.joint_sets import JOINT_SETS
+from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import LabelWriter, read_labels
+from datamodules.sources import open_source
 
 
 def random_labels(dataset: str, count: int, joint_set: str) -> dict[str, Any]:
@@ -64,3 +67,39 @@ def labels(make_labels: Callable[..., Path]) -> tuple[Path, dict[str, np.ndarray
     """Folder and columns of a table of six people of COCO."""
     folder = make_labels()
     return folder, read_labels(folder).columns
+
+
+@pytest.fixture
+def coco(coco_root: Path, tmp_path: Path) -> PeopleTable:
+    """The people of a small COCO."""
+    return open_source("coco", cache_dir=str(tmp_path / "cache"), root=str(coco_root), split="train")
+
+
+@pytest.fixture
+def ours(coco: PeopleTable, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """Labels of everybody in the source, in another order than the source's, and their columns."""
+    rng, count = np.random.default_rng(8), len(coco)
+    order = rng.permutation(count)
+    boxes = [
+        process_box(box, tuple(size)) for box, size in zip(coco.column("box"), coco.column("image_size"), strict=True)
+    ]
+    box = np.array(boxes, dtype=np.float32)[order]
+    focal = np.repeat(box[:, 2:3] * 5000 / 256, 2, axis=1)
+    columns = {
+        "id": np.array(coco.ids(), dtype=object)[order],
+        "image": np.array([name.decode() for name in coco.column("image").tolist()], dtype=object)[order],
+        "image_size": coco.column("image_size")[order],
+        "person_box": coco.column("box")[order],
+        "box": box,
+        "joints_2d": coco.column("joints_2d")[order],
+        "global_orient": (np.array([np.pi, 0, 0]) + rng.normal(0, 0.2, (count, 3))).astype(np.float32),
+        "body_pose": rng.normal(0, 0.2, (count, 69)).astype(np.float32),
+        "betas": rng.normal(0, 0.5, (count, 10)).astype(np.float32),
+        "transl": np.tile(np.array([0.1, 0.2, 48.0], np.float32), (count, 1)),
+        "gender": ["neutral"] * count,
+        "focal": focal.astype(np.float32),
+        "princpt": box[:, :2] + box[:, 2:] / 2,
+    }
+    with LabelWriter(tmp_path / "ours", joint_set="coco17", image_root=coco.image_root, provenance={}) as writer:
+        writer.write(columns)
+    return tmp_path / "ours", columns

@@ -1,49 +1,14 @@
 """Published files become label tables under the ids of the data set's own people, in whatever order they come."""
 
+import json
+
 import numpy as np
 import pytest
 
-from body_models.camera import process_box
 from datamodules.pseudo_gt.formats import FORMATS, export_labels
 from datamodules.pseudo_gt.formats.exchange import LabelBlocks, project_points
 from datamodules.pseudo_gt.importing import import_labels
-from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels
-from datamodules.sources import open_source
-
-
-@pytest.fixture
-def coco(coco_root, tmp_path):
-    return open_source("coco", cache_dir=str(tmp_path / "cache"), root=str(coco_root), split="train")
-
-
-@pytest.fixture
-def ours(coco, tmp_path):
-    """Labels of everybody in the source, in another order than the source's, and their columns."""
-    rng, count = np.random.default_rng(8), len(coco)
-    order = rng.permutation(count)
-    boxes = [
-        process_box(box, tuple(size)) for box, size in zip(coco.column("box"), coco.column("image_size"), strict=True)
-    ]
-    box = np.array(boxes, dtype=np.float32)[order]
-    focal = np.repeat(box[:, 2:3] * 5000 / 256, 2, axis=1)
-    columns = {
-        "id": np.array(coco.ids(), dtype=object)[order],
-        "image": np.array([name.decode() for name in coco.column("image").tolist()], dtype=object)[order],
-        "image_size": coco.column("image_size")[order],
-        "person_box": coco.column("box")[order],
-        "box": box,
-        "joints_2d": coco.column("joints_2d")[order],
-        "global_orient": (np.array([np.pi, 0, 0]) + rng.normal(0, 0.2, (count, 3))).astype(np.float32),
-        "body_pose": rng.normal(0, 0.2, (count, 69)).astype(np.float32),
-        "betas": rng.normal(0, 0.5, (count, 10)).astype(np.float32),
-        "transl": np.tile(np.array([0.1, 0.2, 48.0], np.float32), (count, 1)),
-        "gender": ["neutral"] * count,
-        "focal": focal.astype(np.float32),
-        "princpt": box[:, :2] + box[:, 2:] / 2,
-    }
-    with LabelWriter(tmp_path / "ours", joint_set="coco17", image_root=coco.image_root, provenance={}) as writer:
-        writer.write(columns)
-    return tmp_path / "ours", columns
+from datamodules.pseudo_gt.native import LabelError, read_labels
 
 
 def seen(folder, columns):
@@ -104,7 +69,10 @@ def test_whoever_fits_nobody_is_left_out(coco, ours, tmp_path):
 
 def test_another_data_set_is_an_error(coco, ours, tmp_path):
     export_labels(ours[0], "neuralannot", tmp_path / "a.json")
-    with pytest.raises(LabelError, match=r"none of its .* people is of coco-train"):
+    with pytest.raises(
+        LabelError,
+        match=r"none of its .* people is of coco-train: ids there are like coco/train/\d+, here like mpii/train/\d+",
+    ):
         import_labels(tmp_path / "a.json", "neuralannot", tmp_path / "back", "mpii", "train", coco)
     assert not (tmp_path / "back").exists()
 
@@ -123,3 +91,67 @@ def test_without_a_source(ours, tmp_path):
     image = ours[1]["image"][0]
     assert ids[0] == f"coco/train/{image}#0"
     assert f"coco/train/{image}#1" in ids
+
+
+def test_labels_that_readers_leave_out_are_counted(coco, ours, tmp_path):
+    export_labels(ours[0], "spin", tmp_path / "spin.npz")
+    file = dict(np.load(tmp_path / "spin.npz"))
+    file["has_smpl"][:2] = 0
+    file["pose"][:2] = np.nan
+    np.savez(tmp_path / "published.npz", **file)
+    report = import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
+    assert (report.found, report.people, report.without) == (len(coco), len(coco) - 2, 2)
+    assert report.left_out == {"has_smpl is 0": 2}
+    assert "  2 left out: has_smpl is 0" in report.lines()
+
+
+def test_images_whose_names_fit_several_are_counted(coco, ours, tmp_path):
+    export_labels(ours[0], "spin", tmp_path / "spin.npz")
+    file = dict(np.load(tmp_path / "spin.npz"))
+    name = file["imgname"][0].removeprefix("train2017/")
+    count = sum(one.endswith(name) for one in file["imgname"])
+    twice = {
+        key: np.concatenate([values, values[file["imgname"] == file["imgname"][0]]]) for key, values in file.items()
+    }
+    twice["imgname"] = np.array(
+        [f"copy{i}/{one}" if one.endswith(name) else one for i, one in enumerate(twice["imgname"])]
+    )
+    np.savez(tmp_path / "published.npz", **twice)
+    report = import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
+    assert report.left_out == {"the name of its image fits several images of the source": 2 * count}
+    assert report.people == len(coco) - count
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (
+            {"imgname": np.array(["elsewhere/7.jpg"])},
+            r"the names of its images are others; there they are like .*, here",
+        ),
+        ({"center": np.array([[5000.0, 5000.0]])}, "are on its images, but neither their joints nor their boxes"),
+    ],
+)
+def test_the_true_cause_is_named(coco, ours, tmp_path, change, cause):
+    export_labels(ours[0], "spin", tmp_path / "spin.npz")
+    file = dict(np.load(tmp_path / "spin.npz"))
+    for name, value in {**change, "part": np.zeros((1, 24, 3)), "openpose": np.zeros((1, 25, 3))}.items():
+        file[name] = np.repeat(value, len(coco), axis=0)
+    np.savez(tmp_path / "published.npz", **file)
+    with pytest.raises(LabelError, match=cause) as error:
+        import_labels(tmp_path / "published.npz", "spin", tmp_path / "back", "coco", "train", coco)
+    assert "published.npz" in str(error.value)
+    assert "ids" not in str(error.value)
+
+
+def test_labels_of_the_world_take_no_source(coco, tmp_path):
+    body = {"pose": [0.1] * 72, "shape": [0] * 10, "trans": [0, 0, 3]}
+    (tmp_path / "a.json").write_text(json.dumps({"4": {"2": {"7": body}}}))
+    with pytest.raises(
+        LabelError, match="one body a frame in the world, no people of coco-train: leave out the source"
+    ):
+        import_labels(tmp_path / "a.json", "neuralannot_mocap", tmp_path / "back", "mpi_inf_3dhp", "train", coco)
+    report = import_labels(tmp_path / "a.json", "neuralannot_mocap", tmp_path / "back", "mpi_inf_3dhp", "train")
+    table = read_labels(tmp_path / "back")
+    assert (report.people, table.frame) == (1, "world")
+    assert table.columns["id"].tolist() == ["mpi_inf_3dhp/train/S4/Seq2/7"], "as this project's own tables have it"

@@ -46,6 +46,28 @@ def test_damage_is_named(tmp_path, text):
         list(iter_json(path, lists=("data",)))
 
 
+@pytest.mark.parametrize("last", ["0.1", "2", "true", "null", '"x"', "[1]"])
+def test_the_last_value_may_be_of_any_kind(tmp_path, last):
+    """EFT's files with sorted keys end with their version, a number."""
+    path = tmp_path / "a.json"
+    path.write_text('{"data": [{"a": 1}], "ver": ' + last + "}")
+    assert list(iter_json(path, lists=("data",))) == [("data", {"a": 1}), ("ver", json.loads(last))]
+
+
+def test_a_key_twice_in_an_object_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"data": [{"a": 1, "b": {"pose": [0], "pose": [1]}}]}')
+    with pytest.raises(LabelError, match=r"a\.json: key pose is there twice in one object"):
+        list(iter_json(path, lists=("data",)))
+    path.write_text('{"5": 1, "5": 2}')
+    assert list(iter_json(path)) == [("5", 1), ("5", 2)], "at the top both are given, so that their ids are compared"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(CONTENT), encoding="utf-8-sig")
+    assert dict(iter_json(tmp_path / "a.json")) == CONTENT
+
+
 def test_an_error_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), writing(tmp_path / "a.json") as file:
         file.write("{")

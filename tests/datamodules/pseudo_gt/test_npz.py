@@ -90,3 +90,10 @@ def test_pickles_are_read_by_old_and_new_numpy():
     data = dump_portable([{"center": np.arange(2.0), "has": np.array(1.0)}])
     assert b"numpy._core" not in data
     assert pickle.loads(data)[0]["center"].tolist() == [0, 1]
+
+
+def test_messages_stay_short(tmp_path):
+    np.savez(tmp_path / "a.npz", **{f"{i}{'x' * 200}": np.zeros(1) for i in range(300)})
+    with NpzReader(tmp_path / "a.npz", "an npz") as file, pytest.raises(LabelError, match="no key pose") as error:
+        file.value("pose")
+    assert len(str(error.value)) < 2000 + len(str(tmp_path))

@@ -237,5 +237,6 @@ def test_what_cannot_be_evaluated_is_explained(tmp_path, capsys, world, cache) -
     assert "Give --data ROOT" in refused("--labels", labels)
     assert "no protocol is made for coco" in refused("--labels", labels, *data, "--cache", cache)
     message = refused("--labels", labels, *data, "--cache", cache, "--protocols", "3dpw")
-    assert "none of its people" in message
+    assert "none of its people" in message and "ids there are like threedpw/test/" in message
+    assert "here like coco/train/1." in message
     assert "labels.json is missing" in refused("--labels", str(tmp_path))

@@ -36,6 +36,18 @@ def test_pa_mpjpe_agrees_with_scipy(joints: int, case: str) -> None:
     np.testing.assert_allclose(ours, oracle, atol=1e-5)
 
 
+def test_the_rotation_of_the_alignment_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(2)
+    target = rng.normal(size=(20, 24, 3))
+    pred = target @ Rotation.from_euler("xyz", [1, 2, 3]).as_matrix() + 0.1 * rng.normal(size=target.shape) - 3
+    pred[1] = 7
+    found = metrics.similarity_rotation(torch.from_numpy(pred), torch.from_numpy(target)).numpy()
+    for row in (0, *range(2, 20)):
+        x, y = pred[row] - pred[row].mean(0), target[row] - target[row].mean(0)
+        np.testing.assert_allclose(found[row], Rotation.align_vectors(y, x)[0].as_matrix(), atol=1e-9)
+    np.testing.assert_array_equal(found[1], np.eye(3))
+
+
 def test_alignment_undoes_a_similarity_but_not_a_reflection() -> None:
     target = torch.randn(5, 14, 3, dtype=torch.float64)
     rotation = torch.from_numpy(Rotation.random(5, random_state=0).as_matrix())

@@ -54,3 +54,40 @@ def test_wrong_files_are_named(labels, tmp_path):
     np.savez(tmp_path / "bad.npz", **file)
     with pytest.raises(LabelError, match=r"bad\.npz: person 3: cam_int is not finite"):
         read_bedlam(tmp_path / "bad.npz", "coco", "train")
+
+
+def save(path, file, **replaced):
+    """The arrays of a file with some replaced; None leaves one out."""
+    np.savez(path, **{name: value for name, value in {**file, **replaced}.items() if value is not None})
+
+
+def test_pose_stands_for_pose_cam_and_cameras_may_be_missing(labels, tmp_path):
+    """CameraHMR's files of real images: pose, a scale of two, no cam_ext, no trans_cam."""
+    folder, columns = labels
+    export_labels(folder, "bedlam", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    pose = file.pop("pose_cam")
+    scale = np.stack([file["scale"] / 2, file["scale"]], axis=1)
+    save(tmp_path / "a.npz", file, pose=pose.reshape(6, 24, 3), scale=scale, cam_ext=None, trans_cam=None)
+    read = read_bedlam(tmp_path / "a.npz", "coco", "train").columns
+    np.testing.assert_array_equal(read["body_pose"], columns["body_pose"])
+    np.testing.assert_allclose(read["box"], columns["box"], atol=1e-4)
+    np.testing.assert_allclose(read["princpt"], columns["princpt"])
+    assert "transl" not in read
+    # A file with both means pose_cam, as the reader takes it.
+    save(tmp_path / "b.npz", file, pose=np.zeros_like(pose), pose_cam=pose, cam_int=None, trans_cam=None)
+    read = read_bedlam(tmp_path / "b.npz", "coco", "train").columns
+    np.testing.assert_array_equal(read["body_pose"], columns["body_pose"])
+    assert not {"transl", "focal", "princpt"} & set(read), "cam_ext says no translation, and there is no cam_int"
+    save(tmp_path / "c.npz", file, pose_cam=pose, cam_ext=None)
+    np.testing.assert_array_equal(read_bedlam(tmp_path / "c.npz", "coco", "train").columns["transl"], columns["transl"])
+
+
+def test_people_without_a_body_are_left_out(labels, tmp_path):
+    export_labels(labels[0], "bedlam", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    file["pose_cam"][2] = np.nan
+    save(tmp_path / "a.npz", file, has_smpl=[1, 1, 0, 1, 0, 1])
+    columns, _, left_out = read_bedlam(tmp_path / "a.npz", "coco", "train")
+    assert {len(values) for values in columns.values()} == {4}
+    assert left_out == {"has_smpl is 0": 2}

@@ -27,7 +27,7 @@ def test_layout(labels, tmp_path):
 def test_the_fitted_translation_is_the_best(labels, tmp_path):
     folder, columns = labels
     export_labels(folder, "cliff", tmp_path / "out.npz")
-    read, _ = read_cliff(tmp_path / "out.npz", "coco", "train")
+    read, *_ = read_cliff(tmp_path / "out.npz", "coco", "train")
     assert read["id"].tolist() == columns["id"].tolist()
     assert "princpt" not in read, "the file does not tell the image's size"
     joints = LabelBlocks(folder).body_joints(columns)
@@ -68,3 +68,15 @@ def test_wrong_files_are_named(labels, tmp_path):
     np.savez(tmp_path / "bad.npz", **{**file, "global_t": np.zeros((6, 3))})
     with pytest.raises(LabelError, match="no key focal_l"):
         read_cliff(tmp_path / "bad.npz", "coco", "train")
+
+
+def test_people_without_a_body_are_left_out(labels, tmp_path):
+    folder, columns = labels
+    export_labels(folder, "cliff", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    file["has_smpl"][2] = 0
+    file["global_t"][2] = file["focal_l"][2] = np.nan
+    np.savez(tmp_path / "some.npz", **file)
+    read, _, left_out = read_cliff(tmp_path / "some.npz", "coco", "train")
+    assert read["id"].tolist() == columns["id"][[0, 1, 3, 4, 5]].tolist()
+    assert left_out == {"has_smpl is 0": 1}

@@ -29,7 +29,7 @@ def test_round_trip(make_labels, tmp_path, dataset, joint_set, offset):
     }  # fmt: skip
     assert person["num_keypoints"] == (columns["joints_2d"][1, :, 2] > 0).sum()
 
-    read, found = read_coco_smpl(tmp_path / "out.json", dataset, "train")
+    read, found, _ = read_coco_smpl(tmp_path / "out.json", dataset, "train")
     assert found == joint_set
     for name in ("id", "image", "image_size", "gender"):
         np.testing.assert_array_equal(read[name], columns[name])
@@ -51,7 +51,7 @@ def test_cameras_of_images_are_read(labels, tmp_path):
     for person in content["annotations"]:
         content["images"][person["image_id"]]["cam_param"] = person.pop("cam_param")
     (tmp_path / "3dpw.json").write_text(json.dumps(content))
-    read, _ = read_coco_smpl(tmp_path / "3dpw.json", "coco", "train")
+    read, *_ = read_coco_smpl(tmp_path / "3dpw.json", "coco", "train")
     np.testing.assert_allclose(read["focal"], labels[1]["focal"][:3])
 
 
@@ -61,7 +61,7 @@ def test_cameras_of_images_are_read(labels, tmp_path):
         ({"smpl_param": {"pose": [0]}}, r"person 5: smpl_param\.pose must be 72"),
         ({"cam_param": None}, r"person 5 has no numbers at cam_param\.focal"),
         ({"image_id": 77}, "person 5 is of an image that is not"),
-        ({"bbox": [0, 0, None, 1]}, r"person 5: annotation\.bbox must be 4 finite"),
+        ({"bbox": [0, 0, None, 1]}, r"person 5: bbox must be 4 finite"),
     ],
 )
 def test_wrong_files_are_named(tmp_path, change, named):
@@ -72,3 +72,37 @@ def test_wrong_files_are_named(tmp_path, change, named):
     path.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person]}))
     with pytest.raises(LabelError, match=named):
         read_coco_smpl(path, "coco", "train")
+
+
+def test_lists_in_any_order(labels, tmp_path):
+    """json.dump(sort_keys=True) writes annotations before images, and with a byte order mark some editors save it."""
+    export_labels(labels[0], "coco_smpl", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    for person in content["annotations"][:2]:
+        content["images"][person["image_id"]]["cam_param"] = person.pop("cam_param")
+    (tmp_path / "sorted.json").write_text(json.dumps(content, sort_keys=True), encoding="utf-8-sig")
+    assert next(iter(json.loads((tmp_path / "sorted.json").read_text(encoding="utf-8-sig")))) == "annotations"
+    read, joint_set, _ = read_coco_smpl(tmp_path / "sorted.json", "coco", "train")
+    assert joint_set == "coco17"
+    for name in ("focal", "princpt", "person_box", "joints_2d"):
+        np.testing.assert_allclose(read[name], labels[1][name], atol=1e-4)
+
+
+def test_people_without_a_body_are_left_out(labels, tmp_path):
+    export_labels(labels[0], "coco_smpl", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    content["annotations"][1]["smpl_param"] = None
+    content["annotations"][4] = {"id": 4, "image_id": 0, "iscrowd": 1}
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    columns, _, left_out = read_coco_smpl(tmp_path / "some.json", "coco", "train")
+    assert columns["id"].tolist() == labels[1]["id"][[0, 2, 3, 5]].tolist()
+    assert left_out == {"it has no smpl_param": 2}
+
+
+def test_images_of_one_number_are_refused(labels, tmp_path):
+    export_labels(labels[0], "coco_smpl", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    content["images"].append({**content["images"][1], "file_name": "other.jpg"})
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    with pytest.raises(LabelError, match="image 1 is there twice"):
+        read_coco_smpl(tmp_path / "bad.json", "coco", "train")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from body_models.joint_sets import COCO17, OPENPOSE25
 from datamodules.pseudo_gt.formats import eft, export_labels
 from datamodules.pseudo_gt.formats.eft import read_eft
 from datamodules.pseudo_gt.formats.exchange import LabelBlocks, project_points
@@ -48,7 +49,7 @@ def test_read_projects_as_written(labels, tmp_path, monkeypatch):
     monkeypatch.setattr(eft, "_BLOCK", 4)
     folder, columns = labels
     export_labels(folder, "eft", tmp_path / "out.json")
-    read, joint_set = read_eft(tmp_path / "out.json", "coco", "train")
+    read, joint_set, _ = read_eft(tmp_path / "out.json", "coco", "train")
     assert joint_set == "spin49"
     assert read["id"].tolist() == columns["id"].tolist()
     np.testing.assert_allclose(read["box"], columns["box"], atol=1e-4)
@@ -58,9 +59,13 @@ def test_read_projects_as_written(labels, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("person", "named"),
     [
-        ({}, "person 0 has no parm_pose of shape"),
-        ({"parm_pose": [[1, 2]]}, "person 0 has no parm_pose of shape"),
-        ({"parm_pose": np.full((24, 3, 3), np.nan).tolist()}, "person 0: parm_pose is not finite"),
+        ({}, "person 0 has no numbers at parm_cam"),
+        ({"parm_cam": [1, 0, 0]}, "person 0 has no numbers at parm_pose"),
+        ({"parm_cam": [1, 0, 0], "parm_pose": [[1, 2]]}, "parm_pose must be 24 x 3 x 3 finite numbers, got 2 numbers"),
+        (
+            {"parm_cam": [1, 0, 0], "parm_pose": np.full((24, 3, 3), np.nan).tolist()},
+            r"parm_pose must be 24 x 3 x 3 finite numbers, got nan at place 0 \(216 such\)",
+        ),
     ],
 )
 def test_wrong_files_are_named(tmp_path, person, named):
@@ -72,3 +77,34 @@ def test_wrong_files_are_named(tmp_path, person, named):
     path.write_text('{"5": {"smpl_param": {}}}')
     with pytest.raises(LabelError, match=r"so it is not EFT's json"):
         read_eft(path, "coco", "train")
+
+
+def test_the_validity_is_that_of_spin_s_24_joints(labels, tmp_path):
+    """EFT's exporter: keypoints[25:, 2][JOINT_MAP_SPIN24_TO_OPENPOSE18]; COCO's hips are valid, its neck is not there.
+
+    The names are those of EFT's jointorders.py, as this project has them.
+    """
+    folder, columns = labels
+    export_labels(folder, "eft", tmp_path / "out.json")
+    openpose18 = [name for name in OPENPOSE25.names[:19] if name != "mid_hip"]
+    for i, person in enumerate(json.loads((tmp_path / "out.json").read_text())["data"]):
+        known = dict(zip(COCO17.names, columns["joints_2d"][i, :, 2].tolist(), strict=True))
+        assert person["joint_validity_openpose18"] == [known.get(name, 0) for name in openpose18]
+
+
+def test_people_without_a_camera_or_a_body_are_left_out(labels, tmp_path):
+    folder, columns = labels
+    export_labels(folder, "eft", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    content["data"][1]["parm_cam"] = [0, 0, 0]
+    content["data"][1]["parm_pose"] = [[[float("nan")] * 3] * 3] * 24
+    content["data"][3]["parm_shape"] = None
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    read, _, left_out = read_eft(tmp_path / "some.json", "coco", "train")
+    assert read["id"].tolist() == columns["id"][[0, 2, 4, 5]].tolist()
+    assert np.isfinite(read["transl"]).all()
+    assert left_out == {"the scale of parm_cam is 0": 1, "its label is null": 1}
+    content["data"][0]["parm_cam"][0] = -0.5
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    with pytest.raises(LabelError, match=r"person 0: scale of parm_cam must be positive, got \[-0\.5\]"):
+        read_eft(tmp_path / "bad.json", "coco", "train")

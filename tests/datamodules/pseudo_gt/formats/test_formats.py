@@ -59,3 +59,12 @@ def test_other_files_are_refused_by_name(tmp_path, format):
 def test_unknown_formats_are_named(labels, tmp_path):
     with pytest.raises(LabelError, match="unknown format 'smplx': one of neuralannot"):
         export_labels(labels[0], "smplx", tmp_path / "out")
+
+
+def test_numbers_too_large_for_a_table_are_refused(labels, tmp_path):
+    export_labels(labels[0], "spin", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    file["center"][2] = 1e300
+    np.savez(tmp_path / "huge.npz", **file)
+    with pytest.raises(LabelError, match=r"huge\.npz: the numbers that make box are too large to be true"):
+        read_published(tmp_path / "huge.npz", "spin", "coco", "train")

@@ -119,7 +119,7 @@ class Evil:
     [
         ([Evil()], r"a\.data\.pyd: refused"),
         ({"center": 1}, "does not hold a list of people"),
-        ([{"center": [0, 1]}], r"image a, person 0 has no scale of shape \(2,\)"),
+        ([{"center": [0, 1], "has_body_pose": 1, "has_betas": 1}], r"image a, person 0 has no numbers at scale"),
     ],
 )
 def test_wrong_tars_are_named(tmp_path, monkeypatch, content, named):
@@ -132,3 +132,31 @@ def test_wrong_tars_are_named(tmp_path, monkeypatch, content, named):
     with pytest.raises(LabelError, match=named):
         read_hmr2_tar(tmp_path / "bad.tar", "coco", "train")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_shape_that_is_flagged_absent_may_be_nan(labels, tmp_path):
+    export_labels(labels[0], "hmr2", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    file["has_betas"][[0, 3]] = file["has_body_pose"][3] = 0
+    file["betas"][0] = file["body_pose"][3] = np.nan
+    np.savez(tmp_path / "some.npz", **file)
+    columns, _, left_out = read_hmr2(tmp_path / "some.npz", "coco", "train")
+    assert len(columns["betas"]) == 4
+    assert left_out == {"has_body_pose is 0": 1, "has_betas is 0": 1}
+    with pytest.raises(LabelError, match=r"person 1: scale must be positive, got \[0\. 0\.\]"):
+        file["scale"][2] = 0
+        np.savez(tmp_path / "flat.npz", **file)
+        read_hmr2(tmp_path / "flat.npz", "coco", "train")
+
+
+def test_people_of_tars_without_a_body_are_left_out(tmp_path):
+    person = {"center": [5, 5], "scale": [1, 1], "keypoints_2d": np.zeros((44, 3)), "body_pose": np.zeros(72)}
+    person |= {"betas": np.zeros(10), "has_body_pose": 1.0, "has_betas": 1.0}
+    people = [person, {**person, "body_pose": None, "has_body_pose": 0.0}, {**person, "has_betas": 0.0, "betas": []}]
+    data = pickle.dumps(people)
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("a.data.pyd")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    columns, _, left_out = read_hmr2_tar(tmp_path / "a.tar", "coco", "train")
+    assert (len(columns["betas"]), left_out) == (1, {"has_body_pose is 0": 1, "has_betas is 0": 1})

@@ -66,3 +66,15 @@ def test_wrong_files_are_named(labels, tmp_path, change, named):
     np.savez(tmp_path / "bad.npz", **{**load(tmp_path / "out.npz"), **change})
     with pytest.raises(LabelError, match=named):
         read_humandata(tmp_path / "bad.npz", "coco", "train")
+
+
+def test_people_without_a_body_are_left_out(labels, tmp_path):
+    folder, columns = labels
+    export_labels(folder, "humandata", tmp_path / "out.npz")
+    file = load(tmp_path / "out.npz")
+    file["smpl"]["betas"][0] = np.nan
+    np.savez(tmp_path / "some.npz", **file, has_smpl=[0, 1, 1, 1, 1, 1])
+    read, _, left_out = read_humandata(tmp_path / "some.npz", "coco", "train")
+    np.testing.assert_array_equal(read["transl"], columns["transl"][1:])
+    assert read["gender"].tolist() == columns["gender"][1:].tolist()
+    assert left_out == {"has_smpl is 0": 1}

@@ -8,8 +8,7 @@ import torch
 
 from body_models.camera import project
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.formats import export_labels
-from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, read_neuralannot_mocap, write_neuralannot
+from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, write_neuralannot
 from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels, reproject
 
 
@@ -40,7 +39,7 @@ def test_round_trip_reprojects(tmp_path, body, dataset):
     labels = make_table(tmp_path / "labels", ids)
     path = tmp_path / "out" / "neuralannot.json"
     assert write_neuralannot(tmp_path / "labels", path) == 3
-    read = read_neuralannot(path, dataset, "train")
+    read = read_neuralannot(path, dataset, "train").columns
     assert read["id"].tolist() == ids
     expected = project(body.joints(**body_parameters(labels)), *map(torch.tensor, (labels["focal"], labels["princpt"])))
     np.testing.assert_allclose(reproject(read, body, rows=2), expected.numpy(), atol=0.01)
@@ -75,52 +74,25 @@ def test_bad_files_are_named(tmp_path, content, named):
     assert str(path) in str(error.value)
 
 
-def write_world(folder, ids):
-    rng = np.random.default_rng(3)
-    sizes = {"global_orient": 3, "body_pose": 69, "betas": 10, "transl": 3}
-    columns = {name: rng.normal(size=(len(ids), size)).astype(np.float32) for name, size in sizes.items()}
-    with LabelWriter(folder, joint_set=None, image_root=None, provenance={}, frame="world") as writer:
-        writer.write({"id": ids, **columns})
-    return columns
-
-
-def test_mocap_layout(tmp_path):
-    ids = [f"mpi_inf_3dhp/train/{place}" for place in ("1/1/0", "1/2/5", "1/1/7", "2/1/0")]
-    columns = write_world(tmp_path / "labels", ids)
-    report = export_labels(tmp_path / "labels", "neuralannot_mocap", tmp_path / "out.json")
-    assert (report.people, report.median_px) == (4, None)
-    assert report.max_difference < 1e-6
+def test_people_whose_label_is_null_are_left_out(tmp_path):
+    make_table(tmp_path / "labels", ["coco/train/12", "coco/train/7"])
+    write_neuralannot(tmp_path / "labels", tmp_path / "out.json")
     content = json.loads((tmp_path / "out.json").read_text())
-    assert {subject: {name: list(frames) for name, frames in by.items()} for subject, by in content.items()} == {
-        "1": {"1": ["0", "7"], "2": ["5"]},
-        "2": {"1": ["0"]},
-    }
-    np.testing.assert_allclose(content["1"]["2"]["5"]["trans"], columns["transl"][1], atol=1e-6)
-    read = read_neuralannot_mocap(tmp_path / "out.json", "mpi_inf_3dhp", "train")
-    assert set(read["id"]) == set(ids)
-    assert read["frame"].tolist() == [0, 7, 5, 0]
-    assert read["sequence"].tolist() == ["1", "1", "2", "1"]
+    (tmp_path / "some.json").write_text(json.dumps({"3": None, **content, "4": {"smpl_param": None}}))
+    columns, _, left_out = read_neuralannot(tmp_path / "some.json", "coco", "train")
+    assert columns["id"].tolist() == ["coco/train/12", "coco/train/7"]
+    assert left_out == {"its label is null": 2}
+    (tmp_path / "none.json").write_text('{"3": null}')
+    with pytest.raises(LabelError, match=r"none\.json has no label of anybody \(1: its label is null\)"):
+        read_neuralannot(tmp_path / "none.json", "coco", "train")
 
 
-def test_mocap_needs_the_world(tmp_path):
-    make_table(tmp_path / "labels", ["coco/train/5"])
-    with pytest.raises(LabelError, match="is in the camera frame"):
-        export_labels(tmp_path / "labels", "neuralannot_mocap", tmp_path / "out.json")
-    write_world(tmp_path / "world", ["human36m/train/5"])
-    with pytest.raises(LabelError, match="dataset/split/subject/sequence/frame"):
-        export_labels(tmp_path / "world", "neuralannot_mocap", tmp_path / "out.json")
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        ('{"1": {"2": [1]}}', "subject 1, sequence 2 holds a list"),
-        ('{"5": {"smpl_param": {"pose": [0]}}}', "the frame is no number"),
-        ('{"1": {"2": {"3": {"pose": [0]}}}}', "subject 1, sequence 2, frame 3: pose must be 72"),
-    ],
-)
-def test_bad_mocap_files_are_named(tmp_path, content, named):
-    path = tmp_path / "bad.json"
-    path.write_text(content)
-    with pytest.raises(LabelError, match=named):
-        read_neuralannot_mocap(path, "mpi_inf_3dhp", "train")
+def test_numbers_too_large_for_a_table_are_refused_in_a_short_line(tmp_path):
+    make_table(tmp_path / "labels", ["coco/train/12"])
+    write_neuralannot(tmp_path / "labels", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    content["12"]["smpl_param"]["pose"][5] = 1e300
+    (tmp_path / "huge.json").write_text(json.dumps(content))
+    with pytest.raises(LabelError, match=r"pose must be 72 finite numbers, got 1e\+300 at place 5 \(1 such\)") as error:
+        read_neuralannot(tmp_path / "huge.json", "coco", "train")
+    assert len(str(error.value)) < 120 + len(str(tmp_path))

@@ -53,7 +53,7 @@ def test_3d_joints_are_the_body(labels, tmp_path):
 def test_read(labels, tmp_path):
     folder, columns = labels
     export_labels(folder, "spin", tmp_path / "out.npz")
-    read, joint_set = read_spin(tmp_path / "out.npz", "coco", "train")
+    read, joint_set, _ = read_spin(tmp_path / "out.npz", "coco", "train")
     assert joint_set == "spin49"
     for name in ("image", "box", "global_orient", "body_pose", "betas", "gender"):
         np.testing.assert_array_equal(read[name], columns[name])
@@ -115,7 +115,8 @@ def test_fits_need_their_data_set(tmp_path):
     [
         ("pose", np.zeros((6, 71)), "pose is not numbers"),
         ("shape", np.zeros((5, 10)), "shape has 5 rows, the others have 6"),
-        ("scale", np.zeros(6), "scale must be one positive number"),
+        ("scale", np.zeros(6), r"person 0: scale must be positive, got \[0\.\] \(6 such\)"),
+        ("scale", np.ones((6, 3)), "scale must be one or two numbers a person, got 3"),
         ("center", np.full((6, 2), np.inf), "person 0: center is not finite"),
     ],
 )
@@ -126,3 +127,38 @@ def test_wrong_files_are_named(labels, tmp_path, name, value, named):
     with pytest.raises(LabelError, match=named) as error:
         read_spin(tmp_path / "bad.npz", "coco", "train")
     assert "bad.npz" in str(error.value)
+
+
+def test_a_body_that_is_flagged_absent_may_be_nan_or_nothing(labels, tmp_path):
+    folder, columns = labels
+    export_labels(folder, "spin", tmp_path / "out.npz")
+    file = dict(np.load(tmp_path / "out.npz"))
+    file["has_smpl"][[1, 4]] = 0
+    file["pose"][1] = np.nan
+    shape = np.empty(6, dtype=object)
+    for row in range(6):
+        shape[row] = None if row == 4 else file["shape"][row]
+    file["shape"] = shape
+    np.savez(tmp_path / "some.npz", **file)
+    read, _, left_out = read_spin(tmp_path / "some.npz", "coco", "train")
+    np.testing.assert_array_equal(read["betas"], columns["betas"][[0, 2, 3, 5]])
+    assert read["image"].tolist() == columns["image"][[0, 2, 3, 5]].tolist()
+    assert left_out == {"has_smpl is 0": 2}
+    # A person that stays is named by its row in the file.
+    file["pose"][5, 7] = np.nan
+    np.savez(tmp_path / "bad.npz", **file)
+    with pytest.raises(LabelError, match="person 5: pose is not finite"):
+        read_spin(tmp_path / "bad.npz", "coco", "train")
+    np.savez(tmp_path / "none.npz", **{**file, "has_smpl": np.zeros(6)})
+    with pytest.raises(LabelError, match=r"none\.npz has no label of anybody \(6: has_smpl is 0\)"):
+        read_spin(tmp_path / "none.npz", "coco", "train")
+
+
+def test_fits_of_people_without_a_body_are_left_out(labels, tmp_path):
+    export_labels(labels[0], "spin_fits", tmp_path / "a.npy")
+    fits, file = np.load(tmp_path / "a.npy"), dict(np.load(tmp_path / "a.npz"))
+    fits[3] = np.nan
+    np.save(tmp_path / "a.npy", fits)
+    np.savez(tmp_path / "a.npz", **file, has_smpl=[1, 1, 1, 0, 1, 1])
+    read, _, left_out = read_spin_fits(tmp_path / "a.npy", "coco", "train")
+    assert (len(read["betas"]), left_out) == (5, {"has_smpl is 0": 1})
