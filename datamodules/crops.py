@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Before the import: albumentations looks for updates over the network otherwise.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -25,12 +26,14 @@ from numpy.typing import NDArray
 
 from body_models.camera import crop_affine, process_box
 from datamodules.columns import map_array, write_folder
-from datamodules.files import JPEG_PADDING, ImageError, image_size, is_truncated_jpeg
+from datamodules.files import ImageError, check_header
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 
 # Workers are processes already; OpenCV's own threads would only fight with them.
 cv2.setNumThreads(0)
+# Its warnings come again with each image; what does not decode is an ImageError.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 _REDUCED_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -38,7 +41,9 @@ _REDUCED_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_CACHE_VERSION = 1
+# Pixels that are decoded of one image, 200 MB as RGB: photos of more than 67 megapixels are read at reduced scale.
+_MAX_DECODED = 2**26
+_CACHE_VERSION = 2
 _SEED_STRIDE = 1_000_003
 
 
@@ -139,45 +144,72 @@ def read_image(path: str | bytes | Path, size: Sequence[int], reduction: int = 1
     Args:
         path: of the file; any bytes that the file system knows.
         size: width, height in pixels that the annotation expects.
-        reduction: 1, 2, 4 or 8: decode at that fraction of the size, averaging pixels.
+        reduction: 1, 2, 4 or 8: decode at that fraction of the size, averaging pixels. A JPEG is decoded at that size
+            at once, other formats are decoded as they are and then averaged.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB; a side that is no multiple of the reduction is rounded up.
 
     Raises:
-        ImageError: missing, truncated, not an image, or of another size.
+        ImageError: missing, truncated, damaged, not an image, of a kind that is not read, or of another size.
     """
     shown = os.fsdecode(path)
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         msg = f"image {shown} cannot be read ({error.strerror})"
         raise ImageError(msg) from error
-    # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
-    if is_truncated_jpeg(data[:2].tobytes(), data[-JPEG_PADDING:].tobytes()):
-        msg = f"image {shown} is truncated; get it again"
-        raise ImageError(msg)
-    # From the header: OpenCV would first fill the memory with whatever size a small file claims.
-    found = image_size(io.BytesIO(data.tobytes()), shown)
-    if found != (size[0], size[1]):
-        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
-        raise ImageError(msg)
-    flags = _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags)
+    # From header and end: OpenCV would first fill the memory with whatever size a small file claims, and fills the
+    # rest of a truncated JPEG with grey and says nothing.
+    kind = check_header(io.BytesIO(data), shown, size)
+    at_once = kind == "JPEG"
+    image = _decode(data, _REDUCED_FLAGS[reduction if at_once else 1] | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        msg = f"image {shown} does not decode; get it again"
+        msg = f"image {shown} does not decode as {kind}; get it again, or convert it"
         raise ImageError(msg)
-    expected = tuple(-(-int(side) // reduction) for side in size)
-    if image.shape[1::-1] != expected:
-        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
+    if reduction > 1 and not at_once:
+        image = _average(image, reduction)
+    if image.shape[1::-1] != tuple(-(-int(side) // reduction) for side in size):
+        msg = f"image {shown} does not decode to the size that its header says; get it again"
         raise ImageError(msg)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def choose_reduction(affine: NDArray) -> int:
-    """Largest reduction (1, 2, 4, 8) that still has at least one decoded pixel for each pixel of the crop."""
+def _decode(data: bytes, flags: int) -> Any:
+    """(H, W, 3) uint8 BGR, or None."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _average(image: NDArray[np.uint8], reduction: int) -> Any:
+    """Means of blocks of pixels; those at the end of a side that is no multiple repeat the edge, as JPEG's do."""
+    height, width = image.shape[:2]
+    if height % reduction or width % reduction:
+        bottom, right = -height % reduction, -width % reduction
+        padded: Any = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        return _average(padded, reduction)
+    return cv2.resize(image, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
+
+
+def least_reduction(size: Sequence[int]) -> int:
+    """Smallest reduction (1, 2, 4, 8) at which an image of width, height takes no more than a stated memory."""
+    pixels = int(size[0]) * int(size[1])
+    return next(reduction for reduction in _REDUCED_FLAGS if pixels <= _MAX_DECODED * reduction**2 or reduction == 8)
+
+
+def choose_reduction(affine: NDArray[np.float64], size: Sequence[int]) -> int:
+    """Largest reduction (1, 2, 4, 8) that still has at least one decoded pixel for each pixel of the crop.
+
+    Args:
+        affine: (2, 3) original pixels to crop pixels.
+        size: width, height of the image in pixels; very large ones are reduced at least as memory demands.
+    """
     shrink = 1 / math.sqrt(abs(affine[0, 0] * affine[1, 1] - affine[0, 1] * affine[1, 0]))
-    return next(reduction for reduction in (8, 4, 2, 1) if shrink >= reduction or reduction == 1)
+    fine = next(reduction for reduction in (8, 4, 2, 1) if shrink >= reduction or reduction == 1)
+    return max(fine, least_reduction(size))
 
 
 def warp(image: NDArray[np.uint8], affine: NDArray, size: int, reduction: int = 1) -> NDArray[np.uint8]:
@@ -215,7 +247,7 @@ class CropCache:
     and the same people with labels, share one cache.
 
     Args:
-        table: the people.
+        table: the people; those that it leaves out may have no image.
         input_size: side of the crops that will be taken from it.
         reach: :attr:`Augmentation.reach` of the augmentation they will get.
         cache_dir: folder for caches.
@@ -229,6 +261,9 @@ class CropCache:
         self._side = input_size + 2 * math.ceil(input_size * (reach - 1) / 2)
         self._scale = self._side / input_size
         folder = Path(cache_dir) / f"{table.origin}-crops-{input_size}-{self._side}-v{_CACHE_VERSION}"
+        if folder.is_dir() and not map_array(folder / "filled.npy")[table.rows].all():
+            # Built for a view that leaves out people whom this one has.
+            shutil.rmtree(folder)
         if not folder.is_dir():
             write_folder(folder, lambda temporary: self._build(temporary, table, num_workers))
         self.crops = map_array(folder / "crops.npy")
@@ -262,7 +297,7 @@ class CropCache:
 
         def fill(group: NDArray) -> str | None:
             # One decode for all people of an image, fine enough for the one that fills the least of it.
-            reduction = min(choose_reduction(affines[row]) for row in group)
+            reduction = min(choose_reduction(affines[row], sizes[row]) for row in group)
             try:
                 image = read_image(os.path.join(root, images[group[0]]), sizes[group[0]], reduction)
             except ImageError as error:
@@ -274,10 +309,16 @@ class CropCache:
         # OpenCV decodes and warps without the interpreter's lock, so threads are enough.
         with ThreadPoolExecutor(max(1, num_workers)) as pool:
             results = show_progress(pool.map(fill, groups), f"crops of {table.name}", len(groups))
-            errors = [error for error in results if error]
+            faults = list(results)
+        filled = np.ones(len(boxes), dtype=bool)
+        for group, fault in zip(groups, faults, strict=True):
+            filled[group] = fault is None
+        wanted = np.isin(np.arange(len(boxes)), table.rows)
+        errors = [fault for group, fault in zip(groups, faults, strict=True) if fault and wanted[group].any()]
         if errors:
             shown = "\n".join(f"  {error}" for error in errors[:20])
             msg = f"{len(errors)} of {len(groups)} images of {table.name} are unusable:\n{shown}"
             raise ImageError(msg)
+        np.save(folder / "filled.npy", filled)
         crops.flush()
         np.save(folder / "affines.npy", affines)

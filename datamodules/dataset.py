@@ -94,9 +94,9 @@ class PeopleDataset(Dataset):
         if self.crops is not None:
             return self.crops.crop(row, affine, self.input_size)
         columns = self.table.columns
-        reduction = choose_reduction(affine)
-        path = os.path.join(self._root, columns["image"][row])
-        return warp(read_image(path, columns["image_size"][row], reduction), affine, self.input_size, reduction)
+        path, size = os.path.join(self._root, columns["image"][row]), columns["image_size"][row]
+        reduction = choose_reduction(affine, size)
+        return warp(read_image(path, size, reduction), affine, self.input_size, reduction)
 
     def _joints(self, row: int, affine: NDArray, change: Change) -> dict[str, Any]:
         joints_2d, conf_2d = np.zeros((NUM_BODY_JOINTS, 2), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)

@@ -6,21 +6,30 @@ import faulthandler
 import json
 import os
 import struct
+import warnings
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from datamodules.jpeg import is_truncated_jpeg
+
 _SHOWN = 20
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# Some cameras pad their files after the end marker.
-JPEG_PADDING = 4096
+MAX_PIXELS = 2**28
+"""Largest image that is read: 268 megapixels, above the 200 of today's telephones."""
+# Formats that Pillow and OpenCV were seen to read alike, by Pillow's names; the last is unknown to Pillow before 11.3.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF")
+# Pillow's kinds of pixels that OpenCV decodes rightly, of the format that has others.
+_TIFF_MODES = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "I;16", "I;16B")
+# EXIF orientations that swap width and height.
+_TURNING = (5, 6, 7, 8)
 
 
 class AnnotationError(ValueError):
@@ -28,7 +37,7 @@ class AnnotationError(ValueError):
 
 
 class ImageError(ValueError):
-    """An image that cannot be read, or is not the one that its annotation describes."""
+    """An image that cannot be read, or is not the one that its annotation describes; the message is one line."""
 
 
 class MissingFilesError(FileNotFoundError):
@@ -134,59 +143,112 @@ def _survives(read: Callable[[], object]) -> bool:
 
 # What Pillow was seen to raise on damaged headers.
 _PILLOW_ERRORS = (
-    OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, OverflowError, MemoryError, struct.error,
-    zlib.error, Image.DecompressionBombError,
+    OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
+# Pillow's own limit is below what telephones take; the one below holds instead.
+Image.MAX_IMAGE_PIXELS = None
+# Of tags that it cannot read, for each image again; what matters of them is an ImageError.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def image_size(file: Path | BinaryIO, shown: str | Path = "") -> tuple[int, int]:
+def image_size(path: Path) -> tuple[int, int]:
     """(width, height) in pixels, from the header alone.
 
-    Args:
-        file: its path, or its content.
-        shown: the path for messages, where the content is given.
-
     Raises:
-        ImageError: it is missing or not an image.
+        ImageError: it is missing, not an image, or of a kind that is not read.
     """
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        msg = f"image {shown or file} cannot be read: it does not decode; get it again"
-        raise ImageError(msg) from error
-    except _PILLOW_ERRORS as error:
-        msg = f"image {shown or file} cannot be read ({error}); get it again"
-        raise ImageError(msg) from error
+    with _open_image(path, path) as image:
+        return image.size
 
 
-def check_image(path: str | bytes | Path, size: Sequence[int]) -> None:
+def check_image(path: str | bytes | Path, size: Sequence[int] | None = None) -> str:
     """Look at an image's header and end, without decoding it.
 
     Args:
         path: of the file; any bytes that the file system knows.
-        size: width, height in pixels that the annotation expects.
+        size: width, height in pixels that the annotation expects; None where that is not known.
+
+    Returns:
+        The format, e.g. ``JPEG``.
 
     Raises:
-        ImageError: missing, truncated, not an image, or of another size.
+        ImageError: missing, truncated, not an image, of a kind that is not read, or of another size.
     """
-    shown = Path(os.fsdecode(path))
-    found = image_size(shown)
-    if found != (size[0], size[1]):
-        msg = f"image {shown} has another size than its annotation says ({size[0]} x {size[1]}); is it another image?"
-        raise ImageError(msg)
-    with shown.open("rb") as file:
-        start = file.read(2)
-        file.seek(max(0, file.seek(0, os.SEEK_END) - JPEG_PADDING))
-        end = file.read()
-    if is_truncated_jpeg(start, end):
+    shown = os.fsdecode(path)
+    try:
+        with open(path, "rb") as file:
+            return check_header(file, shown, size)
+    except OSError as error:
+        msg = f"image {shown} cannot be read ({error.strerror})"
+        raise ImageError(msg) from error
+
+
+def check_header(file: BinaryIO, shown: str, size: Sequence[int] | None = None) -> str:
+    """The same of an open file; ``shown`` is its path for messages."""
+    with _open_image(file, shown) as image:
+        if size is not None and image.size != (size[0], size[1]):
+            raise ImageError(_other_size(image, shown, size))
+        # A JPEG with a second picture behind the first is read as the first.
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+    if kind == "JPEG" and is_truncated_jpeg(file):
         msg = f"image {shown} is truncated; get it again"
         raise ImageError(msg)
+    return kind
 
 
-def is_truncated_jpeg(start: bytes, end: bytes) -> bool:
-    """Whether bytes from a file's start and end are of a JPEG whose end marker is missing."""
-    return start.startswith(_JPEG_START) and _JPEG_END not in end[-JPEG_PADDING:]
+@contextmanager
+def _open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image]:
+    """An image of a kind that is read, opened by Pillow, which has read its header."""
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(_FORMATS)
+        msg = f"image {shown} cannot be read: it does not decode as {kinds}; get it again, or convert it"
+        raise ImageError(msg) from error
+    except _PILLOW_ERRORS as error:
+        msg = f"image {shown} cannot be read ({error}); get it again"
+        raise ImageError(msg) from error
+    with image:
+        if (reason := _unread(image)) is not None:
+            msg = f"image {shown} is not read: {reason}"
+            raise ImageError(msg)
+        yield image
+
+
+def _unread(image: Image.Image) -> str | None:
+    """Why an image is not read although it may be whole; OpenCV would decode it otherwise than others do, or not."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        return f"it has {width} x {height} pixels, and more than {MAX_PIXELS:,} are taken for an attack; shrink it"
+    if image.format != "TIFF":
+        return None
+    if image.mode not in _TIFF_MODES:
+        return f"TIFF with pixels of the kind {image.mode}; convert it to PNG or JPEG"
+    if (orientation := _orientation(image)) != 1:
+        return f"TIFF with orientation {orientation}, which not all programs turn alike; convert it to PNG or JPEG"
+    return None
+
+
+def _other_size(image: Image.Image, shown: str, size: Sequence[int]) -> str:
+    """Message: what size was found, and whether someone has annotated the image as EXIF turns it."""
+    width, height = image.size
+    msg = f"image {shown} has another size ({width} x {height}) than its annotation says ({size[0]} x {size[1]})"
+    orientation = _orientation(image) if (height, width) == (size[0], size[1]) else 1
+    if orientation not in _TURNING:
+        return f"{msg}; is it another image?"
+    return (
+        f"{msg}: its EXIF orientation ({orientation}) turns it, but pixels are taken as they are stored; "
+        "store it turned (mogrify -auto-orient), or annotate it as stored"
+    )
+
+
+def _orientation(image: Image.Image) -> object:
+    """EXIF orientation; 1, as it is stored, where there is none."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _PILLOW_ERRORS:
+        return 1
 
 
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
-from datamodules.files import MissingFilesError
+from datamodules.files import ImageError, MissingFilesError
+from datamodules.image_checks import MISSING, UNREADABLE, damaged_people
 from datamodules.people import PeopleTable
 from datamodules.samplers import MixtureSampler, UnpaddedSampler
 from datamodules.sources import open_source
@@ -41,6 +42,8 @@ class PeopleDataModule(pl.LightningDataModule):
         min_joints: people with fewer annotated 2D joints (of those the body has) are not trained on.
         target_min_joints: the same for prediction.
         skip_missing_images: leave out people whose image is not on disk, and count them, instead of refusing.
+        skip_damaged_images: decode every image of the sources first, leave out people whose image is damaged, and
+            count them, instead of stopping at it. Those of ``val`` and ``test`` are never left out.
         crop_cache: keep decoded crops in the cache; for inputs below about 100 pixels.
         num_workers: loader processes for each process.
         cache_dir: folder for caches.
@@ -62,6 +65,7 @@ class PeopleDataModule(pl.LightningDataModule):
         min_joints: int = 1,
         target_min_joints: int = 0,
         skip_missing_images: bool = False,
+        skip_damaged_images: bool = False,
         crop_cache: bool = False,
         num_workers: int = 2,
         cache_dir: str = "cache",
@@ -83,7 +87,8 @@ class PeopleDataModule(pl.LightningDataModule):
         ranges = Augmentation(**augment) if isinstance(augment, Mapping) else Augmentation()
         self.augmentation = ranges if augment else NO_AUGMENTATION
         self.min_joints, self.target_min_joints = min_joints, target_min_joints
-        self.skip_missing_images, self.crop_cache = skip_missing_images, crop_cache
+        self.skip_missing_images, self.skip_damaged_images = skip_missing_images, skip_damaged_images
+        self.crop_cache = crop_cache
         self.num_workers, self.cache_dir, self.seed = num_workers, cache_dir, seed
         self._tables: dict[str, PeopleTable] = {}
 
@@ -188,7 +193,10 @@ class PeopleDataModule(pl.LightningDataModule):
             lost, images = table.missing_images()
             if len(images) and not self.skip_missing_images:
                 raise MissingFilesError([f"image {path} of {table.name}" for path in images])
-            self._tables[name] = table.select(~lost, "image not on disk")
+            table = table.select(~lost, MISSING)
+            if self.skip_damaged_images and name in self.sources:
+                table = table.select(~damaged_people(table, self.cache_dir), UNREADABLE)
+            self._tables[name] = table
         return self._tables[name]
 
     @staticmethod
@@ -222,11 +230,23 @@ class PeopleDataModule(pl.LightningDataModule):
         return make_loader(dataset, sampler, self.batch_size, self.num_workers, collate, drop_last)
 
 
+class _Loader(DataLoader):
+    """A DataLoader that raises its workers' errors about images as they were, without a traceback as message."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except ImageError as error:
+            # torch makes an error of the same type from the worker's traceback, whose end is the message.
+            message = str(error).rpartition(f"{ImageError.__module__}.{ImageError.__qualname__}: ")[2]
+            raise ImageError(message.strip()) from error
+
+
 def make_loader(
     dataset: Dataset, sampler: Sampler, batch_size: int, num_workers: int, collate_fn: Callable, drop_last: bool
 ) -> DataLoader:
     """The one place where loaders are made."""
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,

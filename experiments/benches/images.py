@@ -33,7 +33,7 @@ def bench_decode(folder: Path) -> list[Row]:
         path = folder / f"detail-{size[0]}.jpg"
         cv2.imwrite(str(path), detailed_picture(size), [cv2.IMWRITE_JPEG_QUALITY, 92])
         affine = crop_affine(process_box((size[0] / 4, 0, size[0] / 2, size[1]), size, scale=1.0), (_CROP, _CROP))
-        reduction = choose_reduction(affine)
+        reduction = choose_reduction(affine, size)
         bare = best_seconds(lambda path=path, affine=affine: _bare_crop(path, affine, _CROP), 15)  # type: ignore[misc]
         crops: dict[int, NDArray] = {}
         for scale in dict.fromkeys((1, reduction)):

@@ -3,7 +3,8 @@
 The content of annotation files is hashed once, when the cached people table is built from them, and the table is valid
 while path, size and mtime of each file hold: asking again reads one small file. So a copy of the same files with other
 times gives the same hash, and an edited file another. Images are not hashed: a data set's annotations say which and
-how large they are. Pose sequences (AMASS, thousands of files) are told by their names and sizes.
+how large they are; where damaged ones are left out, their people count. Pose sequences (AMASS, thousands of files) are
+told by their names and sizes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 from pathlib import Path
 
 from datamodules.columns import open_columns
+from datamodules.image_checks import damaged_people
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import PROVENANCE_FILE
 from datamodules.sources import open_source
@@ -38,8 +40,13 @@ def content(settings: Settings, name: str) -> str:
         files = find_sequences(root) + find_clips(root)
         parts = [f"{path.relative_to(root)} {path.stat().st_size}" for path in sorted(files)]
     else:
-        _, meta = open_columns(people_of(settings, name).folder)
+        table = people_of(settings, name)
+        _, meta = open_columns(table.folder)
         parts = [source["sha256"] for source in meta["sources"]]
+        if settings.skip_damaged_images and name not in plan.EVALUATED:
+            # Nobody is left out for most data sets, and these keep the key that they have without the setting.
+            damaged = table.column("id")[damaged_people(table, settings.paths.cache)]
+            parts += [person.decode() for person in damaged.tolist()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from body_models.camera import apply_affine, crop_affine, process_box
 from body_models.contracts import GENDERS
 from body_models.joint_sets import mirror_name
-from datamodules.files import ImageError, check_image, missing_files
+from datamodules.files import check_image, missing_files
+from datamodules.image_checks import MISSING, UNREADABLE, image_faults
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 
 CROP_SIZE = 256
-MISSING, UNREADABLE = "image not on disk", "image unreadable"
 _NAMED = 5
-_THREADS = 8
 # Quantities of 3D are looked at on this many people, evenly spread: a median needs no more.
 _SAMPLE = 20_000
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -47,36 +45,26 @@ class Images(NamedTuple):
     unreadable: list[str]
 
 
-def with_images(table: PeopleTable, look_inside: bool = True) -> tuple[PeopleTable, Images]:
+def with_images(table: PeopleTable, look: Callable[..., object] | None = check_image) -> tuple[PeopleTable, Images]:
     """The people whose image is on disk and whole; the others are counted by reason.
 
     Where none of the images is on disk (someone has only the annotations), everybody is kept.
 
     Args:
         table: the people.
-        look_inside: also read header and end of each image; else the folders are listed only.
+        look: how to look at each image, by its path and size; None lists the folders only.
     """
     names, first, inverse = np.unique(table.column("image"), return_index=True, return_inverse=True)
-    root = os.fsencode(table.image_root)
     missing = missing_files(table.image_root, names.tolist())
     lost = [Path(table.image_root, os.fsdecode(name)) for name in names[missing]]
     if missing.all():
         return table, Images(len(names), lost, [])
     faults: list[str | None] = [None] * len(names)
-    if look_inside:
-        sizes = table.column("image_size")[first]
-
-        def fault(i: int) -> str | None:
-            if missing[i]:
-                return None
-            try:
-                check_image(os.path.join(root, names[i]), sizes[i])
-            except ImageError as error:
-                return str(error)
-            return None
-
-        with ThreadPoolExecutor(_THREADS) as pool:
-            faults = list(show_progress(pool.map(fault, range(len(names))), "looking at images", len(names)))
+    if look is not None:
+        there = np.flatnonzero(~missing)
+        sizes = table.column("image_size")[first[there]]
+        for i, fault in zip(there, image_faults(table.image_root, names[there].tolist(), sizes, look), strict=True):
+            faults[i] = fault
     damaged = np.array([line is not None for line in faults])
     kept = table.select(~missing[inverse], MISSING)
     kept = kept.select(~damaged[inverse][~missing[inverse]], UNREADABLE)

@@ -68,7 +68,7 @@ def people_tiles(
         box = process_box(columns["box"][i], (image_size[0], image_size[1]))
         affine = crop_affine(box, (size, size))
         try:
-            reduction = choose_reduction(affine)
+            reduction = choose_reduction(affine, image_size)
             path = os.path.join(os.fsencode(some.image_root), columns["image"][i])
             crop = warp(read_image(path, image_size, reduction), affine, size, reduction)
         except ImageError as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from body_models.joint_sets import SMPL_JOINTS
 from body_models.smpl import BodyModel
 from callbacks.overlays import person_panels
-from datamodules.crops import read_image
+from datamodules.crops import least_reduction, read_image
 from datamodules.files import image_size
 from datamodules.pseudo_gt.native import Columns, body_parameters
 from experiments.pictures.figures import mesh_color
@@ -68,8 +68,10 @@ def draw_people(
     people = []
     for name in ids:
         path = Path(image_root, places["image"][first[name]])
-        image = read_image(path, image_size(path))
-        box = places["box"][first[name]]
+        whole = image_size(path)
+        reduction = least_reduction(whole)
+        image = read_image(path, whole, reduction)
+        box = places["box"][first[name]] / reduction
         views, meshes, photo = {}, {}, image
         for label, columns in bodies.items():
             row = rows[label][name]
@@ -77,7 +79,7 @@ def draw_people(
             with torch.no_grad():
                 vertices = body(**body_parameters(one)).vertices[0].numpy()
             meshes[label] = vertices
-            camera = columns["focal"][row], columns["princpt"][row]
+            camera = columns["focal"][row] / reduction, columns["princpt"][row] / reduction
             panels = person_panels(image, box, vertices, body.faces, *camera, size, mesh_color(colors[label]))
             photo, views[label] = panels.photo, Views(panels.front, panels.side)
         known = {label: float(values[name]) for label, values in (errors or {}).items() if name in values}

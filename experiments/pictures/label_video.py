@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from body_models.render import overlay, side_view
 from body_models.smpl import BodyModel
-from datamodules.crops import read_image
+from datamodules.crops import choose_reduction, read_image
 from datamodules.files import image_size
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
@@ -189,10 +189,11 @@ def _pictures(clip: Clip, left: tuple[int, int], side: int, size: tuple[int, int
     colors = {name: mesh_color(PALETTE[place % len(PALETTE)]) for place, name in enumerate(tracks)}
     for name, people in clip.frames:
         path = clip.images / name
-        image = read_image(path, image_size(path))
+        whole = image_size(path)
         canvas = np.full((size[1], size[0], 3), 255, np.uint8)
-        scale = min(left[0] / image.shape[1], left[1] / image.shape[0])
-        inner = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        scale = min(left[0] / whole[0], left[1] / whole[1])
+        inner = (round(whole[0] * scale), round(whole[1] * scale))
+        image = read_image(path, whole, choose_reduction(np.eye(2, 3) * scale, whole))
         picture: Any = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         meshes = {track: _posed(clip, row) for track, row in people.items()}
         faces = next(iter(clip.bodies.values())).faces

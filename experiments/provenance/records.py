@@ -20,7 +20,7 @@ from experiments.settings import plan
 from experiments.settings.schema import to_plain
 
 _PACKAGES = (
-    "torch", "pytorch-lightning", "torchmetrics", "smplx", "numpy", "scipy", "opencv-python-headless",
+    "torch", "pytorch-lightning", "smplx", "numpy", "scipy", "opencv-python-headless",
     "albumentations", "omegaconf", "wandb", "roma", "pyarrow", "scikit-learn",
 )  # fmt: skip
 

@@ -23,6 +23,8 @@ _SOURCES = {
     # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
     "synthetic": ("synthetic", "threedpw", "train"),
 }
+EVALUATED = ("threedpw_validation", "threedpw_test")
+"""Sources that are only evaluated on, whose people are never left out for their images."""
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
 _WORLD_FOLDERS = {"threedpw": "3dpw", "synthetic": "3dpw"}

@@ -487,6 +487,10 @@ class Settings:
     seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0)
     stages: list[str] = option(list(STAGES), "Stages to run, each from what those before it left.", choices=STAGES)
     overwrite: bool = option(False, "Remove results of other settings under the same name instead of refusing.")
+    skip_damaged_images: bool = option(
+        False, "Decode every image before it is trained on or annotated; leave out, and count, people whose image is "
+        "damaged, instead of stopping at it.",
+    )  # fmt: skip
     sweep: dict[str, list[Any]] = option(
         {}, "Values to compare: sweep.KEY=[a,b] runs once for each; several keys give all combinations."
     )

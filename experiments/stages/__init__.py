@@ -20,7 +20,7 @@ from body_models.contracts import GENDERS
 from body_models.safe_pickle import ModelFileError
 from body_models.smpl import BodyModel
 from callbacks.run_summary import SUMMARY_FILE
-from datamodules.files import AnnotationError, MissingFilesError
+from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
@@ -114,8 +114,12 @@ def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
     one.state.stages = [stage.name for stage in ORDER if stage.selected(one.settings) and stage.needed(one)]
     with one.state if processes.rank() == 0 else nullcontext():
         processes.on_rank_zero(partial(_write_config, grid, cell))
-        for stage in ORDER:
-            perform(one, stage)
+        try:
+            for stage in ORDER:
+                perform(one, stage)
+        except ImageError as error:
+            hint = "skip_damaged_images=true leaves such people out of training and labels"
+            raise error if one.settings.skip_damaged_images else ImageError(f"{error}; {hint}") from error
         processes.on_rank_zero(partial(_conclude, one))
 
 
@@ -239,6 +243,7 @@ def _dry_sources(one: Run) -> list[str]:
             data = PeopleDataModule(
                 {name: source}, batch_size=2, num_workers=0, input_size=settings.model.input_size,
                 cache_dir=settings.paths.cache,
+                skip_damaged_images=settings.skip_damaged_images and name not in plan.EVALUATED,
             )  # fmt: skip
             data.setup("fit")
             batch: dict[str, Any] = next(iter(data.train_dataloader()))
@@ -275,6 +280,6 @@ def _missing(work: Callable[[], object]) -> list[str]:
         work()
     except MissingFilesError as error:
         return error.missing
-    except (FileNotFoundError, ModelFileError, CheckpointError, AnnotationError) as error:
+    except (FileNotFoundError, ModelFileError, CheckpointError, AnnotationError, ImageError) as error:
         return [str(error)]
     return []

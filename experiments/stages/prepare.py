@@ -41,6 +41,7 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
         "batch_size": batch_size,
         "augment": asdict(Augmentation(**asdict(settings.model.augment)).scaled(settings.model.augmentation)),
         "crop_cache": settings.model.input_size < _CROP_CACHE_BELOW,
+        "skip_damaged_images": settings.skip_damaged_images,
         "num_workers": settings.trainer.num_workers,
         "cache_dir": settings.paths.cache,
         "seed": settings.seed,

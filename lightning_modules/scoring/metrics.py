@@ -150,42 +150,6 @@ def mpjae(pred: Tensor, target: Tensor) -> Tensor:
     return angles.mean(dim=1).where(_finite(pred, target), torch.nan)
 
 
-def acceleration_error(
-    pred: Tensor, target: Tensor, fps: float | None = None, sequence: Tensor | None = None
-) -> Tensor:
-    """(F,) error of the joints' acceleration in each frame, as VIBE's evaluation has it [1].
-
-    The mean over joints of the length of the difference of the two second differences, x[t-1] - 2 x[t] + x[t+1].
-
-    Args:
-        pred: (F, J, 3) metres, frames in their order.
-        target: (F, J, 3) metres.
-        fps: frames per second, for mm/s^2; None for mm/frame^2, which is what tables of this field show.
-        sequence: (F,) number of the sequence of each frame; None for one.
-
-    Returns:
-        (F,) NaN at the first and the last frame of each sequence, and beside a frame that is not finite. The mean of
-        the others is the number of a sequence.
-
-    [1] Kocabas et al., VIBE: Video Inference for Human Body Pose and Shape Estimation, CVPR 2020; after HMMR.
-    """
-    _check_points(pred, target)
-    if sequence is not None and sequence.shape != pred.shape[:1]:
-        msg = f"sequence has shape {tuple(sequence.shape)}, expected one number a frame: ({len(pred)},)"
-        raise ValueError(msg)
-    errors = torch.full((len(pred),), torch.nan, dtype=torch.float64, device=pred.device)
-    if len(pred) < 3:
-        return errors
-    moved = pred.double() - target.double()
-    moved = moved.where(_finite(pred, target)[:, None, None], torch.nan)
-    second = moved[:-2] - 2 * moved[1:-1] + moved[2:]
-    errors[1:-1] = torch.linalg.vector_norm(second, dim=-1).mean(dim=1) * MM_PER_M * (1.0 if fps is None else fps**2)
-    if sequence is not None:
-        together = (sequence[:-2] == sequence[1:-1]) & (sequence[1:-1] == sequence[2:])
-        errors[1:-1] = errors[1:-1].where(together.to(errors.device), torch.nan)
-    return errors
-
-
 def _check_points(pred: Tensor, target: Tensor, tail: tuple[int, ...] = (3,)) -> None:
     expected = ", ".join(("N", "J", *map(str, tail)))
     for name, value in (("pred", pred), ("target", target)):

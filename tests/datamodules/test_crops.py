@@ -205,7 +205,7 @@ def test_reduced_decoding_changes_little(side: int, tmp_path: Path) -> None:
     path = tmp_path / "detail.jpg"
     cv2.imwrite(str(path), np.clip(image + 128, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 92])
     affine = crop_affine(process_box((20, 30, side, side), (2000, 2000), scale=1.0), (224, 224), 1.0, 20.0)
-    reduction = choose_reduction(affine)
+    reduction = choose_reduction(affine, (2000, 2000))
     assert reduction == {1900: 8, 1000: 4, 500: 2}[side]
     full = warp(read_image(path, (2000, 2000)), affine, 224).astype(float)
     reduced = warp(read_image(path, (2000, 2000), reduction), affine, 224, reduction)
@@ -244,7 +244,7 @@ def test_reduced_decoding_and_averaging_do_not_move_the_picture(side: int, tmp_p
     cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 99])
     box = process_box((centre[0] - side / 2 + 7, centre[1] - side / 2 - 5, side, side), size)
     affine = crop_affine(box, (64, 64), 1.1, 20.0)
-    reduction = choose_reduction(affine)
+    reduction = choose_reduction(affine, size)
     crop = warp(read_image(path, size, reduction), affine, 64, reduction)[..., 0].astype(float)
     ys, xs = np.mgrid[:64, :64]
     found = np.array([(crop * xs).sum(), (crop * ys).sum()]) / crop.sum()

@@ -233,7 +233,7 @@ def _world_labels() -> dict[str, Any]:
 
 
 def _write_pictures(root: Path) -> None:
-    for suffix in ("jpg", "png"):
+    for suffix in ("jpg", "png", "webp", "bmp", "gif", "tif", "jp2", "avif"):
         _image(root / f"picture.{suffix}")
 
 
@@ -364,7 +364,7 @@ LAYOUTS: dict[str, Layout] = {
     "pseudo_gt": Layout(
         lambda root, cache: open_pseudo_gt(str(root), None, cache), ("*.parquet", "*.json"), write=_write_labels
     ),
-    "pictures": Layout(_read_pictures, ("*.jpg", "*.png"), write=_write_pictures),
+    "pictures": Layout(_read_pictures, ("picture.*",), write=_write_pictures),
     "checkpoint": Layout(
         lambda root, cache: load_weights(_network(), root / "last.ckpt"), ("*.ckpt",), write=_write_checkpoint
     ),

@@ -21,7 +21,7 @@ has_betas          (N,)       float32 1; without this key the reader silently ze
 The tars (WebDataset shards of at most 1,000 images, ``000000.tar`` ...; the path is their folder): for each image
 ``<image>.jpg`` and ``<image>.data.pyd``, a pickled list with one dict a person: center (2), **scale (2) / 200**,
 keypoints_2d (44, 3), keypoints_3d (44, 4), body_pose (72), betas (10), has_body_pose, has_betas, extra_info. JPEGs
-are copied as they are, other images are encoded at quality 95.
+are copied as they are, other images are encoded at quality 95, as they are stored (EXIF orientation is ignored).
 
 As shubham-goel/4D-Humans ``hmr2/datasets/image_dataset.py`` reads them. It zeroes the confidence of the 3D OpenPose
 joints 1 to 14, drops a shape with any |beta| above 3, and takes neither with a camera: pose, shape, box and joints
@@ -45,6 +45,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import ModelFileError, parse_pickle
+from datamodules.crops import read_image
+from datamodules.files import ImageError, check_image, image_size
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
@@ -196,17 +198,13 @@ def _person(row: NDArray, key: str) -> dict[str, object]:
 
 def _jpeg(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        msg = f"image {path} cannot be read ({error.strerror or error}); the tars contain the images"
+        if check_image(path) == "JPEG":
+            return path.read_bytes()
+        pixels = read_image(path, image_size(path))
+    except (OSError, ImageError) as error:
+        msg = f"{error}; the tars contain the images"
         raise LabelError(msg) from error
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        return data
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        msg = f"image {path} cannot be decoded; get it again"
-        raise LabelError(msg)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+    return cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -13,8 +13,9 @@ SOURCE and PATH:
   others        the folder as unpacked, or the annotation file; what is looked for is named where it is missing
 
 People whose image is not on disk, is truncated, or is not of the size that its annotation says, are dropped and
-counted; the images are named. Where none of the images is there (only the annotations were downloaded), everybody is
-kept. People without any labelled joint are kept.
+counted; the images are named. --decode also finds images that are damaged within: it decodes all of them, many at a
+time, and shows the rate and when it will be done. Where none of the images is there (only the annotations were
+downloaded), everybody is kept. People without any labelled joint are kept.
 
 --json writes {"source", "split", "kept", "dropped": {reason: count}, "people": [{"id", "image", "box": [x, y, w, h],
 "affine": 2 x 3, "joints": {name: [x, y, confidence]}}]}: the square box times 1.25 in image pixels, the affine from
@@ -57,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="of the source, e.g. variant=univ_annot3"
     )
-    parser.add_argument("--quick", action="store_true", help="do not look into images, only whether they are there")
+    looks = parser.add_mutually_exclusive_group()
+    looks.add_argument("--quick", action="store_true", help="do not look into images, only whether they are there")
+    looks.add_argument("--decode", action="store_true", help="decode every image, which also finds damage within")
     parser.add_argument("--body-models", default="standin", help="folder with the official SMPL files, for meshes")
     parser.add_argument("--cache", default="cache", help="folder of indexes (default: cache); may be deleted")
     arguments = parser.parse_args(argv)
@@ -94,6 +97,8 @@ def _options(parser: argparse.ArgumentParser, given: Sequence[str], known: Seque
 
 def _inspect_people(arguments: argparse.Namespace, options: dict[str, Any]) -> int:
     from callbacks.overlays import write_picture
+    from datamodules.files import check_image
+    from datamodules.image_checks import decode_image
     from datamodules.sources import SOURCES
     from experiments.label_study import inspection
     from experiments.pictures import crop_grid
@@ -101,7 +106,8 @@ def _inspect_people(arguments: argparse.Namespace, options: dict[str, Any]) -> i
     split = arguments.split or _split_of(arguments.source, arguments.path)
     table = SOURCES[arguments.source](arguments.path, split, cache_dir=arguments.cache, **options)
     split = table.name.partition("-")[2]
-    table, images = inspection.with_images(table, look_inside=not arguments.quick)
+    look = decode_image if arguments.decode else None if arguments.quick else check_image
+    table, images = inspection.with_images(table, look)
     lines, warnings = inspection.describe(table, images)
     print(f"{arguments.source}/{split} of {arguments.path}")
     print("\n".join(lines))

@@ -35,9 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = CommandParser("import-labels", __doc__)
     parser.add_argument("file", metavar="FILE", help="published file, or folder of tars")
-    parser.add_argument(
-        "--format", metavar="F", required=True, help="its layout; see export --list"
-    )
+    parser.add_argument("--format", metavar="F", required=True, help="its layout; see export --list")
     parser.add_argument("--out", type=Path, metavar="LABELS", required=True, help="folder of the label table to write")
     parser.add_argument("--dataset", help="first part of the ids (default: the source's kind)")
     parser.add_argument("--split", default="train", help="second part of the ids (default: train)")

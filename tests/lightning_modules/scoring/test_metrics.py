@@ -159,7 +159,7 @@ def test_nobody_gives_nothing() -> None:
     none = torch.empty(0, 14, 3)
     for values in (
         metrics.mpjpe(none, none, 0), metrics.pa_mpjpe(none, none), metrics.mpvpe(none, none, none[:, 0], none[:, 0]),
-        metrics.pck(none, none, 150), metrics.auc(none, none), metrics.acceleration_error(none, none),
+        metrics.pck(none, none, 150), metrics.auc(none, none),
         metrics.depth_error(none, none),
         metrics.mpjae(none[..., None].expand(0, 14, 3, 3), none[..., None].expand(0, 14, 3, 3)),
     ):  # fmt: skip
@@ -196,20 +196,3 @@ def test_mpjae_is_exact_near_half_a_turn() -> None:
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 2e-5)):
         turned = torch.from_numpy(matrices).to(dtype)[:, None]
         np.testing.assert_allclose(metrics.mpjae(torch.eye(3).expand(7, 1, 3, 3), turned), angles, atol=tolerance)
-
-
-def test_acceleration_error_against_numpy_and_its_edges() -> None:
-    rng = np.random.default_rng(0)
-    pred, target = rng.normal(size=(2, 10, 14, 3))
-    second = np.diff(pred, n=2, axis=0) - np.diff(target, n=2, axis=0)
-    expected = 1000 * np.linalg.norm(second, axis=-1).mean(1)
-    p, t = torch.from_numpy(pred), torch.from_numpy(target)
-    errors = metrics.acceleration_error(p, t)
-    np.testing.assert_allclose(errors[1:-1], expected)
-    assert errors[[0, -1]].isnan().all()
-    np.testing.assert_allclose(metrics.acceleration_error(p, t, fps=30)[1:-1], 900 * expected)
-    cut = metrics.acceleration_error(p, t, sequence=torch.tensor([0] * 5 + [1] * 5))
-    assert cut.isnan().tolist() == [True, False, False, False, True] * 2
-    p[3, 0, 0] = torch.nan
-    assert metrics.acceleration_error(p, t).isnan().nonzero()[:, 0].tolist() == [0, 2, 3, 4, 9]
-    assert metrics.acceleration_error(p[:2], t[:2]).isnan().all()

@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from datamodules.pseudo_gt.formats import export_labels, hmr2
 from datamodules.pseudo_gt.formats.hmr2 import read_hmr2, read_hmr2_tar
@@ -85,6 +86,27 @@ def test_tars_are_not_overwritten_and_need_their_images(make_labels, labels, tmp
     with pytest.raises(LabelError, match=r"000000000001\.jpg cannot be read"):
         export_labels(labels[0], "hmr2_tar", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_tars_hold_images_as_they_are_stored(labels, tmp_path, kind):
+    """Whatever EXIF says, and whatever the name ends with: the labels are in the pixels as stored."""
+    pixels = np.kron(np.random.default_rng(0).integers(0, 255, (6, 8, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path = tmp_path / "images" / "train2017" / "000000000001.jpg"
+    Image.fromarray(pixels).save(path, kind, exif=exif, quality=95)
+    stored = path.read_bytes()
+    export_labels(labels[0], "hmr2_tar", tmp_path / "tars")
+    with tarfile.open(tmp_path / "tars" / "000000.tar") as tar:
+        data = tar.extractfile("train2017/000000000001.jpg").read()
+    assert (data == stored) == (kind == "JPEG")
+    # As 4D-Humans' loader opens it.
+    found = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert np.abs(found.astype(int) - pixels).mean() < 5
+    path.write_bytes(stored[: len(stored) // 2])
+    with pytest.raises(LabelError, match=r"000000000001\.jpg .*; the tars contain the images"):
+        export_labels(labels[0], "hmr2_tar", tmp_path / "cut")
 
 
 class Evil:

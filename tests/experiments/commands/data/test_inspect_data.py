@@ -110,6 +110,19 @@ def test_images_that_are_not_there_or_damaged_are_named(
     assert look(tmp_path, "coco", root, "--quick")["kept"] == 3
 
 
+def test_damage_within_an_image_is_found_where_all_are_decoded(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root / "train2017" / "000000000001.jpg"
+    data = bytearray(cv2.imencode(".png", cv2.imread(str(path)))[1].tobytes())
+    data[5000:5100] = bytes(100)
+    path.write_bytes(data)
+    assert look(tmp_path, "coco", root)["kept"] == 5
+    found = look(tmp_path, "coco", root, "--decode")
+    assert (found["kept"], found["dropped"]["image unreadable"]) == (3, 2)
+    assert f"image {path} does not decode as PNG; get it again" in capsys.readouterr().out
+
+
 def test_annotations_without_any_image_are_shown(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
