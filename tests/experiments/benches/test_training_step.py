@@ -42,13 +42,15 @@ def test_a_case_has_a_row_for_each_way(few_photos: None, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"photos-3", "cache"}
 
 
-def test_a_step_trains_everything_and_bare_only_the_backbone(few_photos: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_step_trains_everything_and_bare_only_the_backbone(few_photos: None, tmp_path: Path, precision: str) -> None:
+    case = _CASE._replace(precision=precision)
     module = AnnotatorModule("slim", 48)
-    batch = next(iter(training_step._people(_CASE, tmp_path, 1, 0).train_dataloader()))
+    batch = next(iter(training_step._people(case, tmp_path, 1, 0).train_dataloader()))
     before = {name: value.clone() for name, value in module.named_parameters()}
-    training_step._bare(module, batch, _CASE)()
+    training_step._bare(module, batch, case)()
     assert all((value.grad is not None) == name.startswith("backbone.") for name, value in module.named_parameters())
-    training_step._step(module, batch, _CASE, tmp_path)()
+    training_step._step(module, batch, case, tmp_path)()
     assert all(not torch.equal(before[name], value) for name, value in module.named_parameters())
 
 
