@@ -61,14 +61,16 @@ class BodyModel(nn.Module):
 
         # Not in checkpoints: the model is licensed, large, and the same in every run. On the CPU also where a network
         # is being built without memory (the meta device): its start depends on the body.
-        def constant(name: str, value: np.ndarray, dtype: torch.dtype = torch.float32) -> None:
+        def constant(name: str, value: np.ndarray) -> None:
             self.register_buffer(
-                name, torch.tensor(np.ascontiguousarray(value), dtype=dtype, device="cpu"), persistent=False
+                name, torch.tensor(np.ascontiguousarray(value), dtype=torch.float32, device="cpu"), persistent=False
             )
 
         shapedirs = np.asarray(arrays["shapedirs"])[..., :NUM_BETAS]
         posedirs = np.asarray(arrays["posedirs"])
-        constant("parents", parents, torch.int64)
+        # No buffer, so that it stays on the CPU: smplx indexes a list by it, and would fetch 23 numbers from a GPU in
+        # every pass, each after all the work in front of it.
+        self.parents = torch.tensor(parents, device="cpu")
         constant("joint_regressor", arrays["J_regressor"])
         constant("joint_template", arrays["J_regressor"] @ arrays["v_template"])
         constant("joint_shapedirs", np.einsum("jv,vcb->jcb", arrays["J_regressor"], shapedirs))
@@ -80,7 +82,6 @@ class BodyModel(nn.Module):
             constant(f"{part}_regressor", regressor[:, rows])
 
     # Buffers are created in a loop, so their types are declared here for readers and checkers.
-    parents: Tensor
     joint_regressor: Tensor
     joint_template: Tensor
     joint_shapedirs: Tensor

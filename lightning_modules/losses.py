@@ -231,7 +231,8 @@ def combine(
         dist.all_reduce(sums)
     global_totals, global_counts = sums.chunk(2)
     divisor = global_counts.where(global_counts > 0, 1.0)
-    factors = totals.new_tensor([weights[name] for name in terms])
+    # Not waited for, as new_tensor would on a GPU: for the forward pass, while nothing of the backward pass is queued.
+    factors = torch.tensor([weights[name] for name in terms]).to(totals, non_blocking=True)
     means = global_totals / divisor
     logged = dict(zip(terms, means.unbind(), strict=True)) | {"loss": (means * factors).sum()}
     return world * (totals / divisor * factors).sum(), logged

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import resource
 import shutil
 import tempfile
 import time
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from datamodules.columns import META_FILE, write_folder
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.shards import DumpTable
 from experiments.benches.rows import Row, in_new_process
+from experiments.benches.trainers import bench_trainer
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.priors.pose_mixture import POSE_SIZE, PoseMixture
 
@@ -119,18 +118,13 @@ def _dump_many(people: PeopleTable) -> tuple[float, float]:
 def _seconds(module: pl.LightningModule, people: PeopleTable, size: int, mirror: bool | None) -> float:
     """Time from the first batch to the merged table; with ``mirror=None`` that of the predictions alone."""
     folder = Path(tempfile.mkdtemp(prefix="dump-", dir=people.folder.parent))
-    warnings.filterwarnings("ignore", ".*LeafSpec.*")
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     random = np.random.default_rng(0)
     mixture = PoseMixture.fit(random.normal(0, 0.3, (1000, POSE_SIZE // 3, 3)))
     stop = _Clock()
     callbacks: list[pl.Callback] = [stop]
     if mirror is not None:
         callbacks.append(PseudoGTWriter([DumpTable(folder / people.name, people, {})], mixture, mirror))
-    trainer = pl.Trainer(
-        accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, callbacks=callbacks, default_root_dir=folder,
-    )  # fmt: skip
+    trainer = bench_trainer(folder, callbacks, logger=False)
     try:
         loader = DataLoader(_Crowd(people, size), batch_size=None)
         trainer.predict(module, loader, return_predictions=False)

@@ -18,7 +18,7 @@ from datamodules.dataset import PeopleDataset
 from datamodules.people import PeopleTable
 from datamodules.sources.coco import open_coco
 from experiments.benches.rows import Row, best_seconds
-from experiments.benches.worlds import bench_world
+from experiments.benches.worlds import bench_world, detailed_picture
 
 _CROP = 256
 _PICTURES = ((640, 480), (1280, 960), (2560, 1920))
@@ -31,7 +31,7 @@ def bench_decode(folder: Path) -> list[Row]:
     rows = []
     for size in _PICTURES:
         path = folder / f"detail-{size[0]}.jpg"
-        cv2.imwrite(str(path), _detailed_picture(size), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        cv2.imwrite(str(path), detailed_picture(size), [cv2.IMWRITE_JPEG_QUALITY, 92])
         affine = crop_affine(process_box((size[0] / 4, 0, size[0] / 2, size[1]), size, scale=1.0), (_CROP, _CROP))
         reduction = choose_reduction(affine, size)
         bare = best_seconds(lambda path=path, affine=affine: _bare_crop(path, affine, _CROP), 15)  # type: ignore[misc]
@@ -98,12 +98,3 @@ def _bare_crop(path: Path, affine: NDArray, size: int) -> NDArray:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     return cv2.warpAffine(image, affine, (size, size))
-
-
-def _detailed_picture(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W, 3) noise with as much detail at each scale as photographs have."""
-    rng = np.random.default_rng(0)
-    picture = np.full((size[1], size[0], 3), 128.0)
-    for cells in (4, 16, 64, 256, size[0] // 2):
-        picture += 22 * cv2.resize(rng.normal(size=(cells, cells, 3)), size, interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 255).astype(np.uint8)

@@ -50,6 +50,12 @@ def test_joints_only_path_gives_the_same_joints_and_gradients() -> None:
         torch.testing.assert_close(slow_grad, fast_grad, atol=1e-4, rtol=1e-4)
 
 
+def test_the_kinematic_tree_stays_on_the_cpu() -> None:
+    # smplx indexes a list by it: each of its 23 numbers would be fetched from the device in every pass.
+    body = BodyModel().to("meta")
+    assert body.parents.device.type == "cpu" and body.joint_regressor.is_meta
+
+
 def test_turns_about_the_root_joint() -> None:
     body = BodyModel()
     global_orient, body_pose, betas, _ = random_body()

@@ -1,12 +1,14 @@
 """Measures how fast and how large the parts are: python -m experiments bench [NAME ...] [--write]
 
 Prints a table for each bench (all of them, if none is named), with hardware, versions and commit. Ratios compare with
-a bare computation measured in the same run, or with a limit. --write keeps the tables in docs/benchmarks.md, each
-bench in a section of its own; sections of other benches stay as they are.
+a bare computation measured in the same run, or with a limit. Networks are computed on the GPU where there is one, and
+on the CPU with CUDA_VISIBLE_DEVICES="". --write keeps the tables in docs/benchmarks.md, each bench in a section of its
+own for the CPU and for each kind of GPU; other sections stay as they are.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -24,67 +26,99 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="benches to run; a wrong name lists them")
     parser.add_argument("--folder", type=Path, default=Path("data/bench"), help="data made for the benches, kept")
     parser.add_argument("--write", action="store_true", help="keep the tables in the docs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--docs", type=Path, default=Path("docs/benchmarks.md"), help="where --write keeps them")
     arguments = parser.parse_args(argv)
     benches = _benches()
     unknown = [name for name in arguments.names if name not in benches]
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(benches)}")
+    figures = []
     for name in arguments.names or benches:
         load = os.getloadavg()[0]
-        text = section(name, benches[name](arguments.folder), load)
-        print(text)
+        rows = benches[name](arguments.folder)
+        title, place = heading(name), measured_on(load)
+        text = section(title, rows, place)
+        print(text, flush=True)
         if arguments.write:
             known = arguments.docs.read_text(encoding="utf-8") if arguments.docs.is_file() else _HEADER
-            arguments.docs.write_text(with_section(known, name, text), encoding="utf-8")
+            arguments.docs.write_text(with_section(known, title, text), encoding="utf-8")
+        figures.append({"bench": name, "measured_on": place, "rows": [row._asdict() for row in rows]})
+        if arguments.json:
+            # After each bench, so that an interrupted run leaves the figures that it has.
+            arguments.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     return 0
 
 
 def _benches() -> dict[str, Callable]:
     """Name -> function from the folder for its data to its rows; read from top to bottom."""
     # Here, so that --help is quick.
+    from experiments.benches.body_model import bench_body_model
     from experiments.benches.dump import bench_dump, bench_dump_many
     from experiments.benches.images import bench_decode, bench_samples
     from experiments.benches.people_table import bench_people_table
+    from experiments.benches.training_step import bench_training_step
 
     return {
         "people_table": bench_people_table,
         "decode": bench_decode,
         "samples": bench_samples,
+        "body_model": bench_body_model,
+        "training_step": bench_training_step,
         "dump": bench_dump,
         "dump_many": bench_dump_many,
     }
 
 
-def section(name: str, rows: Sequence, load: float) -> str:
-    """Markdown of one bench: a heading with its name, where it was measured, and a table of its rows.
+def heading(name: str) -> str:
+    """Of a bench's section: its name, and the GPUs where there are any, whose figures are others than the CPU's."""
+    gpus = _gpus()
+    return f"{name} on {gpus}" if gpus else name
+
+
+def measured_on(load: float) -> str:
+    """Hardware, versions and commit.
 
     Args:
-        name: of the bench.
-        rows: its :class:`experiments.benches.rows.Row`.
-        load: processes that were running or waiting when it began: figures of a busy machine are too slow.
+        load: processes that were running or waiting when a bench began: figures of a busy machine are too slow.
     """
-    from experiments.provenance.records import code_commit, hardware, versions
+    from experiments.provenance.records import code_commit, versions
 
     machine = f"{processor()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB"
-    gpus = ", ".join(hardware()["gpus"]) or "no GPU"
     shown = ("python", "torch", "numpy", "opencv-python-headless", "albumentations", "pyarrow")
     packages = ", ".join(f"{package} {versions()[package]}" for package in shown)
+    return f"{machine}, {_gpus() or 'no GPU'}, load {load:.1f}; {packages}; commit {code_commit() or 'unknown'}"
+
+
+def _gpus() -> str:
+    from experiments.provenance.records import hardware
+
+    return ", ".join(hardware()["gpus"])
+
+
+def section(title: str, rows: Sequence, place: str) -> str:
+    """Markdown of one bench.
+
+    Args:
+        title: its heading.
+        rows: its :class:`experiments.benches.rows.Row`.
+        place: where it was measured.
+    """
     lines = [
         f"| {row.name} | {row.figure:.4g} | {row.unit} | {row.reference} | "
         f"{'' if row.ratio is None else f'{row.ratio:.3g}'} |"
         for row in rows
     ]
     return "\n".join(
-        [f"## {name}", "", f"{machine}, {gpus}, load {load:.1f}; {packages}; commit {code_commit() or 'unknown'}.", "",
+        [f"## {title}", "", f"{place}.", "",
          "| what | figure | unit | compared with | ratio |", "| --- | --- | --- | --- | --- |", *lines, ""]
     )  # fmt: skip
 
 
-def with_section(known: str, name: str, text: str) -> str:
-    """A document with the section of one bench put in, or put in place of the one that is there."""
+def with_section(known: str, title: str, text: str) -> str:
+    """A document with one section put in, or put in place of the one of that heading that is there."""
     parts = re.split(r"^(?=## )", known, flags=re.MULTILINE)
-    found = [part.startswith(f"## {name}\n") for part in parts]
+    found = [part.startswith(f"## {title}\n") for part in parts]
     if any(found):
         parts[found.index(True)] = text
     else:

@@ -65,9 +65,31 @@ def test_a_section_replaces_its_own_and_no_other() -> None:
 
 
 def test_rows_become_a_table() -> None:
-    text = bench.section("x", [Row("speed", 12.345678, "m/s", "bare", 0.5), Row("size", 3, "MiB")], load=0.25)
-    assert text.startswith("## x\n\n") and ", load 0.2; python" in text
+    text = bench.section("x", [Row("speed", 12.345678, "m/s", "bare", 0.5), Row("size", 3, "MiB")], "here")
+    assert text.startswith("## x\n\nhere.\n\n")
+    assert ", load 0.2; python" in bench.measured_on(0.25) and "; commit " in bench.measured_on(0.25)
     assert "| speed | 12.35 | m/s | bare | 0.5 |\n| size | 3 | MiB |  |  |\n" in text
+
+
+def test_a_gpu_has_sections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_gpus", lambda: "")
+    assert bench.heading("dump") == "dump" and ", no GPU, load" in bench.measured_on(1)
+    monkeypatch.setattr(bench, "_gpus", lambda: "NVIDIA H100")
+    assert bench.heading("dump") == "dump on NVIDIA H100" and ", NVIDIA H100, load" in bench.measured_on(1)
+
+
+def test_figures_are_written_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(folder: Path) -> list[Row]:
+        raise KeyboardInterrupt
+
+    rows = [Row("speed", 12.5, "m/s", "bare", 0.5), Row("size", 3, "MiB")]
+    monkeypatch.setattr(bench, "_benches", lambda: {"first": lambda folder: rows, "second": stopped})
+    # What was measured before an interruption is there.
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(["--json", str(tmp_path / "figures.json")])
+    (first,) = json.loads((tmp_path / "figures.json").read_text())
+    assert first["bench"] == "first" and "; commit " in first["measured_on"]
+    assert [Row(**row) for row in first["rows"]] == rows
 
 
 def test_measures() -> None:
