@@ -284,11 +284,12 @@ def _orientation(image: Image.Image) -> object:
         return 1
 
 
-def require_some_image(root: Path, names: Sequence[str], what: str) -> None:
-    """Raise MissingFilesError, with the path of the first, if none of the images is on disk."""
+def require_some_image(root: Path, names: Sequence[str], annotations: Path, remedy: str) -> None:
+    """Raise MissingFilesError, with the path of the first, if none of the images of annotations is on disk."""
     # os.path.isfile, unlike Path.is_file, has an answer for every name that a file may hold.
     if names and not any(os.path.isfile(root / name) for name in names):
-        raise MissingFilesError([f"looked for {root / names[0]} and {len(names) - 1:,} more {what}"])
+        looked = f"looked for {root / names[0]} and {len(names) - 1:,} more"
+        raise MissingFilesError([f"images of {annotations}: {looked}. {remedy}"])
 
 
 def missing_files(root: str | Path, names: Sequence[bytes]) -> NDArray[np.bool_]:

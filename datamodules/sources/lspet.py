@@ -58,7 +58,7 @@ def _read(path: Path, folder: Path, found: list[str]) -> tuple[Arrays, dict[str,
     joints = _read_joints(path)
     people = PeopleBuilder("lspet", "train", LSP14, folder)
     names = _names(path, found, len(joints))
-    require_some_image(folder, names, f"LSPET images. {_REMEDY}")
+    require_some_image(folder, names, path, _REMEDY)
     for name, person in zip(show_progress(names, "reading LSPET"), joints, strict=True):
         visible = person[:, 2] > 0
         if not visible.any():

@@ -140,7 +140,7 @@ def _read(path: Path, beside: list[Path], folder: Path) -> tuple[Arrays, dict[st
             people.drop("image missing or unreadable", example=str(folder / person.image))
         else:
             _add(people, person, size)
-    require_some_image(folder, list(sizes), f"MPII images. {_REMEDY}")
+    require_some_image(folder, list(sizes), path, _REMEDY)
     return people.finish()
 
 

@@ -90,7 +90,7 @@ def test_missing_high_resolution_images_are_an_error_since_columns_go_by_order(t
 
 def test_images_that_are_nowhere_are_told_with_a_path(tmp_path: Path) -> None:
     shutil.rmtree(lspet(tmp_path) / "images")
-    with pytest.raises(MissingFilesError, match=r"looked for \S+im00001\.jpg and 4 more LSPET images\. Get lspet"):
+    with pytest.raises(MissingFilesError, match=r"joints\.mat: looked for \S+im00001\.jpg and 4 more\. Get lspet"):
         table_of(tmp_path)
 
 

@@ -181,7 +181,7 @@ def test_a_byte_order_mark_does_not_change_the_layout(mpii_root: Path) -> None:
 def test_images_that_are_nowhere_are_told_with_a_path(mpii_root: Path) -> None:
     shutil.rmtree(mpii_root / "images")
     place = mpii_root / "images" / f"{0:09d}.jpg"
-    with pytest.raises(MissingFilesError, match=f"looked for {place} and 2 more MPII images. Get mpii_human_pose"):
+    with pytest.raises(MissingFilesError, match=f"{MAT}: looked for {place} and 2 more. Get mpii_human_pose"):
         table_of(mpii_root)
 
 
