@@ -8,6 +8,7 @@ uses; on the full image the same camera has a focal length scaled by the box and
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,12 +86,12 @@ def crop_affine(
     return affine
 
 
-def apply_affine(affine: NDArray, points: NDArray) -> NDArray:
+def apply_affine(affine: NDArray[Any], points: NDArray[Any]) -> NDArray[Any]:
     """Map points (..., 2) by an affine (2, 3)."""
     return points @ affine[:, :2].T + affine[:, 2]
 
 
-def invert_affine(affine: NDArray) -> NDArray[np.float64]:
+def invert_affine(affine: NDArray[Any]) -> NDArray[np.float64]:
     """(2, 3) affine that undoes a (2, 3) affine."""
     linear = np.linalg.inv(affine[:, :2])
     return np.concatenate([linear, -(linear @ affine[:, 2:])], axis=1)

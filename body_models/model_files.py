@@ -84,9 +84,9 @@ class ModelFiles:
         is_standin: whether the body is the licence-free stand-in, which every result must say.
     """
 
-    arrays: dict[str, NDArray]
-    J_regressor_h36m: NDArray
-    J_regressor_extra: NDArray
+    arrays: dict[str, NDArray[Any]]
+    J_regressor_h36m: NDArray[Any]
+    J_regressor_extra: NDArray[Any]
     is_standin: bool
 
 
@@ -163,7 +163,7 @@ def _load_numpy(path: Path) -> Any:
         raise ModelFileError(msg) from error
 
 
-def _read_body(path: Path) -> dict[str, NDArray]:
+def _read_body(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix.lower() == ".npz":
         with _load_numpy(path) as file:
             try:
@@ -213,7 +213,7 @@ def _read_regressor(path: Path, rows: int) -> NDArray[np.float64]:
     return regressor.astype(np.float64)
 
 
-def _in_our_order(regressor: NDArray, names: tuple[str, ...], template: NDArray) -> NDArray:
+def _in_our_order(regressor: NDArray[Any], names: tuple[str, ...], template: NDArray[Any]) -> NDArray[Any]:
     """Swap left and right limbs whose rows come in the other order.
 
     J_regressor_h36m is in circulation with the left leg first and with the right leg first (the latter often as
@@ -229,7 +229,7 @@ def _in_our_order(regressor: NDArray, names: tuple[str, ...], template: NDArray)
     return regressor[rows]
 
 
-def _check_places(path: Path, places: NDArray, names: tuple[str, ...], joints: NDArray) -> None:
+def _check_places(path: Path, places: NDArray[Any], names: tuple[str, ...], joints: NDArray[Any]) -> None:
     """Refuse a regressor of another mesh."""
     for name, place in zip(names, places, strict=True):
         if name not in _COUNTERPARTS:

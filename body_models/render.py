@@ -6,7 +6,7 @@ there, as SMPL's are), so meshes have to be closed or one-sided. A pixel is cove
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ class Rendering(NamedTuple):
 
 
 def rasterize(
-    vertices: NDArray, faces: NDArray, focal: ArrayLike, princpt: ArrayLike, size: tuple[int, int]
+    vertices: NDArray[Any], faces: NDArray[Any], focal: ArrayLike, princpt: ArrayLike, size: tuple[int, int]
 ) -> Fragments:
     """Find the face that each pixel sees.
 
@@ -113,7 +113,7 @@ def rasterize(
     return Fragments(pixels, face[front], weights[front] / nearness[:, None], (1 / nearness).astype(np.float32))
 
 
-def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
+def vertex_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> NDArray[np.float64]:
     """(V, 3) outward unit normals, averaged over the faces around a vertex by their area."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     normals = np.cross(b - a, c - a)
@@ -125,8 +125,8 @@ def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray[np.float64]:
 
 
 def render_mesh(
-    vertices: NDArray,
-    faces: NDArray,
+    vertices: NDArray[Any],
+    faces: NDArray[Any],
     focal: ArrayLike,
     princpt: ArrayLike,
     size: tuple[int, int],
@@ -167,8 +167,8 @@ def render_mesh(
 
 def overlay(
     image: NDArray[np.uint8],
-    vertices: NDArray,
-    faces: NDArray,
+    vertices: NDArray[Any],
+    faces: NDArray[Any],
     focal: ArrayLike,
     princpt: ArrayLike,
     color: ArrayLike = BODY_COLOR,
@@ -197,8 +197,8 @@ def overlay(
 
 
 def side_view(
-    vertices: NDArray,
-    faces: NDArray,
+    vertices: NDArray[Any],
+    faces: NDArray[Any],
     size: tuple[int, int],
     color: ArrayLike = BODY_COLOR,
     angle: float = 90.0,

@@ -54,7 +54,7 @@ class _DtypeShell:
             raise _Refused(msg)
         self.code, self.order = code.lstrip("<>|="), "="
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = state[1] if state[1] in ("<", ">", "=") else "="
 
     def dtype(self) -> np.dtype:
@@ -64,15 +64,15 @@ class _DtypeShell:
 class _ArrayShell:
     """Stands for numpy.ndarray and NumPy scalars."""
 
-    array: NDArray
-    items: list | None = None  # of an array of objects
-    shape: tuple = ()
+    array: NDArray[Any]
+    items: list[Any] | None = None  # of an array of objects
+    shape: tuple[int, ...] = ()
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, raw = state
         self.fill(shape, dtype, "F" if fortran else "C", raw)
 
-    def fill(self, shape: tuple, dtype: object, order: Literal["C", "F"], raw: object) -> None:
+    def fill(self, shape: tuple[int, ...], dtype: object, order: Literal["C", "F"], raw: object) -> None:
         if isinstance(dtype, _DtypeShell) and dtype.code == "O8" and isinstance(raw, list):
             self.items, self.shape = raw, tuple(int(n) for n in shape)
             return
@@ -103,7 +103,7 @@ class _ObjectShell:
         self.attributes = dict(state)
 
 
-def _known_names() -> dict[tuple[str, str], Callable]:
+def _known_names() -> dict[tuple[str, str], Callable[..., Any]]:
     """What a pickle may name, made anew for each file, so that nothing that a file changes outlives it."""
 
     class Array(_ArrayShell):
@@ -123,7 +123,7 @@ def _known_names() -> dict[tuple[str, str], Callable]:
         array.fill((), dtype, "C", raw)
         return array
 
-    def from_buffer(raw: object, dtype: object, shape: tuple, order: str, *_: object) -> Array:
+    def from_buffer(raw: object, dtype: object, shape: tuple[int, ...], order: str, *_: object) -> Array:
         array = Array()
         array.fill(shape, dtype, "F" if order == "F" else "C", raw)
         return array
@@ -140,7 +140,7 @@ def _known_names() -> dict[tuple[str, str], Callable]:
             raise _Refused(msg)
         return cls()
 
-    def to_list(items: object = ()) -> list:
+    def to_list(items: object = ()) -> list[Any]:
         if not isinstance(items, list | tuple):
             msg = "a set of something else than a list"
             raise _Refused(msg)
@@ -149,7 +149,7 @@ def _known_names() -> dict[tuple[str, str], Callable]:
     def empty_bytes() -> bytes:
         return b""
 
-    names: dict[tuple[str, str], Callable] = {
+    names: dict[tuple[str, str], Callable[..., Any]] = {
         ("numpy", "ndarray"): Array,
         ("numpy", "dtype"): Dtype,
         ("_codecs", "encode"): encode,
@@ -268,7 +268,7 @@ class _Plain:
         msg = f"an object of type {getattr(value, 'kind', '') or type(value).__name__}"
         raise _Refused(msg)
 
-    def dense(self, value: _ObjectShell, depth: int) -> NDArray:
+    def dense(self, value: _ObjectShell, depth: int) -> NDArray[Any]:
         attributes = value.attributes
         rows, columns = (int(n) for n in attributes.get("_shape") or attributes["shape"])
         starts, inner, data = (self(attributes[name], depth) for name in ("indptr", "indices", "data"))

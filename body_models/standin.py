@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,7 +191,7 @@ def _pose_directions(vertices: Array, joints: Array) -> Array:
 
 
 @cache
-def _body(gender: str) -> dict[str, NDArray]:
+def _body(gender: str) -> dict[str, NDArray[Any]]:
     vertices, faces, weights, regressors = _stored()
     shapes = {name: _shape_direction(stretches, bumps) for name, stretches, bumps in SHAPES}
     stretches, bumps, amounts = GENDERED[gender]
@@ -211,7 +212,7 @@ def _body(gender: str) -> dict[str, NDArray]:
     }
 
 
-def standin_arrays(gender: str = "neutral") -> dict[str, NDArray]:
+def standin_arrays(gender: str = "neutral") -> dict[str, NDArray[Any]]:
     """The stand-in body under the keys and in the layout of SMPL's files.
 
     Args:
@@ -227,7 +228,7 @@ def standin_arrays(gender: str = "neutral") -> dict[str, NDArray]:
     return {name: array.copy() for name, array in _body(gender).items()}
 
 
-def standin_regressors() -> dict[str, NDArray]:
+def standin_regressors() -> dict[str, NDArray[Any]]:
     """J_regressor_h36m (17, 6890) and J_regressor_extra (9, 6890) of the stand-in body."""
     regressors = _stored()[3]
     first_extra = NUM_JOINTS + len(H36M_JOINTS)
@@ -237,12 +238,12 @@ def standin_regressors() -> dict[str, NDArray]:
     }
 
 
-def is_standin_body(arrays: dict[str, NDArray]) -> bool:
+def is_standin_body(arrays: dict[str, NDArray[Any]]) -> bool:
     """Whether arrays in SMPL's layout are the stand-in's, of any gender: by the mesh's connectivity."""
     return np.array_equal(arrays["f"], _stored()[1])
 
 
-def is_standin_regressor(regressor: NDArray) -> bool:
+def is_standin_regressor(regressor: NDArray[Any]) -> bool:
     """Whether a (J, 6890) regressor is one of the stand-in's: by its content, in any order of rows."""
     known = {row.tobytes() for row in (_stored()[3] > 0)}
     return all(row.tobytes() in known for row in (np.asarray(regressor) > 0))

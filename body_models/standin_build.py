@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -339,7 +340,7 @@ def mirror_vertices(vertices: Points) -> NDArray[np.int64]:
 # ------------------------------------------------------------------------------------------- skin and joints
 
 
-def bones(joints: dict[str, NDArray[np.float64]]) -> list[list[tuple[NDArray, NDArray]]]:
+def bones(joints: dict[str, NDArray[np.float64]]) -> list[list[tuple[NDArray[Any], NDArray[Any]]]]:
     """For each of the 24 joints the segments that move with it."""
     ends: dict[str, list[ArrayLike]] = {name: [] for name in SMPL_JOINTS}
     for name, parent in zip(SMPL_JOINTS[1:], SMPL_PARENTS[1:], strict=True):
@@ -369,7 +370,7 @@ def bones(joints: dict[str, NDArray[np.float64]]) -> list[list[tuple[NDArray, ND
     ]
 
 
-def skin_weights(vertices: Points, faces: NDArray[np.int64], joints: dict[str, NDArray]) -> NDArray[np.float64]:
+def skin_weights(vertices: Points, faces: NDArray[np.int64], joints: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """(V, 24) smooth weights, at most four a vertex, by heat that flows from each vertex's nearest bone [2].
 
     [2] Baran and Popovic, Automatic Rigging and Animation of 3D Characters, SIGGRAPH 2007.
@@ -435,7 +436,7 @@ def regressor_row(vertices: Points, target: NDArray[np.float64], mirror: NDArray
     return row / row.sum()
 
 
-def regressors(vertices: Points, names: tuple[str, ...], places: dict[str, NDArray]) -> NDArray[np.float64]:
+def regressors(vertices: Points, names: tuple[str, ...], places: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """(J, V) rows for the named joints; rows of the right side are the mirrored ones of the left."""
     mirror = mirror_vertices(vertices)
     rows = {}

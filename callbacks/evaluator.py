@@ -24,7 +24,7 @@ class TrueJoints(NamedTuple):
     """True joints of people: ids, and (N, K, 3) metres in the order of a protocol's truth_names."""
 
     ids: Sequence[str]
-    joints: NDArray
+    joints: NDArray[Any]
 
 
 class MeshEvaluator(pl.Callback):

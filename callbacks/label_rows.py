@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ def label_rows(
     prediction: Prediction,
     disagreement: Tensor | None = None,
     accepted: Tensor | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Columns of the native label table (:mod:`datamodules.pseudo_gt.native`) for a batch without augmentation.
 
     Those that the body alone decides are added by :func:`with_body_quality`, for many batches at once.
@@ -65,7 +67,7 @@ def label_rows(
     return {"gender": np.full(people, "neutral"), **rows, "refinement": refinement}
 
 
-def with_body_quality(columns: dict[str, NDArray], mixture: PoseMixture | None) -> dict[str, NDArray]:
+def with_body_quality(columns: dict[str, NDArray[Any]], mixture: PoseMixture | None) -> dict[str, NDArray[Any]]:
     """Rows of :func:`label_rows` with the columns that their bodies alone decide.
 
     Args:
@@ -111,7 +113,7 @@ def mirror_disagreement(prediction: Prediction, mirrored: Prediction) -> Tensor:
     return 1000 * torch.linalg.vector_norm(joints - other, dim=-1)[:, 1:].mean(dim=1)
 
 
-def _to_host(columns: dict[str, Tensor]) -> dict[str, NDArray]:
+def _to_host(columns: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
     """All columns as fp32 arrays, by one copy from the device."""
     flat = [value.detach().float().reshape(len(value), -1) for value in columns.values()]
     together = torch.cat(flat, dim=1).cpu().numpy()

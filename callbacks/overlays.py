@@ -37,8 +37,8 @@ class Panels(NamedTuple):
 def person_panels(
     image: NDArray[np.uint8],
     box: ArrayLike,
-    vertices: NDArray,
-    faces: NDArray,
+    vertices: NDArray[Any],
+    faces: NDArray[Any],
     focal: ArrayLike,
     princpt: ArrayLike,
     size: int = PANEL_SIZE,

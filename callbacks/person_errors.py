@@ -29,18 +29,18 @@ class Evaluation:
         groups: (N,) str, sequence or image of each person, where the ids do not say it.
     """
 
-    ids: NDArray
+    ids: NDArray[Any]
     values: dict[str, NDArray[np.float64]]
     excluded: dict[str, int]
     per_joint: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    groups: NDArray | None = None
+    groups: NDArray[Any] | None = None
 
     def means(self) -> dict[str, float]:
         """Mean of each metric over the people that count."""
         return {name: _mean(values) for name, values in self.values.items()}
 
     @property
-    def sequences(self) -> NDArray:
+    def sequences(self) -> NDArray[Any]:
         """(N,) sequence (or image) of each person: its group, or else the third part of the id."""
         if self.groups is not None:
             return self.groups
@@ -84,7 +84,9 @@ class Evaluation:
         return cls.of(arrays.pop("ids"), arrays, arrays.pop("groups", None))
 
     @classmethod
-    def of(cls, ids: NDArray, arrays: Mapping[str, NDArray], groups: NDArray | None = None) -> Evaluation:
+    def of(
+        cls, ids: NDArray[Any], arrays: Mapping[str, NDArray[Any]], groups: NDArray[Any] | None = None
+    ) -> Evaluation:
         """Of (N,) metrics and (N, J) ``<protocol>_per_joint``, in one mapping."""
         ending = f"_{PER_JOINT}"
         per_joint = {name.removesuffix(ending): value for name, value in arrays.items() if name.endswith(ending)}
@@ -100,23 +102,23 @@ class Evaluation:
         groups = np.concatenate([part.sequences for part in parts])[order]
         return cls.of(ids[order], arrays, groups)
 
-    def _arrays(self) -> dict[str, NDArray]:
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         return {**self.values, **{f"{name}_{PER_JOINT}": errors for name, errors in self.per_joint.items()}}
 
 
-def _mean(values: NDArray) -> float:
+def _mean(values: NDArray[Any]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _group_means(values: NDArray, numbers: NDArray, count: int) -> NDArray[np.float64]:
+def _group_means(values: NDArray[Any], numbers: NDArray[Any], count: int) -> NDArray[np.float64]:
     known = ~np.isnan(values)
     people = np.bincount(numbers[known], minlength=count)
     sums = np.bincount(numbers[known], values[known], minlength=count)
     return np.where(people > 0, sums / np.maximum(people, 1), np.nan)
 
 
-def count_excluded(values: Mapping[str, NDArray]) -> dict[str, int]:
+def count_excluded(values: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """Number of people without a value, by protocol; metrics that nobody has a value of are not asked."""
     excluded: dict[str, int] = {}
     for name, value in values.items():

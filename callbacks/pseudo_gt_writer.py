@@ -25,7 +25,7 @@ from datamodules.pseudo_gt.shards import DumpTable, PartWriter
 from lightning_modules.fitting.refinement import Refiner
 from lightning_modules.priors.pose_mixture import PoseMixture
 
-_Rows = tuple[NDArray[np.int64], dict[str, NDArray]]
+_Rows = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
 
 
 class PseudoGTWriter(pl.Callback):

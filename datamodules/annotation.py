@@ -47,7 +47,7 @@ class AnnotationDataModule(PeopleDataModule):
         """
         self._done = dict(done)
 
-    def predict_dataloader(self) -> list[DataLoader]:
+    def predict_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each target: everybody who is not left out, once over all processes."""
         tables = {name: self.target_table(name) for name in self.targets}
         return [

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from datamodules.files import AnnotationError
 
-Arrays = dict[str, NDArray]
+Arrays = dict[str, NDArray[Any]]
 META_FILE = "table.json"
 
 
@@ -83,7 +83,7 @@ def open_columns(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     return {name: map_array(folder / f"{name}.npy") for name in meta["columns"]}, meta
 
 
-def map_array(path: Path) -> NDArray:
+def map_array(path: Path) -> NDArray[Any]:
     """A .npy file as a read-only array over its pages; np.memmap's own indexing is several times slower."""
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 

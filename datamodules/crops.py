@@ -212,7 +212,7 @@ def choose_reduction(affine: NDArray[np.float64], size: Sequence[int]) -> int:
     return max(fine, least_reduction(size))
 
 
-def warp(image: NDArray[np.uint8], affine: NDArray, size: int, reduction: int = 1) -> NDArray[np.uint8]:
+def warp(image: NDArray[np.uint8], affine: NDArray[Any], size: int, reduction: int = 1) -> NDArray[np.uint8]:
     """Crop (size, size, 3) of an image by an affine from original pixels to crop pixels.
 
     Where the crop has far fewer pixels than the image, several samples are taken for each and averaged.
@@ -269,10 +269,10 @@ class CropCache:
         self.crops = map_array(folder / "crops.npy")
         self.affines = map_array(folder / "affines.npy")
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return CropCache, self._arguments
 
-    def crop(self, row: int, affine: NDArray, size: int) -> NDArray[np.uint8]:
+    def crop(self, row: int, affine: NDArray[Any], size: int) -> NDArray[np.uint8]:
         """The crop (size, size, 3) of the person in a row of the table, by an affine from image pixels."""
         stretch, offset = self.affines[row, 0, 0], self.affines[row, :, 2]
         # The affine after the inverse of the cached one, whose linear part is a multiple of the identity.
@@ -295,7 +295,7 @@ class CropCache:
         groups = np.split(order, np.flatnonzero(images[order][1:] != images[order][:-1]) + 1)
         root = os.fsencode(table.image_root)
 
-        def fill(group: NDArray) -> str | None:
+        def fill(group: NDArray[Any]) -> str | None:
             # One decode for all people of an image, fine enough for the one that fills the least of it.
             reduction = min(choose_reduction(affines[row], sizes[row]) for row in group)
             try:

@@ -36,7 +36,7 @@ _IDENTITY_POSE = np.tile(np.eye(3, dtype=np.float32), (1 + NUM_BODY_ROTATIONS, 1
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-class PeopleDataset(Dataset):
+class PeopleDataset(Dataset[Any]):
     """The people of a table as samples with the keys of :class:`body_models.contracts.Batch`.
 
     ``dataset[index]`` is the plain crop; ``dataset[index, seed]`` an augmented one, a pure function of both.
@@ -90,7 +90,7 @@ class PeopleDataset(Dataset):
             **self._camera(row),
         }
 
-    def _crop(self, row: int, affine: NDArray) -> NDArray[np.uint8]:
+    def _crop(self, row: int, affine: NDArray[Any]) -> NDArray[np.uint8]:
         if self.crops is not None:
             return self.crops.crop(row, affine, self.input_size)
         columns = self.table.columns
@@ -98,7 +98,7 @@ class PeopleDataset(Dataset):
         reduction = choose_reduction(affine, size)
         return warp(read_image(path, size, reduction), affine, self.input_size, reduction)
 
-    def _joints(self, row: int, affine: NDArray, change: Change) -> dict[str, Any]:
+    def _joints(self, row: int, affine: NDArray[Any], change: Change) -> dict[str, Any]:
         joints_2d, conf_2d = np.zeros((NUM_BODY_JOINTS, 2), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
         joints_3d, conf_3d = np.zeros((NUM_BODY_JOINTS, 3), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
         known = self.table.columns["joints_2d"][row][self._from]
@@ -149,7 +149,7 @@ class PeopleDataset(Dataset):
         return {"focal": columns["focal"][row].copy(), "princpt": columns["princpt"][row].copy(), "has_camera": _ONE}
 
 
-class JoinedDataset(Dataset):
+class JoinedDataset(Dataset[Any]):
     """Several datasets one after the other, indexed like one, with or without a seed."""
 
     def __init__(self, datasets: Sequence[PeopleDataset]) -> None:

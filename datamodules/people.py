@@ -98,7 +98,9 @@ class PeopleTable:
         image_places: folders in which the reader looked for the images, where there are several.
     """
 
-    def __init__(self, folder: str | Path, rows: NDArray | None = None, left_out: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, rows: NDArray[Any] | None = None, left_out: dict[str, int] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.columns, meta = open_columns(self.folder)
         self.name: str = meta["name"]
@@ -127,7 +129,7 @@ class PeopleTable:
         """Whether the source knows this column."""
         return column in self.columns
 
-    def column(self, name: str) -> NDArray:
+    def column(self, name: str) -> NDArray[Any]:
         """(N, ...) copy of one column for the rows of this view."""
         return self.columns[name][self.rows]
 
@@ -135,7 +137,7 @@ class PeopleTable:
         """Ids of the people, in order."""
         return [value.decode() for value in self.column("id").tolist()]
 
-    def select(self, keep: NDArray, reason: str | None = None) -> PeopleTable:
+    def select(self, keep: NDArray[Any], reason: str | None = None) -> PeopleTable:
         """View of some rows.
 
         Args:
@@ -148,12 +150,12 @@ class PeopleTable:
             left_out[reason] = left_out.get(reason, 0) + len(self.rows) - len(rows)
         return PeopleTable(self.folder, rows, left_out)
 
-    def labelled_joints(self) -> NDArray:
+    def labelled_joints(self) -> NDArray[Any]:
         """(N,) number of annotated 2D joints that have a counterpart on the body."""
         mapped = self.joint_set.body_index >= 0
         return (self.column("joints_2d")[:, mapped, 2] > 0).sum(axis=1)
 
-    def missing_images(self) -> tuple[NDArray, list[Path]]:
+    def missing_images(self) -> tuple[NDArray[Any], list[Path]]:
         """(N,) bool mask of people whose image is not on disk, and those images, sorted."""
         images, inverse = np.unique(self.column("image"), return_inverse=True)
         missing = missing_files(self.image_root, images.tolist())
@@ -178,16 +180,16 @@ class _Column:
     """Values of one shape and type, kept in blocks: a few bytes more than the array, whatever the number."""
 
     def __init__(self, shape: tuple[int, ...], dtype: type) -> None:
-        self._shape, self._dtype, self._blocks, self._free = shape, dtype, list[NDArray](), 0
+        self._shape, self._dtype, self._blocks, self._free = shape, dtype, list[NDArray[Any]](), 0
 
-    def append(self, value: NDArray) -> None:
+    def append(self, value: NDArray[Any]) -> None:
         if not self._free:
             self._blocks.append(np.empty((_BLOCK, *self._shape), self._dtype))
             self._free = _BLOCK
         self._blocks[-1][-self._free] = value
         self._free -= 1
 
-    def array(self) -> NDArray:
+    def array(self) -> NDArray[Any]:
         """(N, ...) all values."""
         self._blocks[-1] = self._blocks[-1][: _BLOCK - self._free]
         return np.concatenate(self._blocks)
@@ -332,7 +334,7 @@ def turn_by(view: Rotation, rotvec: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(is_finite, turned, np.nan)
 
 
-def hull_box(points: NDArray, margin: float) -> NDArray:
+def hull_box(points: NDArray[Any], margin: float) -> NDArray[Any]:
     """(..., 4) x, y, w, h around points (..., K, 2) in pixels, widened about its centre by a factor."""
     low, high = points.min(axis=-2), points.max(axis=-2)
     centre, size = (low + high) / 2, (high - low) * margin

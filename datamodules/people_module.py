@@ -125,7 +125,7 @@ class PeopleDataModule(pl.LightningDataModule):
         """The people of ``val`` or ``test``; for 3DPW of those the frames that a protocol counts."""
         return filter_frames(self._table(split), frames)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`body_models.contracts.Batch`, augmented, with fixed quotas."""
         tables = {name: self.train_table(name) for name in self.sources}
         for name, table in tables.items():
@@ -153,15 +153,15 @@ class PeopleDataModule(pl.LightningDataModule):
             sampler.start_step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         return self._loader(JoinedDataset(datasets), sampler, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Every person of ``val`` once over all processes, not augmented."""
         return self._evaluation_loader("val")
 
-    def test_dataloader(self) -> DataLoader | list:
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Every person of ``test`` once over all processes, not augmented."""
         return self._evaluation_loader("test")
 
-    def predict_dataloader(self) -> list[DataLoader]:
+    def predict_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each target, in the order of ``targets``: each person once over all processes."""
         return [self._plain_loader(self.target_table(name), name, self._crops(name)) for name in self.targets]
 
@@ -219,14 +219,14 @@ class PeopleDataModule(pl.LightningDataModule):
         reach = self.augmentation.reach if name in self.sources else 1.0
         return CropCache(self._table(name), self.input_size, reach, self.cache_dir, self.num_workers)
 
-    def _evaluation_loader(self, split: str) -> DataLoader | list:
+    def _evaluation_loader(self, split: str) -> DataLoader[Any] | list[Any]:
         if split not in self.evaluations:
             return []
         return self._plain_loader(self._table(split), self.evaluations[split]["kind"], self._crops(split))
 
     def _plain_loader(
         self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
-    ) -> DataLoader:
+    ) -> DataLoader[Any]:
         _require_people(table, "predicted")
         dataset = PeopleDataset(table, source, self.input_size, crops=crops)
         ranks, rank = self._ranks()
@@ -235,11 +235,11 @@ class PeopleDataModule(pl.LightningDataModule):
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
-    def _loader(self, dataset: Dataset, sampler: Sampler, drop_last: bool = False) -> DataLoader:
+    def _loader(self, dataset: Dataset[Any], sampler: Sampler[Any], drop_last: bool = False) -> DataLoader[Any]:
         return make_loader(dataset, sampler, self.batch_size, self.num_workers, collate, drop_last)
 
 
-class _Loader(DataLoader):
+class _Loader(DataLoader[Any]):
     """A DataLoader that raises its workers' errors about images as they were, without a traceback as message."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -259,8 +259,13 @@ def _require_people(table: PeopleTable, what: str) -> None:
 
 
 def make_loader(
-    dataset: Dataset, sampler: Sampler, batch_size: int, num_workers: int, collate_fn: Callable, drop_last: bool
-) -> DataLoader:
+    dataset: Dataset[Any],
+    sampler: Sampler[Any],
+    batch_size: int,
+    num_workers: int,
+    collate_fn: Callable[[Any], Any],
+    drop_last: bool,
+) -> DataLoader[Any]:
     """The one place where loaders are made."""
     return _Loader(
         dataset,

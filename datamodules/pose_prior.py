@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,7 +18,7 @@ from datamodules.samplers import MixtureSampler, UnpaddedSampler
 from datamodules.sources.poses import open_poses
 
 
-class PoseDataset(Dataset):
+class PoseDataset(Dataset[Any]):
     """Poses (21, 3), fetched a batch at a time: a sample alone is too small to be worth a call.
 
     Args:
@@ -25,7 +26,7 @@ class PoseDataset(Dataset):
         rows: (M,) those to use.
     """
 
-    def __init__(self, poses: NDArray, rows: NDArray) -> None:
+    def __init__(self, poses: NDArray[Any], rows: NDArray[Any]) -> None:
         self.poses, self.rows = poses, rows
 
     def __len__(self) -> int:
@@ -95,7 +96,7 @@ class PosePriorDataModule(pl.LightningDataModule):
         self.train_data = PoseDataset(poses, np.flatnonzero(~held_out))
         self.val_data = PoseDataset(poses, np.flatnonzero(held_out))
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Random poses; a training that is resumed within an epoch gets those that it has not seen yet."""
         ranks, rank = self._ranks()
         sampler = MixtureSampler(
@@ -111,7 +112,7 @@ class PosePriorDataModule(pl.LightningDataModule):
             sampler.start_step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         return make_loader(self.train_data, sampler, self.batch_size, self.num_workers, _as_fetched, True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Every held-out pose once over all processes."""
         sampler = UnpaddedSampler(self.val_data, *self._ranks())
         return make_loader(self.val_data, sampler, self.batch_size, self.num_workers, _as_fetched, False)

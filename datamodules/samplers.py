@@ -6,6 +6,7 @@ Both samplers derive from DistributedSampler, because that is what Lightning lea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class SamplingError(ValueError):
     """Sizes of batches and quotas that do not fit each other."""
 
 
-class MixtureSampler(DistributedSampler):
+class MixtureSampler(DistributedSampler[Any]):
     """Fixed quotas of several joined datasets in every step, as (index, seed) pairs.
 
     The people of a step, and the seeds of their augmentation, depend on the seed, the epoch and the step alone: W ranks
@@ -72,7 +73,7 @@ class MixtureSampler(DistributedSampler):
         self.start_step = 0
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         first, self.start_step = self.start_step, 0
         for step in range(first, self.steps):
             indices, seeds = self.step_samples(step)
@@ -139,7 +140,7 @@ def quota_counts(quotas: Sequence[float], batch: int) -> list[int]:
     return counts.tolist()
 
 
-class UnpaddedSampler(DistributedSampler):
+class UnpaddedSampler(DistributedSampler[Any]):
     """Every index once over all ranks: rank r has r, r + W, ...; the ordinary one repeats some to make ranks equal.
 
     Args:
@@ -150,7 +151,7 @@ class UnpaddedSampler(DistributedSampler):
     """
 
     def __init__(
-        self, dataset: Dataset, num_replicas: int = 1, rank: int = 0, done: NDArray[np.bool_] | None = None
+        self, dataset: Dataset[Any], num_replicas: int = 1, rank: int = 0, done: NDArray[np.bool_] | None = None
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
         indices = np.arange(rank, len(dataset), num_replicas)  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ class AnnotatorModule(MeshModule):
         body_models: str = "standin",
         prior: str = "none",
         prior_weights: str | Path | None = None,
-        prior_poses: NDArray | None = None,
+        prior_poses: NDArray[Any] | None = None,
         prior_width: int = 512,
         prior_layout: str = "v2",
         backbone_weights: str | Path | None = None,
@@ -233,7 +233,7 @@ class AnnotatorModule(MeshModule):
         )
 
 
-def _penalty(prior: str, weights: str | Path | None, poses: NDArray | None) -> nn.Module | None:
+def _penalty(prior: str, weights: str | Path | None, poses: NDArray[Any] | None) -> nn.Module | None:
     """The loss term of a prior that has one, as far as what it needs is given."""
     if prior == "l2":
         return PoseL2(None if poses is None else mean_pose(poses))

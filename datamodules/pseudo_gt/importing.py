@@ -213,7 +213,7 @@ def _with_source(columns: Columns, source: PeopleTable, rows: NDArray[np.int64])
     return {**columns, **added}
 
 
-def _ids_of_images(path: str | Path, columns: Columns, dataset: str, split: str) -> NDArray:
+def _ids_of_images(path: str | Path, columns: Columns, dataset: str, split: str) -> NDArray[Any]:
     if "image" not in columns:
         msg = f"{path} has neither keys nor image names; name a source (--source KIND=PATH) to find its people"
         raise LabelError(msg)
@@ -225,7 +225,7 @@ def _ids_of_images(path: str | Path, columns: Columns, dataset: str, split: str)
     return np.array(ids, dtype=object)
 
 
-def _check_ids(path: str | Path, ids: NDArray) -> None:
+def _check_ids(path: str | Path, ids: NDArray[Any]) -> None:
     if len(set(ids)) < len(ids):
         name = next(name for name, number in Counter(ids).items() if number > 1)
         msg = f"{path}: the key of {name} occurs more than once, so its people cannot be told apart"

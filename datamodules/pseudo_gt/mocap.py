@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -166,7 +167,7 @@ def _place(rows: PeopleTable, joints: Tensor, mean: Callable[[Tensor], Tensor], 
     return wanted.sum(dim=1) / count.sum(dim=1)
 
 
-def _error_2d(labels: Columns, rows: PeopleTable, seen: Tensor) -> tuple[NDArray, NDArray]:
+def _error_2d(labels: Columns, rows: PeopleTable, seen: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean distance of the annotated joints in crop widths, and how many there are; as the dump measures it."""
     mapped = np.flatnonzero(rows.joint_set.body_index >= 0)
     focal, princpt = (torch.from_numpy(rows.column(name)) for name in ("focal", "princpt"))

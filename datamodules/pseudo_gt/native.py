@@ -108,7 +108,7 @@ _META: dict[str, tuple[type, ...]] = {
 # What Arrow was seen to raise on damaged files.
 _PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError)
 
-Columns = dict[str, NDArray]
+Columns = dict[str, NDArray[Any]]
 """Column name -> (N,) or (N, n) array, joints_2d (N, K, 3); strings are (N,) object arrays of str."""
 
 Frame = Literal["camera", "world"]
@@ -463,7 +463,7 @@ def iter_labels(
                 yield block
 
 
-def body_parameters(columns: Mapping[str, NDArray]) -> dict[str, torch.Tensor]:
+def body_parameters(columns: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
     """Labels as the body model takes them: global_orient (N, 3, 3), body_pose (N, 23, 3, 3), betas, transl (m)."""
     rotations = {
         "global_orient": torch.tensor(columns["global_orient"], dtype=torch.float32),
@@ -475,7 +475,7 @@ def body_parameters(columns: Mapping[str, NDArray]) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def reproject(columns: Mapping[str, NDArray], body: BodyModel, rows: int = 256) -> NDArray[np.float32]:
+def reproject(columns: Mapping[str, NDArray[Any]], body: BodyModel, rows: int = 256) -> NDArray[np.float32]:
     """(N, J, 2) body joints on the full image, in pixels, from nothing but what a label file holds.
 
     Args:

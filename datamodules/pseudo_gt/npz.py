@@ -50,7 +50,7 @@ class NpzWriter:
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name}-", dir=self._path.parent))
         return self
 
-    def append(self, columns: Mapping[str, NDArray]) -> None:
+    def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Add rows to columns; a column has the same dtype and row shape every time."""
         for name, values in columns.items():
             if values.dtype.kind in "OU":
@@ -165,11 +165,11 @@ class NpzReader:
             msg = f"{self.path}: key {name} cannot be read ({error}); get the file again"
             raise LabelError(msg) from error
 
-    def numbers(self, name: str, *shape: int, dtype: type = np.float32) -> NDArray:
+    def numbers(self, name: str, *shape: int, dtype: type = np.float32) -> NDArray[Any]:
         """A column of finite numbers, reshaped to (N, \\*shape); N is the same for all columns of a file."""
         return self.check(name, self.value(name), *shape, dtype=dtype)
 
-    def check(self, name: str, values: Any, *shape: int, dtype: type = np.float32) -> NDArray:
+    def check(self, name: str, values: Any, *shape: int, dtype: type = np.float32) -> NDArray[Any]:
         """Values of a key, or of a part of one, as :meth:`numbers` gives them.
 
         Raises:
@@ -180,7 +180,7 @@ class NpzReader:
             if kept.dtype == object:  # rows that are arrays themselves
                 kept = np.array(kept.tolist())
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-                array: NDArray = kept.astype(dtype)
+                array: NDArray[Any] = kept.astype(dtype)
             array = array.reshape(len(array), *shape) if shape else array
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, LabelError):
@@ -195,7 +195,7 @@ class NpzReader:
             raise LabelError(msg)
         return array
 
-    def _rows(self, name: str, values: Any) -> NDArray:
+    def _rows(self, name: str, values: Any) -> NDArray[Any]:
         """The rows of a column that are not left out; all columns of a file have the same number of rows."""
         array = self._array(name, values)
         count = len(array)
@@ -222,7 +222,7 @@ class NpzReader:
         require_people(self.path, int(kept.sum()), self.left_out)
         self._kept = np.flatnonzero(kept)
 
-    def array(self, name: str) -> NDArray:
+    def array(self, name: str) -> NDArray[Any]:
         """Content of a member as one array, of any kind.
 
         Raises:
@@ -230,18 +230,18 @@ class NpzReader:
         """
         return self._array(name, self.value(name))
 
-    def _array(self, name: str, values: Any) -> NDArray:
+    def _array(self, name: str, values: Any) -> NDArray[Any]:
         try:
             return np.asarray(values)
         except ValueError as error:
             msg = f"{self.path}: {name} is no array, its rows differ in length"
             raise LabelError(msg) from error
 
-    def texts(self, name: str) -> NDArray:
+    def texts(self, name: str) -> NDArray[Any]:
         """(N,) object array of str; bytes are decoded."""
         return self.strings(name, self.value(name))
 
-    def strings(self, name: str, values: Any) -> NDArray:
+    def strings(self, name: str, values: Any) -> NDArray[Any]:
         """Values of a key, or of a part of one, as :meth:`texts` gives them."""
         values = self._rows(name, self._array(name, values).reshape(-1))
         items = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]

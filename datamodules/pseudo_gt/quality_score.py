@@ -32,19 +32,19 @@ SCORE_FILE = Path(__file__).with_name("quality_score.json")
 _RIDGE = 1.0
 
 
-def _first(values: NDArray) -> NDArray:
+def _first(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _upright(global_orient: NDArray) -> NDArray:
+def _upright(global_orient: NDArray[Any]) -> NDArray[Any]:
     return -Rotation.from_rotvec(global_orient).as_matrix()[:, 1, 1]
 
 
-def _facing(global_orient: NDArray) -> NDArray:
+def _facing(global_orient: NDArray[Any]) -> NDArray[Any]:
     return -Rotation.from_rotvec(global_orient).as_matrix()[:, 2, 2]
 
 
-def _extent(axis: int, joints: NDArray, box: NDArray) -> NDArray[np.float64]:
+def _extent(axis: int, joints: NDArray[Any], box: NDArray[Any]) -> NDArray[np.float64]:
     """(N,) extent of the annotated joints in box sides, NaN where none is: small for people bent towards the camera."""
     seen, values = joints[..., 2] > 0, joints[..., axis].astype(np.float64)
     high, low = (np.where(seen, values, fill) for fill in (-np.inf, np.inf))
@@ -62,7 +62,7 @@ class Measure(NamedTuple):
     """
 
     columns: tuple[str, ...]
-    of: Callable[..., NDArray] = _first
+    of: Callable[..., NDArray[Any]] = _first
     log_offset: float | None = None
     scored: bool = True
 
@@ -147,7 +147,7 @@ class Score:
         write_json(path, asdict(self))
 
 
-def fit_score(columns: Columns, mpvpe: NDArray, fitted_on: Mapping[str, Any]) -> Score:
+def fit_score(columns: Columns, mpvpe: NDArray[Any], fitted_on: Mapping[str, Any]) -> Score:
     """Fit a score to labels whose error is known.
 
     Args:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,15 @@ class _Filter(NamedTuple):
     """What one filter looks at: a column, which values pass, and the reason in words ({} is the limit)."""
 
     column: str
-    passes: Callable[[NDArray, float], NDArray]
+    passes: Callable[[NDArray[Any], float], NDArray[Any]]
     reason: str
 
 
-def _at_most(values: NDArray, limit: float) -> NDArray:
+def _at_most(values: NDArray[Any], limit: float) -> NDArray[Any]:
     return values <= limit
 
 
-def _at_least(values: NDArray, limit: float) -> NDArray:
+def _at_least(values: NDArray[Any], limit: float) -> NDArray[Any]:
     return values >= limit
 
 
@@ -173,7 +173,7 @@ def _reasons(name: str, limit: float) -> tuple[str, str]:
     return FILTERS[name].reason.format(limit), f"{FILTERS[name].column} not known"
 
 
-def _values(name: str, columns: Columns) -> NDArray:
+def _values(name: str, columns: Columns) -> NDArray[Any]:
     """(N,) what a filter looks at."""
     column = FILTERS[name].column
     return columns[column] if column in columns else quality_score(columns)

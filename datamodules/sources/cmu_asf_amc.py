@@ -252,7 +252,7 @@ def read_amc(path: Path, skeleton: Skeleton, step: int = 1) -> dict[str, NDArray
     return motion
 
 
-def bone_rotations(skeleton: Skeleton, motion: Mapping[str, NDArray]) -> dict[str, NDArray[np.float64]]:
+def bone_rotations(skeleton: Skeleton, motion: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
     """(F, 3, 3) rotation of the root and of each bone away from the rest pose, in the world."""
     angles = [i for i, value in enumerate(skeleton.root_order) if value in _ANGLES]
     order = "".join(_ANGLES[skeleton.root_order[i]] for i in angles)
@@ -268,7 +268,9 @@ def bone_rotations(skeleton: Skeleton, motion: Mapping[str, NDArray]) -> dict[st
     return result
 
 
-def retarget(skeleton: Skeleton, rotations: Mapping[str, NDArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def retarget(
+    skeleton: Skeleton, rotations: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """SMPL's joint rotations for bones turned away from the rest pose.
 
     Args:
@@ -310,7 +312,7 @@ def _alignment(skeleton: Skeleton, joint: str) -> NDArray[np.float64]:
     return np.asarray(_frame(skeleton.bones[driver].direction, hinge_bone.axes[:, 0]) @ _frame(direction, axis).T)
 
 
-def _share_evenly(posed: dict[str, NDArray], chain: tuple[str, ...]) -> None:
+def _share_evenly(posed: dict[str, NDArray[Any]], chain: tuple[str, ...]) -> None:
     """Turn the joints between the first, which stays, and the last, which keeps its orientation, by equal parts."""
     first, *others = chain
     turn = Rotation.from_matrix(posed[first].swapaxes(1, 2) @ posed[others[-1]]).as_rotvec()
@@ -318,7 +320,7 @@ def _share_evenly(posed: dict[str, NDArray], chain: tuple[str, ...]) -> None:
         posed[joint] = posed[first] @ Rotation.from_rotvec(turn * (number / len(others))).as_matrix()
 
 
-def _share_twist(posed: dict[str, NDArray], elbow: str, wrist: str) -> None:
+def _share_twist(posed: dict[str, NDArray[Any]], elbow: str, wrist: str) -> None:
     """Give the elbow half of the wrist's turn about the forearm, which changes nothing beyond the wrist."""
     axis = _rest_direction(elbow, wrist)
     local = Rotation.from_matrix(posed[elbow].swapaxes(1, 2) @ posed[wrist]).as_quat()
@@ -345,7 +347,7 @@ def _rest_direction(joint: str, following: str) -> NDArray[np.float64]:
     return np.asarray(difference / np.linalg.norm(difference))
 
 
-def _frame(direction: NDArray, hinge: NDArray) -> NDArray[np.float64]:
+def _frame(direction: NDArray[Any], hinge: NDArray[Any]) -> NDArray[np.float64]:
     """(3, 3) right-handed frame with the direction as its first column, and the hinge in the plane of the first two."""
     first = direction / np.linalg.norm(direction)
     second = hinge - (hinge @ first) * first
@@ -353,7 +355,7 @@ def _frame(direction: NDArray, hinge: NDArray) -> NDArray[np.float64]:
     return np.column_stack((first, second, np.cross(first, second)))
 
 
-def _from_angles(order: str, angles: NDArray) -> NDArray[np.float64]:
+def _from_angles(order: str, angles: NDArray[Any]) -> NDArray[np.float64]:
     """(F, 3, 3) turns about fixed axes in the given order."""
     return np.asarray(Rotation.from_euler(order, angles.reshape(len(angles), len(order))).as_matrix())
 

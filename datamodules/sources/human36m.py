@@ -138,8 +138,8 @@ class _Subject:
                 self._add(people, annotation, image, *indices)
 
     def _add(
-        self, people: PeopleBuilder, annotation: dict, image: dict, subject: int, action: int, subaction: int,
-        camera: int, frame: int,
+        self, people: PeopleBuilder, annotation: dict[str, Any], image: dict[str, Any], subject: int, action: int,
+        subaction: int, camera: int, frame: int,
     ) -> None:  # fmt: skip
         keys = (str(action), str(subaction), str(frame))
         world = _look_up(self._joints, keys)
@@ -191,7 +191,7 @@ class _Subject:
                 raise AnnotationError(msg)
         return self._views[camera]
 
-    def _visible(self, annotation: dict) -> NDArray[np.bool_]:
+    def _visible(self, annotation: dict[str, Any]) -> NDArray[np.bool_]:
         flags = annotation.get("keypoints_vis")
         if flags is None:
             return np.ones(_NUM_JOINTS, dtype=bool)
@@ -200,7 +200,7 @@ class _Subject:
             raise AnnotationError(msg)
         return np.array([bool(flag) for flag in flags])
 
-    def _body_columns(self, fit: Any, view: dict[str, NDArray], name: str) -> dict[str, ArrayLike]:
+    def _body_columns(self, fit: Any, view: dict[str, NDArray[Any]], name: str) -> dict[str, ArrayLike]:
         """SMPL parameters in the camera's frame."""
         assert self._fit_path is not None
         assert self._body is not None

@@ -213,12 +213,12 @@ def _read_take(people: PeopleBuilder, take: Path, views: dict[int, _Frames], var
             )
 
 
-def _with_confidence(points: NDArray) -> NDArray[np.float64]:
+def _with_confidence(points: NDArray[Any]) -> NDArray[np.float64]:
     """(F, K, D + 1): points with a confidence of 1."""
     return np.pad(points, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
 
 
-def _read_annotations(path: Path, variant: str) -> tuple[list[NDArray], list[NDArray]]:
+def _read_annotations(path: Path, variant: str) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Joints (F, 28, 2) in pixels and (F, 28, 3) in millimetres, camera frame, one array a camera."""
     content = read_matlab(path, ["annot2", variant], _REMEDY)
     result = []
@@ -235,13 +235,13 @@ def _read_annotations(path: Path, variant: str) -> tuple[list[NDArray], list[NDA
     return result[0], result[1]
 
 
-def read_calibration(path: Path) -> dict[int, dict[str, NDArray]]:
+def read_calibration(path: Path) -> dict[int, dict[str, NDArray[Any]]]:
     """Cameras of a camera.calibration by number: size, focal, princpt (pixels), rotation, translation (metres).
 
     Raises:
         AnnotationError: the file has another layout.
     """
-    cameras: dict[int, dict[str, NDArray]] = {}
+    cameras: dict[int, dict[str, NDArray[Any]]] = {}
     lines = read_lines(path, _REMEDY)
     try:
         for line in lines:

@@ -70,7 +70,7 @@ def _read(
     file = read_coco_file(path)
     joints, views = read_json(joints_path), read_json(camera_path)
     people = PeopleBuilder("mpi_inf_3dhp", "train", MPI_INF_3DHP17, image_root)
-    parsed: dict[tuple[int, ...], dict[str, NDArray]] = {}
+    parsed: dict[tuple[int, ...], dict[str, NDArray[Any]]] = {}
     for annotation, image in iter_annotations(file, people):
         require_keys(path, "image", image, _INDICES)
         indices = [image[name] for name in _INDICES]
@@ -116,7 +116,7 @@ def _read(
     return people.finish()
 
 
-def _read_camera(path: Path, views: Any, take: tuple[int, ...]) -> dict[str, NDArray]:
+def _read_camera(path: Path, views: Any, take: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     record = _look_up(views, take)
     require_keys(path, f"camera {take}", record, tuple(_CAMERA_SHAPES))
     return {name: _array(path, (*take, name), record[name], shape) for name, shape in _CAMERA_SHAPES.items()}

@@ -39,7 +39,7 @@ _CALIBRATIONS = {"ts1-4cameras.calib": ("TS1", "TS2", "TS3", "TS4"), "ts5-6camer
 _REMEDY = "Get the test set with get_testset.sh from https://vcai.mpi-inf.mpg.de/3dhp-dataset/"
 _HDF5_ERRORS = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError, OverflowError)
 
-Camera = tuple[NDArray, NDArray]
+Camera = tuple[NDArray[Any], NDArray[Any]]
 """(2,) focal lengths and (2,) principal point, pixels."""
 
 
@@ -107,7 +107,7 @@ def _read_take(people: PeopleBuilder, take: Path, calibrations: Sequence[Path], 
         )
 
 
-def _read_annotations(path: Path) -> dict[str, NDArray]:
+def _read_annotations(path: Path) -> dict[str, NDArray[Any]]:
     """annot2 (F, 17, 2), annot3 and univ_annot3 (F, 17, 3) in millimetres, valid_frame and activity (F,)."""
     arrays = {}
     try:
@@ -131,7 +131,7 @@ def _read_annotations(path: Path) -> dict[str, NDArray]:
     return arrays
 
 
-def _frames_first(array: NDArray, shape: tuple[int, ...], name: str) -> NDArray:
+def _frames_first(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
     """(F, *shape), whether HDF5 has MATLAB's axes or, as MATLAB stores them, these reversed."""
     array = array.reshape([side for side in array.shape if side != 1] or [1])
     if shape and array.ndim == len(shape):
@@ -145,7 +145,7 @@ def _frames_first(array: NDArray, shape: tuple[int, ...], name: str) -> NDArray:
 
 
 def _camera(
-    take: Path, calibrations: Sequence[Path], size: tuple[int, int], joints_2d: NDArray, joints_3d: NDArray
+    take: Path, calibrations: Sequence[Path], size: tuple[int, int], joints_2d: NDArray[Any], joints_3d: NDArray[Any]
 ) -> Camera:
     """Intrinsics in pixels: of the calibration file, or fitted where it is missing; both checked against the joints."""
     good = np.isfinite(joints_2d).all(-1) & np.isfinite(joints_3d).all(-1) & (joints_3d[..., 2] > 0)
@@ -167,7 +167,7 @@ def _camera(
     return cameras[int(np.argmin(errors))]
 
 
-def _fit(points: NDArray, rays: NDArray) -> Camera:
+def _fit(points: NDArray[Any], rays: NDArray[Any]) -> Camera:
     """The pinhole camera whose projections of rays (N, 2) are closest to points (N, 2)."""
     lines = [np.polyfit(rays[:, axis], points[:, axis], 1) for axis in (0, 1)]
     return np.array([line[0] for line in lines]), np.array([line[1] for line in lines])
@@ -175,7 +175,7 @@ def _fit(points: NDArray, rays: NDArray) -> Camera:
 
 def _read_calibration(path: Path, size: tuple[int, int]) -> list[Camera]:
     """The cameras of a .calib file, which gives sensor, focal length and offset of the centre in millimetres."""
-    cameras: list[dict[str, NDArray]] = []
+    cameras: list[dict[str, NDArray[Any]]] = []
     lines = read_lines(path, _REMEDY)
     try:
         for line in lines:

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class FramesCache:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(frames.absolute(), target_is_directory=True)
 
-    def decode(self, video: Path, size: NDArray | None) -> int:
+    def decode(self, video: Path, size: NDArray[Any] | None) -> int:
         """Decode a video, unless that was done already.
 
         Args:
@@ -90,7 +91,7 @@ class FramesCache:
         return self.folder / frames.relative_to(self.root)
 
 
-def _decode(video: Path, size: NDArray | None, folder: Path, frame_step: int) -> int:
+def _decode(video: Path, size: NDArray[Any] | None, folder: Path, frame_step: int) -> int:
     """Write every n-th frame, and return how many the video has."""
     remedy = "Get it again"
     try:

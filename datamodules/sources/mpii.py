@@ -287,7 +287,7 @@ def _uncounted(reason: str) -> None:
     """Whoever is left out of the other file is counted where it is not found."""
 
 
-def _distance(a: NDArray, b: NDArray) -> float:
+def _distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Largest distance in pixels between joints that both have; infinite if there is none."""
     common = (a[:, 2] > 0) & (b[:, 2] > 0)
     return float(np.abs(a[common, :2] - b[common, :2]).max()) if common.any() else np.inf

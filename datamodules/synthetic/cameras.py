@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,11 @@ class Camera:
     princpt: Floats
     size: tuple[int, int]
 
-    def look(self, points: NDArray) -> Floats:
+    def look(self, points: NDArray[Any]) -> Floats:
         """World points (..., 3) in the camera's frame."""
         return points @ self.rotation.T + self.translation
 
-    def project(self, points: NDArray) -> Floats:
+    def project(self, points: NDArray[Any]) -> Floats:
         """Pixels (..., 2) of points (..., 3) in the camera's frame."""
         return points[..., :2] / points[..., 2:] * self.focal + self.princpt
 
@@ -77,7 +78,7 @@ def upright(pitch: float, roll: float) -> Floats:
     return Rotation.from_euler("zx", [roll, pitch], degrees=True).as_matrix() @ flip
 
 
-def look_at(eye: NDArray, target: NDArray, roll: float = 0.0) -> tuple[Floats, Floats]:
+def look_at(eye: NDArray[Any], target: NDArray[Any], roll: float = 0.0) -> tuple[Floats, Floats]:
     """Rotation (3, 3), translation (3,) of a camera at ``eye`` (3,) that looks at ``target`` (3,); roll in degrees."""
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, [0.0, 1.0, 0.0])
@@ -88,7 +89,7 @@ def look_at(eye: NDArray, target: NDArray, roll: float = 0.0) -> tuple[Floats, F
 
 
 def frame_person(
-    rng: np.random.Generator, points: NDArray, size: tuple[int, int], focal: float, span: float, cut: bool
+    rng: np.random.Generator, points: NDArray[Any], size: tuple[int, int], focal: float, span: float, cut: bool
 ) -> Floats:
     """(3,) translation in metres that puts a body into a picture.
 
@@ -126,7 +127,7 @@ def studio_rig(rng: np.random.Generator, size: tuple[int, int]) -> list[Camera]:
 
 
 def walking_camera(
-    rng: np.random.Generator, targets: NDArray, size: tuple[int, int], span: float, height: float
+    rng: np.random.Generator, targets: NDArray[Any], size: tuple[int, int], span: float, height: float
 ) -> list[Camera]:
     """A hand-held camera that follows people.
 

@@ -148,7 +148,7 @@ def _take(rng: np.random.Generator, figures: list[Figure], faces: NDArray[np.int
 def _annotate(
     picture: Picture,
     number: int,
-    joints: NDArray,
+    joints: NDArray[Any],
     camera: Camera,
     joint_set: JointSet,
     truth: dict[str, Any],

@@ -9,7 +9,7 @@ and poses in which limbs run through the body are drawn again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -312,7 +312,7 @@ class Poses(NamedTuple):
         """(N, 23, 3, 3) joint rotations."""
         return swing_twist_to_matrix(torch.from_numpy(self.angles))
 
-    def global_orient(self, yaw: NDArray) -> torch.Tensor:
+    def global_orient(self, yaw: NDArray[Any]) -> torch.Tensor:
         """(N, 3, 3) root rotations in a world with y up; yaw (N,) radians, 0 looks along z."""
         lean = torch.deg2rad(torch.from_numpy(self.lean))
         zero = torch.zeros(len(lean))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -61,7 +61,7 @@ class Picture(NamedTuple):
     owner: NDArray[np.int8]
     depth: Floats
 
-    def sees(self, figure: int, points: NDArray, depth: NDArray) -> NDArray[np.bool_]:
+    def sees(self, figure: int, points: NDArray[Any], depth: NDArray[Any]) -> NDArray[np.bool_]:
         """(J,) whether joints of a figure at points (J, 2) pixels and depth (J,) metres are seen."""
         height, width = self.owner.shape
         x, y = np.floor(points).astype(int).T
@@ -87,8 +87,8 @@ def draw_scene(
     background: Image,
     figures: list[Figure],
     faces: NDArray[np.int64],
-    focal: NDArray,
-    princpt: NDArray,
+    focal: NDArray[Any],
+    princpt: NDArray[Any],
     light: Light,
     things: list[Image] | None = None,
 ) -> Picture:
@@ -235,7 +235,7 @@ def draw_studio(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     return _add(image, _texture(rng, size, 8, 5))
 
 
-def draw_thing(rng: np.random.Generator, size: tuple[int, int], near: NDArray) -> Image:
+def draw_thing(rng: np.random.Generator, size: tuple[int, int], near: NDArray[Any]) -> Image:
     """(H, W, 4) RGBA: an object that hides part of a person.
 
     Args:

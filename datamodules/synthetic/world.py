@@ -214,19 +214,19 @@ def _jobs(settings: WorldSettings) -> dict[tuple[Any, ...], Job]:
 # Recordings are written where they are drawn; only their angles go back, for the comparison of the sets.
 
 
-def _studio_take(folder: Path, subject: int, sequence: int, seed: int, **arguments: Any) -> list[NDArray]:
+def _studio_take(folder: Path, subject: int, sequence: int, seed: int, **arguments: Any) -> list[NDArray[Any]]:
     take = make_studio_take(folder, seed, subject, sequence, **arguments)
     write_mpi_inf_3dhp(folder, subject, sequence, take)
     return [track.angles for track in take.tracks]
 
 
-def _outdoor_take(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray]:
+def _outdoor_take(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray[Any]]:
     take = make_outdoor_take(folder, name, seed, number, **arguments)
     write_3dpw(folder, name, number, take, seed)
     return [track.angles for track in take.tracks]
 
 
-def _capture(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray]:
+def _capture(folder: Path, name: str, number: int, seed: int, **arguments: Any) -> list[NDArray[Any]]:
     take = make_capture(name, seed, number, **arguments)
     write_amass(folder, number, take)
     return [track.angles for track in take.tracks]
@@ -245,7 +245,7 @@ def _make(
             progress(len(done), len(jobs))
 
     photos: dict[str, list[Photo]] = {name: [] for name in ("coco", "mpii")}
-    angles: dict[str, list[NDArray]] = {}
+    angles: dict[str, list[NDArray[Any]]] = {}
     for key in jobs:  # in their order, whichever was finished first
         result, name = done.pop(key), key[0]
         if name in photos:
@@ -304,7 +304,7 @@ def _one_thread() -> Iterator[None]:
 # ---------------------------------------------------------------------------------------------- the sets compared
 
 
-def set_distances(angles: dict[str, NDArray], rest_joints: torch.Tensor) -> dict[str, dict[str, float]]:
+def set_distances(angles: dict[str, NDArray[Any]], rest_joints: torch.Tensor) -> dict[str, dict[str, float]]:
     """How far the poses of one set are from those of another.
 
     Args:

@@ -35,7 +35,7 @@ _MANY = 262_000
 _MEMORY_LIMIT_MIB = 2048
 
 
-class _Crowd(Dataset):
+class _Crowd(Dataset[Any]):
     """Batches of people who differ in their ids alone, so that loading costs next to nothing."""
 
     def __init__(self, people: PeopleTable, size: int) -> None:
@@ -68,7 +68,7 @@ class _Stub(pl.LightningModule):
         super().__init__()
         crowd = torch.zeros(_BATCH, 3, network.input_size, network.input_size, dtype=torch.uint8)
         with torch.inference_mode():
-            self.said = network.eval()({"image": crowd})  # type: ignore[typeddict-item]
+            self.said = network.eval()({"image": crowd})
 
     def forward(self, batch: Batch) -> Prediction:
         count = len(batch["id"])

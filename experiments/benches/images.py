@@ -35,10 +35,12 @@ def bench_decode(folder: Path) -> list[Row]:
         affine = crop_affine(process_box((size[0] / 4, 0, size[0] / 2, size[1]), size, scale=1.0), (_CROP, _CROP))
         reduction = choose_reduction(affine, size)
         bare = best_seconds(lambda path=path, affine=affine: _bare_crop(path, affine, _CROP), 15)  # type: ignore[misc]
-        crops: dict[int, NDArray] = {}
+        crops: dict[int, NDArray[Any]] = {}
         for scale in dict.fromkeys((1, reduction)):
 
-            def crop(path: Path = path, size: Any = size, affine: NDArray = affine, scale: int = scale) -> NDArray:
+            def crop(
+                path: Path = path, size: Any = size, affine: NDArray[Any] = affine, scale: int = scale
+            ) -> NDArray[Any]:
                 return warp(read_image(path, size, scale), affine, _CROP, scale)
 
             crops[scale] = crop()
@@ -87,14 +89,14 @@ def _per_second(sample: Callable[[int], Any]) -> float:
     return _SAMPLES / best_seconds(lambda: [sample(next(indices)) for _ in range(_SAMPLES)], 5)
 
 
-def _bare_sample(table: PeopleTable, index: int, size: int) -> NDArray:
+def _bare_sample(table: PeopleTable, index: int, size: int) -> NDArray[Any]:
     columns = table.columns
     width, height = columns["image_size"][index]
     path = Path(os.fsdecode(os.path.join(os.fsencode(table.image_root), columns["image"][index])))
     return _bare_crop(path, crop_affine(process_box(columns["box"][index], (width, height)), (size, size)), size)
 
 
-def _bare_crop(path: Path, affine: NDArray, size: int) -> NDArray:
+def _bare_crop(path: Path, affine: NDArray[Any], size: int) -> NDArray[Any]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     return cv2.warpAffine(image, affine, (size, size))

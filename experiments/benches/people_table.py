@@ -101,7 +101,7 @@ def _peak_mib() -> float:
 class _NoPictures:
     """Stands in for the cache of crops, so that only the table is read."""
 
-    def crop(self, row: int, affine: NDArray, size: int) -> NDArray[np.uint8]:
+    def crop(self, row: int, affine: NDArray[Any], size: int) -> NDArray[np.uint8]:
         return np.zeros((size, size, 3), np.uint8)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def _candidates(tables: Mapping[str, Path]) -> list[str]:
     return choose_people({name: values[kept] for name, values in columns.items()}, _CANDIDATES)
 
 
-def _choose(apart: NDArray, count: int) -> tuple[list[int], set[int]]:
+def _choose(apart: NDArray[Any], count: int) -> tuple[list[int], set[int]]:
     """Rows to draw: two of three spread evenly, the others those on whom the annotators differ most."""
     count = min(count, len(apart))
     even = -(-2 * count // 3) if apart.any() else count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -205,7 +206,7 @@ def latex_table(comparison: Comparison) -> str:
 def _latex_results(comparison: Comparison) -> str:
     columns = comparison.columns
     best = _best(comparison)
-    groups: list[list] = []
+    groups: list[list[Any]] = []
     for column in columns:
         if groups and groups[-1][0] == column.group:
             groups[-1][1] += 1
@@ -292,7 +293,7 @@ def csv_table(comparison: Comparison) -> str:
     return file.getvalue()
 
 
-def _plain(run: RunResult) -> list:
+def _plain(run: RunResult) -> list[Any]:
     saw = "unknown" if run.used_3dpw_train is None else run.used_3dpw_train
     return [
         run.label, run.variant or run.label, run.recipe, run.seed, run.init, " ".join(run.auxiliary), run.prior,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -167,7 +168,7 @@ def _side(name: str) -> str:
     return next((side for side in ("left", "right") if side in name), "")
 
 
-def _panel(mesh: NDArray, points: NDArray, joint_set: JointSet, first: int, last: int) -> NDArray[np.uint8]:
+def _panel(mesh: NDArray[Any], points: NDArray[Any], joint_set: JointSet, first: int, last: int) -> NDArray[np.uint8]:
     """One body with some joints of a set."""
     picture = mesh.copy()
     numbers = [n for n in range(first, last) if joint_set.body[n] is not None]
@@ -195,7 +196,7 @@ def _panel(mesh: NDArray, points: NDArray, joint_set: JointSet, first: int, last
     return whole
 
 
-def _spread_labels(joints: NDArray) -> NDArray[np.float64]:
+def _spread_labels(joints: NDArray[Any]) -> NDArray[np.float64]:
     """(K, 2) places for the numbers of joints (K, 2): beside them, off each other and off the joints."""
     sideways = np.where(joints[:, :1] < _PANEL[0] / 2 - 2, -1.0, 1.0)
     home = joints + sideways * [18, 0]
@@ -212,12 +213,12 @@ def _spread_labels(joints: NDArray) -> NDArray[np.float64]:
     return labels
 
 
-def _pixel(point: NDArray) -> tuple[int, int]:
+def _pixel(point: NDArray[Any]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
 
 
 def _write(
-    picture: NDArray, text: str, centre: NDArray, colour: tuple[int, int, int], size: float = _LABEL_SIZE
+    picture: NDArray[Any], text: str, centre: NDArray[Any], colour: tuple[int, int, int], size: float = _LABEL_SIZE
 ) -> None:
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     corner = _pixel(centre + np.array([-width / 2, height / 2]))

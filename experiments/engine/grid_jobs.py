@@ -30,7 +30,7 @@ class _Job:
 
     cell: Cell
     place: int
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     log: IO[bytes]
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -70,14 +70,14 @@ def gather(value: T) -> list[T]:
     """The (picklable) values of all ranks, in their order, on every rank."""
     if world_size() == 1:
         return [value]
-    values: list = [None] * world_size()
+    values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
 
 
 def on_rank_zero(work: Callable[[], T]) -> T:
     """Do work in rank zero only and hand its (picklable) result to every rank; an error is raised in all of them."""
-    outcome: list = [None, None]
+    outcome: list[Any] = [None, None]
     if rank() == 0:
         try:
             outcome[0] = work()

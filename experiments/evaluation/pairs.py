@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class _Member:
             return self._whole[first : first + rows].astype(np.float64)
         return self._numbers(rows * math.prod(self.shape[1:])).reshape(rows, *self.shape[1:]).astype(np.float64)
 
-    def _numbers(self, count: int) -> NDArray:
+    def _numbers(self, count: int) -> NDArray[Any]:
         size = count * self._dtype.itemsize
         try:
             data = self._file.read(size)
@@ -203,7 +203,7 @@ def _blocks(pairs: dict[str, _Pair], count: int, rows: int) -> Iterator[dict[str
 
 def _score(
     block: dict[str, tuple[Tensor, Tensor]], root: Sequence[int] | None, kept: list[int]
-) -> tuple[dict[str, NDArray], NDArray]:
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
     pred, true = block["joints"]
     pred_root, true_root = (points[:, list(root)].mean(dim=1) if root else None for points in (pred, true))
     if pred_root is not None and true_root is not None:

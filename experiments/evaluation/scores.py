@@ -42,11 +42,11 @@ class Scored:
     """
 
     protocol: str
-    ids: NDArray
+    ids: NDArray[Any]
     metrics: dict[str, NDArray[np.float64]]
     per_joint: NDArray[np.float64]
     joint_names: Sequence[str]
-    groups: NDArray | None = None
+    groups: NDArray[Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -187,7 +187,7 @@ def _unit(metric: str) -> str:
     return "%" if metric.startswith(_PERCENT) else "degrees" if metric.startswith("mpjae") else "mm"
 
 
-def _column_means(values: NDArray) -> list[float | None]:
+def _column_means(values: NDArray[Any]) -> list[float | None]:
     """Mean of each column over what is finite."""
     columns = [column[np.isfinite(column)] for column in values.T]
     return [float(column.mean()) if len(column) else None for column in columns]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def bodies_of(columns: Columns) -> Bodies:
     return Bodies(parameters["global_orient"], parameters["body_pose"], parameters["betas"], gender)
 
 
-def _numbers(gender: NDArray) -> NDArray[np.int64]:
+def _numbers(gender: NDArray[Any]) -> NDArray[np.int64]:
     if gender.dtype.kind in "OUS":
         return np.array([GENDERS.index(str(name)) for name in gender])
     return gender.astype(np.int64)

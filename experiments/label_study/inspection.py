@@ -134,7 +134,7 @@ def counts_json(source: str, split: str, kept: int, dropped: Mapping[str, int], 
     return json.dumps({"source": source, "split": split, "kept": kept, "dropped": dict(dropped), **more}) + "\n"
 
 
-def quantiles(values: NDArray, digits: int = 0) -> str:
+def quantiles(values: NDArray[Any], digits: int = 0) -> str:
     """Smallest, 5 %, median, 95 % and largest of finite values."""
     found = np.quantile(values, _QUANTILES)
     return "min {}, 5 % {}, median {}, 95 % {}, max {}".format(*(f"{value:.{digits}f}" for value in found))
@@ -230,7 +230,7 @@ def _unit_lines(table: PeopleTable) -> tuple[list[str], list[str]]:
     return lines, warnings
 
 
-def _bone_lengths(table: PeopleTable, joints: NDArray, known: NDArray) -> dict[str, tuple[float, float]]:
+def _bone_lengths(table: PeopleTable, joints: NDArray[Any], known: NDArray[Any]) -> dict[str, tuple[float, float]]:
     """Median length of each limb's bones by name, left and right, in metres."""
     index = {name: i for i, name in enumerate(table.joint_set.names)}
     found = {}
@@ -248,7 +248,9 @@ def _bone_lengths(table: PeopleTable, joints: NDArray, known: NDArray) -> dict[s
     return found
 
 
-def _projection_errors(table: PeopleTable, joints: NDArray, joints_3d: NDArray, both: NDArray) -> tuple[NDArray, ...]:
+def _projection_errors(
+    table: PeopleTable, joints: NDArray[Any], joints_3d: NDArray[Any], both: NDArray[Any]
+) -> tuple[NDArray[Any], ...]:
     """(P,) distances of projected 3D joints to 2D joints in pixels, and in shares of the box."""
     both = both & (joints_3d[..., 2] > 0)
     depth = np.where(both, joints_3d[..., 2], 1.0)[..., None]

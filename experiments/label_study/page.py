@@ -258,7 +258,7 @@ def _plain(one: LabelSet) -> dict[str, Any]:
     }
 
 
-def _statistics(values: NDArray) -> dict[str, float | None]:
+def _statistics(values: NDArray[Any]) -> dict[str, float | None]:
     known = values[np.isfinite(values)].astype(np.float64)
     median, high = np.quantile(known, [0.5, 0.9]).tolist() if len(known) else (None, None)
     return {"people": len(known), "mean": float(known.mean()) if len(known) else None, "median": median, "q90": high}

@@ -169,7 +169,7 @@ def _judge(score: Score, table: Studied) -> Judged:
     )
 
 
-def spearman(values: NDArray, truth: NDArray) -> NDArray[np.float64]:
+def spearman(values: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     """(K,) rank correlation of values (K, N) with truth (N,); ties share their mean rank."""
     ranks = rankdata(np.vstack([truth, values]), axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
@@ -177,7 +177,7 @@ def spearman(values: NDArray, truth: NDArray) -> NDArray[np.float64]:
     return ranks[1:] @ ranks[0]
 
 
-def kept_errors(score: NDArray, mpvpe: NDArray) -> list[float]:
+def kept_errors(score: NDArray[Any], mpvpe: NDArray[Any]) -> list[float]:
     """Mean true MPVPE of the best 100, 90, 75, 50 and 25 % of the people by a score."""
     order = np.argsort(score, kind="stable")
     return [float(mpvpe[order[: max(1, round(len(order) * share / 100))]].mean()) for share in _SHARES]

@@ -105,9 +105,9 @@ class LabelComparison:
     """
 
     sets: list[LabelSet]
-    ids: NDArray
+    ids: NDArray[Any]
     union: int
-    images: NDArray | None = None
+    images: NDArray[Any] | None = None
     joints_of: str | None = None
     pairs: dict[tuple[int, int], dict[str, NDArray[np.float32]]] = field(default_factory=dict)
     truth: Path | None = None
@@ -206,7 +206,7 @@ def compare_sets(
     return result
 
 
-def _align(one: LabelSet, place: NDArray, folder: Path, people: int) -> Columns:
+def _align(one: LabelSet, place: NDArray[Any], folder: Path, people: int) -> Columns:
     """Columns of the shared people in their common order, as files mapped into memory."""
     folder.mkdir()
     shapes = {name: shape for name, shape in {**_BODY, **_CAMERA, **_NUMBERS}.items() if name in one.there}
@@ -223,7 +223,7 @@ def _align(one: LabelSet, place: NDArray, folder: Path, people: int) -> Columns:
     return columns
 
 
-def _blocks(one: LabelSet, place: NDArray, names: list[str]) -> Iterator[tuple[NDArray, Columns]]:
+def _blocks(one: LabelSet, place: NDArray[Any], names: list[str]) -> Iterator[tuple[NDArray[Any], Columns]]:
     """Blocks of the shared people of a table, each with their rows in the common order."""
     shared = place >= 0
     start, rows = 0, place[shared]
@@ -242,7 +242,7 @@ class _Reference:
     side: NDArray[np.float32]
 
 
-def _reference_joints(result: LabelComparison, places: Sequence[NDArray], scratch: Path) -> _Reference | None:
+def _reference_joints(result: LabelComparison, places: Sequence[NDArray[Any]], scratch: Path) -> _Reference | None:
     """Joints and boxes of the first table that has them; images likewise."""
     people = len(result.ids)
     for one, place in zip(result.sets, places, strict=True):
@@ -333,7 +333,7 @@ def _measure_truth(result: LabelComparison, tables: Sequence[Columns], body_mode
             _keep_known(one, name, values)
 
 
-def _keep_known(one: LabelSet, name: str, values: NDArray) -> None:
+def _keep_known(one: LabelSet, name: str, values: NDArray[Any]) -> None:
     if not np.isnan(values).all():
         one.values[name] = values
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +91,7 @@ def people_tiles(
     return tiles, unreadable
 
 
-def pose_tiles(poses: NDArray, names: Sequence[str], body_models: str, size: int = TILE) -> list[Picture]:
+def pose_tiles(poses: NDArray[Any], names: Sequence[str], body_models: str, size: int = TILE) -> list[Picture]:
     """A tile for each pose, from the front and from the side.
 
     Args:
@@ -111,7 +112,7 @@ def pose_tiles(poses: NDArray, names: Sequence[str], body_models: str, size: int
     ]
 
 
-def draw_joints(crop: Picture, joints: NDArray, affine: NDArray, joint_set: JointSet) -> Picture:
+def draw_joints(crop: Picture, joints: NDArray[Any], affine: NDArray[Any], joint_set: JointSet) -> Picture:
     """Bones and joints on a copy of a crop; what is not labelled is not drawn.
 
     Args:

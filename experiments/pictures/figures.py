@@ -172,7 +172,7 @@ class Shares(NamedTuple):
 
     label: str
     color: str
-    values: NDArray
+    values: NDArray[Any]
     dashed: bool = False
 
 

@@ -20,7 +20,7 @@ STILL_SIZE = 200
 _STILL_ANGLE = 35.0
 
 
-def quantise(vertices: NDArray) -> NDArray[np.int16]:
+def quantise(vertices: NDArray[Any]) -> NDArray[np.int16]:
     """(V, 3) steps of :data:`UNIT` from the middle of the mesh's bounding box, camera axes."""
     centred = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     limits = np.iinfo(np.int16)
@@ -70,5 +70,5 @@ def viewer_stills(comparison: Comparison, colors: Mapping[str, str]) -> dict[str
     }
 
 
-def _base64(values: NDArray) -> str:
+def _base64(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")

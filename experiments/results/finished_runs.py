@@ -310,7 +310,7 @@ def _per_joint(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def _quality(folder: Path) -> dict[str, Distribution]:
-    columns: dict[str, list[NDArray]] = {}
+    columns: dict[str, list[NDArray[Any]]] = {}
     for table in label_tables(folder).values():
         there = [name for name in QUALITY if name in column_names(table)]
         for block in iter_labels(table, columns=there) if there else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,9 +74,9 @@ class PerPerson:
         groups: (N,) str, the sequence or image that people share, or None: each person by itself.
     """
 
-    ids: NDArray
+    ids: NDArray[Any]
     values: NDArray[np.float64]
-    groups: NDArray | None = None
+    groups: NDArray[Any] | None = None
 
 
 class Distribution(NamedTuple):
@@ -272,7 +272,7 @@ class Comparison:
     baseline: str | None = None
     yardstick: RunResult | None = None
     people: list[GalleryPerson] = field(default_factory=list)
-    faces: NDArray | None = None
+    faces: NDArray[Any] | None = None
     notes: list[str] = field(default_factory=list)
     resamples: int = 1000
 

@@ -17,6 +17,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -71,7 +72,9 @@ def describe_vposer(module: PosePriorModule, poses: Tensor, folder: Path) -> dic
 
 
 @torch.no_grad()
-def describe_mixture(mixture: PoseMixture, learned: NDArray, held_out: NDArray, folder: Path) -> dict[str, float]:
+def describe_mixture(
+    mixture: PoseMixture, learned: NDArray[Any], held_out: NDArray[Any], folder: Path
+) -> dict[str, float]:
     """Negative log likelihood, in nats for each value, of poses that a mixture never saw beside those it was fitted to.
 
     Args:
@@ -124,7 +127,7 @@ def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "standin") -> 
     cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
 
 
-def _draw_bars(path: Path, divergence: NDArray) -> None:
+def _draw_bars(path: Path, divergence: NDArray[Any]) -> None:
     ordered = np.argsort(-divergence, kind="stable")
     with matplotlib.rc_context({"font.size": 8}):
         figure = Figure(figsize=(6, 2.2), layout="constrained")

@@ -30,7 +30,7 @@ _MIXTURE_VERSION = 2
 """Likewise of the mixture; 2 holds out whole sequences."""
 
 
-def recorded_poses(run: Run) -> NDArray:
+def recorded_poses(run: Run) -> NDArray[Any]:
     """(N, 21, 3) poses without images of a run, axis-angle; the first process reads them into the cache."""
     root = plan.root_of(run.settings, world_folder(run), "amass")
     on_rank_zero(lambda: len(open_poses(root, run.settings.paths.cache)[0]))

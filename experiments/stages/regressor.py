@@ -123,7 +123,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
     on_rank_zero(data.prepare_data)
     data.setup("fit")
-    shown = shown_people(cast(DataLoader, data.val_dataloader()))
+    shown = shown_people(cast(DataLoader[Any], data.val_dataloader()))
     overlays = OverlayCallback(shown, settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
     used = [labels(table) for table in labels_of(run).values()]

@@ -90,7 +90,7 @@ def _evaluate_pose2d(
     data.setup("predict")
     tables = {name: data.target_table(name) for name in data.targets}
     data.targets = [name for name in data.targets if len(tables[name])]
-    found: dict[str, tuple[NDArray, NDArray]] = {}
+    found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     if data.targets:
         trainer = make_trainer(run, "pose2d", folder, logs=False)
         for part in gather(_rows(trainer.predict(module, datamodule=data) or [])):
@@ -104,7 +104,7 @@ def _evaluate_pose2d(
     return metrics
 
 
-def _rows(batches: list[Any]) -> dict[str, tuple[NDArray, NDArray]]:
+def _rows(batches: list[Any]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Id -> (K, 2) image pixels and (K,) scores."""
     # One loader's batches come as a plain list, several loaders' as a list of lists.
     flat = [batch for part in batches for batch in (part if isinstance(part, list) else [part])]
@@ -117,7 +117,7 @@ def _rows(batches: list[Any]) -> dict[str, tuple[NDArray, NDArray]]:
     }
 
 
-def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray, NDArray]]) -> dict[str, float]:
+def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, float]:
     """Metrics of the joints that both the data set and the network have."""
     own: dict[str | None, int] = {name: i for i, name in enumerate(POSE2D_JOINTS)}
     index = np.array([own.get(name, -1) for name in table.joint_set.body])

@@ -9,7 +9,7 @@ seeds: an interval of one training is about its evaluation alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,7 +52,7 @@ class Gain(NamedTuple):
 
 
 def mean_interval(
-    values: ArrayLike, groups: Sequence[str] | NDArray | None = None, resamples: int = 1000, seed: int = 0
+    values: ArrayLike, groups: Sequence[str] | NDArray[Any] | None = None, resamples: int = 1000, seed: int = 0
 ) -> Interval:
     """Mean of (N,) values and its interval; NaN is left out.
 
@@ -73,7 +73,7 @@ def mean_interval(
 def paired_gain(
     baseline: ArrayLike,
     better: ArrayLike,
-    groups: Sequence[str] | NDArray | None = None,
+    groups: Sequence[str] | NDArray[Any] | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Gain:
@@ -109,13 +109,13 @@ def paired_gain(
     )
 
 
-def _numbers(groups: Sequence[str] | NDArray | None, known: NDArray) -> NDArray[np.int64]:
+def _numbers(groups: Sequence[str] | NDArray[Any] | None, known: NDArray[Any]) -> NDArray[np.int64]:
     if groups is None:
         return np.arange(int(known.sum()))
     return np.unique(np.asarray(groups)[known], return_inverse=True)[1]
 
 
-def _resampled_means(values: NDArray, groups: NDArray, resamples: int, seed: int) -> NDArray[np.float64]:
+def _resampled_means(values: NDArray[Any], groups: NDArray[Any], resamples: int, seed: int) -> NDArray[np.float64]:
     """(R, K) means of values (N, K) when groups are drawn with replacement."""
     count = int(groups.max()) + 1
     sums = np.stack([np.bincount(groups, column, minlength=count) for column in values.T], axis=1)
@@ -130,7 +130,7 @@ def _resampled_means(values: NDArray, groups: NDArray, resamples: int, seed: int
     return means
 
 
-def _interval(value: float, resampled: NDArray) -> Interval:
+def _interval(value: float, resampled: NDArray[Any]) -> Interval:
     if len(resampled) == 0:
         return Interval(value)
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

@@ -17,6 +17,8 @@ standard normal distribution, to which SMPL's shape coefficients are scaled. All
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -70,7 +72,7 @@ class AdversarialPrior(nn.Module):
         poses: (N, 21, 3) axis-angle of recorded poses, radians, possibly mapped from disk; needed to train.
     """
 
-    def __init__(self, poses: NDArray | None = None) -> None:
+    def __init__(self, poses: NDArray[Any] | None = None) -> None:
         super().__init__()
         self.critics = Critics()
         # Neither a buffer nor in checkpoints: there may be millions, of which a step looks at a few.

@@ -9,6 +9,8 @@ rest pose holds the arms out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class PoseL2(nn.Module):
         return TermSums(total, torch.ones_like(total))
 
 
-def mean_pose(poses: NDArray) -> Tensor:
+def mean_pose(poses: NDArray[Any]) -> Tensor:
     """(21, 3) axis-angle, radians: chordal mean of poses (N, 21, 3), of at most 40,000 that are evenly spread."""
     spread = poses[:: max(1, len(poses) // _ENOUGH)]
     return matrix_to_axis_angle(mean_rotations(axis_angle_to_matrix(torch.tensor(spread))))

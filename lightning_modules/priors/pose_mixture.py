@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ _ITERATIONS = 50
 _NAMES = ("means", "covars", "weights")
 
 
-def mixture_values(poses: NDArray) -> Tensor:
+def mixture_values(poses: NDArray[Any]) -> Tensor:
     """What a mixture is over, (N, D) float64, of recorded poses (N, 21, 3) or (N, D), axis-angle in radians.
 
     Recordings also hold turns beyond pi; what is scored later does not.
@@ -113,7 +114,7 @@ class PoseMixture(nn.Module):
         return torch.cat((rotations, rest), dim=1)
 
     @classmethod
-    def fit(cls, poses: NDArray, components: int = COMPONENTS, seed: int = 0) -> PoseMixture:
+    def fit(cls, poses: NDArray[Any], components: int = COMPONENTS, seed: int = 0) -> PoseMixture:
         """Fit by expectation maximisation.
 
         Args:

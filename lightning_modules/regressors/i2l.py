@@ -223,7 +223,7 @@ class I2LModule(MeshRegressorModule):
     def pose_joints_3d(self, prediction: Prediction, targets: Batch) -> TermSums:
         """PoseNet's joints relative to its pelvis, metres."""
         pred = self._pose_joints(prediction)
-        target, confidence = (targets[name][:, :LIXEL_JOINTS] for name in ("joints_3d", "joints_3d_conf"))  # type: ignore[literal-required]
+        target, confidence = (targets[name][:, :LIXEL_JOINTS] for name in ("joints_3d", "joints_3d_conf"))
         known = confidence * (confidence[:, _PELVIS : _PELVIS + 1] > 0)
         pelvis = target[:, _PELVIS : _PELVIS + 1]
         return masked_l1(pred - pred[:, _PELVIS : _PELVIS + 1], target - pelvis, known)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ _NOT_IN_PCKH = ("pelvis", "thorax")
 _OKS_METRICS = {"oks_ap": 0, "oks_ap50": 1, "oks_ap75": 2, "oks_ar": 5}
 
 
-def oks_ap(pred: NDArray, score: NDArray, true: NDArray, area: NDArray, images: Sequence[str]) -> dict[str, float]:
+def oks_ap(
+    pred: NDArray[Any], score: NDArray[Any], true: NDArray[Any], area: NDArray[Any], images: Sequence[str]
+) -> dict[str, float]:
     """COCO's average precision and recall [1] for one detection a person, in the annotated boxes.
 
     Args:
@@ -67,7 +70,7 @@ def oks_ap(pred: NDArray, score: NDArray, true: NDArray, area: NDArray, images: 
     return {name: float(evaluation.stats[row]) for name, row in _OKS_METRICS.items()}
 
 
-def pckh(pred: NDArray, true: NDArray, joint_set: JointSet, threshold: float = PCKH_THRESHOLD) -> float:
+def pckh(pred: NDArray[Any], true: NDArray[Any], joint_set: JointSet, threshold: float = PCKH_THRESHOLD) -> float:
     """Share of joints within half a head's length of the annotation (PCKh@0.5 [2]), pelvis and thorax left out.
 
     The length is the distance of head top and neck as annotated: the official one is 0.6 times the diagonal of the
@@ -87,11 +90,11 @@ def pckh(pred: NDArray, true: NDArray, joint_set: JointSet, threshold: float = P
     return _mean((distance <= threshold * length[:, None])[known])
 
 
-def joint_error(pred: NDArray, true: NDArray, box_size: NDArray) -> float:
+def joint_error(pred: NDArray[Any], true: NDArray[Any], box_size: NDArray[Any]) -> float:
     """Mean distance of labelled joints in shares of the person's longer box side; (N, K, 2), (N, K, 3), (N,)."""
     distance = np.linalg.norm(pred - true[..., :2], axis=-1) / box_size[:, None]
     return _mean(distance[true[..., 2] > 0])
 
 
-def _mean(values: NDArray) -> float:
+def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if values.size else float("nan")

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -208,7 +208,7 @@ def read_published(path: str | Path, format: str, dataset: str, split: str) -> P
     return published
 
 
-def complete_camera(columns: Columns, camera: Camera, image_size: NDArray) -> None:
+def complete_camera(columns: Columns, camera: Camera, image_size: NDArray[Any]) -> None:
     """Add the principal point of an image-centred camera, which needs the images' sizes (N, 2), to columns."""
     if camera == "image centre" and "focal" in columns:
         columns["princpt"] = image_centre(image_size).astype(np.float32)
@@ -248,7 +248,7 @@ def _compare(labels: LabelBlocks, format: str, path: Path, people: int, keep: ND
     return ExportReport(format, path, people, len(rows), median, largest, difference, large, too_inexact)
 
 
-def _rows_of(labels: LabelBlocks, rows: NDArray, keep: NDArray[np.bool_] | None) -> tuple[Columns, int]:
+def _rows_of(labels: LabelBlocks, rows: NDArray[Any], keep: NDArray[np.bool_] | None) -> tuple[Columns, int]:
     """Columns of some of the rows that were written, and how many of all have a large |beta|."""
     wanted = ["id", "global_orient", "body_pose", "betas", "transl", "focal", "princpt", "box", "image_size", JOINTS]
     parts: list[Columns] = []

@@ -21,6 +21,7 @@ is no principal point.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def write_cliff(labels: LabelBlocks, path: Path) -> int:
             focal = block["focal"].astype(np.float64).mean(axis=1, keepdims=True).repeat(2, axis=1)
             princpt = image_centre(block["image_size"])
             seen = project_points(joints + block["transl"][:, None], block["focal"], block["princpt"])
-            extra: dict[str, NDArray] = {
+            extra: dict[str, NDArray[Any]] = {
                 "global_t": fit_translation(joints, seen, focal, princpt).astype(np.float32),
                 "focal_l": focal[:, 0].astype(np.float32),
             }
@@ -64,7 +65,7 @@ def write_cliff(labels: LabelBlocks, path: Path) -> int:
     return labels.rows
 
 
-def image_centre(image_size: NDArray) -> NDArray[np.float64]:
+def image_centre(image_size: NDArray[Any]) -> NDArray[np.float64]:
     """Principal point (N, 2) of CLIFF's camera in images of sizes (N, 2) w, h, pixels."""
     return image_size.astype(np.float64) / 2
 

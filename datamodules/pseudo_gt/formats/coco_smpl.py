@@ -72,9 +72,9 @@ def write_coco_smpl(labels: LabelBlocks, path: Path) -> int:
     return count
 
 
-def _images(labels: LabelBlocks) -> tuple[dict[str, tuple[int, NDArray]], bool]:
+def _images(labels: LabelBlocks) -> tuple[dict[str, tuple[int, NDArray[Any]]], bool]:
     """Number and size of each image by name, and whether all keys of people are numbers."""
-    sizes: dict[str, NDArray] = {}
+    sizes: dict[str, NDArray[Any]] = {}
     numeric = True
     for block in labels.blocks("coco_smpl", ("id", "image", "image_size")):
         numeric = numeric and numeric_keys(keys_of(block["id"])) is not None
@@ -93,7 +93,9 @@ def _category(labels: LabelBlocks) -> dict[str, Any]:
     return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(names), "skeleton": skeleton}
 
 
-def _people(block: Columns, images: dict[str, tuple[int, NDArray]], numeric: bool, first: int) -> list[dict[str, Any]]:
+def _people(
+    block: Columns, images: dict[str, tuple[int, NDArray[Any]]], numeric: bool, first: int
+) -> list[dict[str, Any]]:
     rows, keys = len(block["id"]), keys_of(block["id"])
     offset = np.array([PIXEL_OFFSET.get(name.split("/")[0], 0.0) for name in block["id"]])[:, None]
     joints = block[JOINTS].astype(np.float64) if JOINTS in block else np.zeros((rows, 0, 3))
@@ -141,7 +143,7 @@ def read_coco_smpl(path: str | Path, dataset: str, split: str) -> Published:
     """
     images: dict[str, dict[str, Any]] = {}
     people: list[dict[str, Any]] = []
-    fields: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS["smpl_param"]}
+    fields: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS["smpl_param"]}
     boxes, joints, names = [], [], None
     left_out = Counter[str]()
     for key, entry in iter_json(path, lists=("images", "annotations")):
@@ -209,7 +211,7 @@ def _joint_names(categories: Any) -> Any:
 
 def _cameras(path: str | Path, people: list[dict[str, Any]], images: dict[str, dict[str, Any]]) -> Columns:
     """focal and princpt (N, 2) of each person's own camera, or else of the image's."""
-    cameras: dict[str, list[NDArray]] = {name: [] for name in _LENGTHS["cam_param"]}
+    cameras: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS["cam_param"]}
     for person in people:
         source = person if person["cam_param"] is not None else images[person["image"]]
         for name, length in _LENGTHS["cam_param"].items():

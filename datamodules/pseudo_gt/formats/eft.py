@@ -33,6 +33,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +103,7 @@ def write_eft(labels: LabelBlocks, path: Path) -> int:
     return count
 
 
-def fit_weak_perspective(joints: NDArray, seen: NDArray) -> NDArray[np.float64]:
+def fit_weak_perspective(joints: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.float64]:
     """(N, 3) s, tx, ty that bring s * (X, Y) + t closest to the points seen.
 
     Args:
@@ -124,7 +125,7 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
     Raises:
         LabelError: the file is not in this layout; the person and the field are named.
     """
-    fields: dict[str, list[NDArray]] = {name: [] for name in _SHAPES}
+    fields: dict[str, list[NDArray[Any]]] = {name: [] for name in _SHAPES}
     images: list[str] = []
     keys, joints, poses = [], [], []
     left_out = Counter[str]()
@@ -170,7 +171,7 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
     return Published(columns, "spin49", left_out)
 
 
-def _axis_angle(matrices: list[NDArray]) -> NDArray[np.float32]:
+def _axis_angle(matrices: list[NDArray[Any]]) -> NDArray[np.float32]:
     """(N, 72) of N matrices (24, 3, 3), which are removed from the list."""
     stacked = torch.tensor(np.array(matrices).reshape(-1, 24, 3, 3))
     matrices.clear()

@@ -117,13 +117,13 @@ class LabelBlocks:
                 block["gender"] = np.full(len(block[columns[0]]), "neutral", dtype=object)
             yield block
 
-    def spin_joints(self, block: Mapping[str, NDArray], rows: int) -> NDArray[np.float32]:
+    def spin_joints(self, block: Mapping[str, NDArray[Any]], rows: int) -> NDArray[np.float32]:
         """(n, 49, 3) x, y in pixels and confidence of SPIN's 49 joints; zeros where the table has no such joint."""
         if not self.has_joints or self._joint_set is None:
             return np.zeros((rows, len(SPIN49.names), 3), dtype=np.float32)
         return convert_joints(block[JOINTS], self._joint_set, SPIN49)
 
-    def body_joints(self, block: Mapping[str, NDArray]) -> NDArray[np.float32]:
+    def body_joints(self, block: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """(n, J, 3) body joints in metres, without translation: posed with the body of each person's gender."""
         joints: NDArray[np.float32] | None = None
         genders = np.asarray(block["gender"])
@@ -144,7 +144,7 @@ class LabelBlocks:
         return joints
 
 
-def spin_parts_3d(body_joints: NDArray, joints: slice = PARTS) -> NDArray[np.float32]:
+def spin_parts_3d(body_joints: NDArray[Any], joints: slice = PARTS) -> NDArray[np.float32]:
     """(N, K, 4) metres and confidence 1 of SPIN's joints on posed bodies (N, J, 3), with MPII's pelvis at the origin.
 
     Args:
@@ -156,29 +156,29 @@ def spin_parts_3d(body_joints: NDArray, joints: slice = PARTS) -> NDArray[np.flo
     return np.concatenate([posed, np.ones_like(posed[..., :1])], axis=2).astype(np.float32)
 
 
-def pose_of(block: Mapping[str, NDArray]) -> NDArray[np.float32]:
+def pose_of(block: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """(N, 72) axis-angle, root first."""
     return np.concatenate([block["global_orient"], block["body_pose"]], axis=1)
 
 
-def split_pose(pose: NDArray) -> Columns:
+def split_pose(pose: NDArray[Any]) -> Columns:
     """global_orient and body_pose of (N, 72) axis-angle."""
     return {"global_orient": pose[:, :3], "body_pose": pose[:, 3:]}
 
 
-def centre_and_size(box: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def centre_and_size(box: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centre (N, 2) and longer side (N,) in pixels of boxes (N, 4) x, y, w, h."""
     box = box.astype(np.float64)
     return box[:, :2] + box[:, 2:] / 2, box[:, 2:].max(axis=1)
 
 
-def square_box(centre: NDArray, size: NDArray) -> NDArray[np.float32]:
+def square_box(centre: NDArray[Any], size: NDArray[Any]) -> NDArray[np.float32]:
     """(N, 4) x, y, w, h of squares with centres (N, 2) and sides (N,), in pixels."""
     size = np.asarray(size, dtype=np.float64)[:, None]
     return np.concatenate([centre - size / 2, size, size], axis=1).astype(np.float32)
 
 
-def keys_of(ids: NDArray) -> list[str]:
+def keys_of(ids: NDArray[Any]) -> list[str]:
     """The data sets' own keys: ids without data set and split."""
     return [name.split("/", 2)[2] for name in ids]
 
@@ -188,7 +188,7 @@ def numeric_keys(keys: list[str]) -> NDArray[np.int64] | None:
     return np.array(keys, dtype=np.int64) if all(key.isdecimal() and len(key) < 19 for key in keys) else None
 
 
-def make_ids(dataset: str, split: str, keys: object) -> NDArray:
+def make_ids(dataset: str, split: str, keys: object) -> NDArray[Any]:
     """(N,) object array of ids from the data set's own keys."""
     return np.array([f"{dataset}/{split}/{key}" for key in np.asarray(keys).tolist()], dtype=object)
 
@@ -230,7 +230,7 @@ def is_absent(record: Any, *places: str) -> bool:
     return record is None or (isinstance(record, dict) and any(record.get(place, ...) is None for place in places))
 
 
-def require_positive(where: str, name: str, values: NDArray) -> None:
+def require_positive(where: str, name: str, values: NDArray[Any]) -> None:
     """Raise a LabelError that names the first row of (N, ...) sizes with one that is 0 or less."""
     bad = np.flatnonzero((values <= 0).reshape(len(values), -1).any(axis=1))
     if len(bad):
@@ -238,14 +238,16 @@ def require_positive(where: str, name: str, values: NDArray) -> None:
         raise LabelError(msg)
 
 
-def project_points(points: NDArray, focal: NDArray, princpt: NDArray) -> NDArray[np.float64]:
+def project_points(points: NDArray[Any], focal: NDArray[Any], princpt: NDArray[Any]) -> NDArray[np.float64]:
     """(N, J, 2) pixels of points (N, J, 3) in the camera frame, focal and princpt (N, 2), in double precision."""
     points = points.astype(np.float64)
     depth = np.maximum(points[..., 2:], 1e-2)
     return points[..., :2] / depth * focal[:, None] + princpt[:, None]
 
 
-def fit_translation(joints: NDArray, target: NDArray, focal: NDArray, princpt: NDArray) -> NDArray[np.float64]:
+def fit_translation(
+    joints: NDArray[Any], target: NDArray[Any], focal: NDArray[Any], princpt: NDArray[Any]
+) -> NDArray[np.float64]:
     """Translations that bring bodies to where they were seen, under another camera, with the pose unchanged.
 
     Least squares on the projected joints by Gauss-Newton, from the start that the extents suggest.

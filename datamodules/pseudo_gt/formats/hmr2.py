@@ -40,6 +40,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -164,14 +165,14 @@ def write_hmr2_tar(labels: LabelBlocks, path: Path) -> int:
     return labels.rows
 
 
-def _spool(labels: LabelBlocks, file: Path) -> tuple[NDArray, list[str], list[str]]:
+def _spool(labels: LabelBlocks, file: Path) -> tuple[NDArray[Any], list[str], list[str]]:
     """Everybody's numbers in a file, as the people of an image need not stand together in a table; images and keys."""
-    people: NDArray | None = None
+    people: NDArray[Any] | None = None
     images: list[str] = []
     keys: list[str] = []
     for block in labels.blocks("hmr2_tar", ("id", "image", "box", *BODY_COLUMNS), (JOINTS, "gender")):
         centre, size = centre_and_size(block["box"])
-        values: dict[str, NDArray] = {
+        values: dict[str, NDArray[Any]] = {
             "center": centre,
             "scale": np.repeat(size[:, None] / PIXELS_PER_SCALE, 2, axis=1),
             "keypoints_2d": labels.spin_joints(block, len(centre))[:, _ALL],
@@ -190,7 +191,7 @@ def _spool(labels: LabelBlocks, file: Path) -> tuple[NDArray, list[str], list[st
     return people, images, keys
 
 
-def _person(row: NDArray, key: str) -> dict[str, object]:
+def _person(row: NDArray[Any], key: str) -> dict[str, object]:
     return {
         **{name: np.array(row[name]) for name in row.dtype.names or ()},
         "has_body_pose": np.array(1.0),
@@ -229,7 +230,7 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
     if not files:
         msg = f"{path} holds no .tar file"
         raise LabelError(msg)
-    fields: dict[str, list[NDArray]] = {name: [] for name in _PERSON}
+    fields: dict[str, list[NDArray[Any]]] = {name: [] for name in _PERSON}
     images: list[str] = []
     keys = []
     left_out = Counter[str]()
@@ -264,7 +265,7 @@ def read_hmr2_tar(path: str | Path, dataset: str, split: str) -> Published:
     return Published(columns, "spin49", left_out)
 
 
-def _iter_tar(path: Path) -> Iterator[tuple[str, dict]]:
+def _iter_tar(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     suffix = ".data.pyd"
     try:
         with tarfile.open(path) as tar:

@@ -57,7 +57,7 @@ _META = {"focal": "focal_length", "princpt": "principal_point"}
 def write_humandata(labels: LabelBlocks, path: Path) -> int:
     """Write the npz; returns the number of people."""
     needed = ("id", "image", "box", *BODY_COLUMNS, *CAMERA_COLUMNS)
-    parts: dict[str, list[NDArray]] = {name: [] for name in (*needed[3:], "image_size", "gender")}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*needed[3:], "image_size", "gender")}
     mask = np.zeros(NUM_JOINTS, dtype=np.uint8)
     config = ""
     with NpzWriter(path, compressed=("keypoints2d",)) as file:

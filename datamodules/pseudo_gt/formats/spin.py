@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -65,7 +66,7 @@ def write_spin(labels: LabelBlocks, path: Path) -> int:
     return labels.rows
 
 
-def image_columns(labels: LabelBlocks, block: Columns) -> dict[str, NDArray]:
+def image_columns(labels: LabelBlocks, block: Columns) -> dict[str, NDArray[Any]]:
     """imgname, center, scale, part and openpose of a block, as all files of the family have them."""
     centre, size = centre_and_size(block["box"])
     joints = labels.spin_joints(block, len(centre))
@@ -78,7 +79,7 @@ def image_columns(labels: LabelBlocks, block: Columns) -> dict[str, NDArray]:
     }
 
 
-def body_columns(labels: LabelBlocks, block: Columns, joints: NDArray | None = None) -> dict[str, NDArray]:
+def body_columns(labels: LabelBlocks, block: Columns, joints: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
     """pose, shape, has_smpl, S and gender of a block; ``joints`` are its posed bodies where they are known."""
     return {
         "pose": pose_of(block),

@@ -25,6 +25,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.cli import CommandParser
 
@@ -76,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _evaluate(arguments: argparse.Namespace) -> list:
+def _evaluate(arguments: argparse.Namespace) -> list[Any]:
     if arguments.pairs:
         from experiments.evaluation.pairs import score_pairs
 

@@ -14,8 +14,12 @@ import platform
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.cli import CommandParser
+
+if TYPE_CHECKING:
+    from experiments.benches.rows import Row
 
 _HEADER = "# Benchmarks\n\nWritten by `python -m experiments bench NAME --write`.\n"
 
@@ -50,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _benches() -> dict[str, Callable]:
+def _benches() -> dict[str, Callable[[Path], list[Row]]]:
     """Name -> function from the folder for its data to its rows; read from top to bottom."""
     # Here, so that --help is quick.
     from experiments.benches.body_model import bench_body_model
@@ -96,7 +100,7 @@ def _gpus() -> str:
     return ", ".join(hardware()["gpus"])
 
 
-def section(title: str, rows: Sequence, place: str) -> str:
+def section(title: str, rows: Sequence[Row], place: str) -> str:
     """Markdown of one bench.
 
     Args:
