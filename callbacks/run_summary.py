@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datamodules.pseudo_gt.native import write_json
+from datamodules.writing import write_json
 
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"

@@ -14,6 +14,7 @@ from datamodules.crops import read_image
 from datamodules.files import ImageError
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
+from datamodules.writing import replacing
 
 MISSING, UNREADABLE = "image not on disk", "image unreadable"
 """Reasons under which people are counted."""
@@ -101,7 +102,5 @@ def _stamps(root: str, names: NDArray[np.bytes_]) -> NDArray[np.int64]:
 
 def _save(file: Path, **arrays: NDArray[np.generic]) -> None:
     """Write the arrays; nobody ever sees half of them."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.stem}-{os.getpid()}.npz")
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    temporary.replace(file)
+    with replacing(file, shared=True) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]

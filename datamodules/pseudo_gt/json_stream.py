@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from datamodules.pseudo_gt.native import LabelError
+from datamodules.writing import replacing
 
 _CHUNK = 1 << 20
 _SPACE = " \t\r\n"
@@ -18,14 +18,8 @@ _SPACE = " \t\r\n"
 @contextmanager
 def writing(path: Path) -> Iterator[IO[str]]:
     """A text file that appears under its name when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def iter_json(path: str | Path, lists: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -48,7 +48,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +64,7 @@ from numpy.typing import NDArray
 from body_models.camera import project
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from datamodules.writing import replacing, write_json
 
 VERSION = 2
 LABELS_FILE = "labels-00000.parquet"
@@ -134,14 +135,6 @@ def require_people(path: str | Path, people: int, left_out: Mapping[str, int]) -
         reasons = ", ".join(f"{count:,}: {reason}" for reason, count in left_out.items() if count)
         msg = f"{path} has no label of anybody ({reasons or 'it holds nobody'})"
         raise LabelError(msg)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
@@ -270,7 +263,7 @@ class LabelWriter:
         self.folder = Path(folder)
         self.rows = 0
         self._joint_set, self._image_root, self._provenance, self._frame = joint_set, image_root, provenance, frame
-        self._temporary = self.folder / (LABELS_FILE + ".tmp")
+        self._file = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> LabelWriter:
@@ -281,7 +274,8 @@ class LabelWriter:
         """Append rows as one row group; the same columns every time."""
         table = to_arrow(columns)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, table.schema)
+            temporary = self._file.enter_context(replacing(self.folder / LABELS_FILE))
+            self._writer = pq.ParquetWriter(temporary, table.schema)
         self._writer.write_table(table)
         self.rows += len(table)
 
@@ -290,18 +284,16 @@ class LabelWriter:
     ) -> None:
         if self._writer is not None:
             self._writer.close()
-        if kind is not None or not self.rows:
-            self._temporary.unlink(missing_ok=True)
-            if kind is None:
-                msg = f"{self.folder}: no label was written, so there is no table"
-                raise LabelError(msg)
+        if kind is None and not self.rows:
+            error = LabelError(f"{self.folder}: no label was written, so there is no table")
+        if error is None:
+            # What says that a table is complete goes first and comes last.
+            (self.folder / PROVENANCE_FILE).unlink(missing_ok=True)
+        self._file.__exit__(None if error is None else type(error), error, traceback)
+        if kind is not None:
             return
-        # On disk before it has its name, so that no crash of the machine leaves a table that looks complete.
-        with self._temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        # What says that a table is complete goes first and comes last.
-        (self.folder / PROVENANCE_FILE).unlink(missing_ok=True)
-        os.replace(self._temporary, self.folder / LABELS_FILE)
+        if error is not None:
+            raise error
         write_meta(
             self.folder,
             self.rows,

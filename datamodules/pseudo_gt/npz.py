@@ -7,7 +7,6 @@ memory. Strings, which are small, wait in memory, because their common width is 
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, parse_pickle
 from datamodules.pseudo_gt.native import LabelError, require_people, some_of
+from datamodules.writing import replacing
 
 _COPY_BYTES = 1 << 20
 
@@ -37,7 +37,6 @@ class NpzWriter:
 
     def __init__(self, path: Path, compressed: tuple[str, ...] = ()) -> None:
         self._path, self._compressed = path, compressed
-        self._temporary = path.with_name(path.name + ".tmp")
         self._files: dict[str, IO[bytes]] = {}
         self._kinds: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
         self._rows: dict[str, int] = {}
@@ -76,14 +75,13 @@ class NpzWriter:
             for file in self._files.values():
                 file.close()
             if kind is None:
-                self._put_together()
-                os.replace(self._temporary, self._path)
+                with replacing(self._path) as temporary:
+                    self._put_together(temporary)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._temporary.unlink(missing_ok=True)
 
-    def _put_together(self) -> None:
-        with zipfile.ZipFile(self._temporary, "w", allowZip64=True) as archive:
+    def _put_together(self, path: Path) -> None:
+        with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
             for name, (dtype, shape) in self._kinds.items():
                 header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False}
                 with self._member(archive, name) as member, (self._folder / name).open("rb") as file:

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from datamodules.pseudo_gt.native import Columns, LabelError, write_json
+from datamodules.pseudo_gt.native import Columns, LabelError
+from datamodules.writing import write_json
 
 QUALITY_SCORE = "quality_score"
 """Name of the score where it stands among columns, e.g. in an imported table that brings one."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +34,8 @@ from datamodules.pseudo_gt.native import (
     some_of,
     to_arrow,
     to_numpy,
-    write_json,
 )
+from datamodules.writing import replacing, write_json
 
 VERSION = 2
 """Raised when the columns of a part, or their meaning, change: parts of another version are not gone on with."""
@@ -214,12 +213,8 @@ class PartWriter:
         """
         table = to_arrow(columns).add_column(0, _ROW, pa.array(rows, pa.int64()))
         path = self._folder / f"shard-{self._rank:05d}-{self._number:05d}.parquet"
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            pq.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary)
         self._number += 1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from rich.console import Console
 
+from datamodules.writing import write_text
 from experiments.comparison.sections import SECTIONS
 from experiments.comparison.tables import csv_table, latex_table, markdown_table, rich_table
 from experiments.pictures.figures import (
@@ -21,7 +22,7 @@ from experiments.pictures.figures import (
     quality_figure,
 )
 from experiments.pictures.mesh_viewer import VIEWER_PEOPLE, viewer_data, viewer_stills
-from experiments.pictures.pages import REPORT_FILE, render_page, write_text
+from experiments.pictures.pages import REPORT_FILE, render_page
 from experiments.results.run_results import (
     Comparison,
     GalleryPerson,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datamodules.pseudo_gt.native import write_json
+from datamodules.writing import write_json
 
 RECORD = "stage.json"
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.engine.state import LOG_FILE, read_state, write_whole
+from datamodules.writing import write_json
+from experiments.engine.state import LOG_FILE, read_state
 from experiments.settings.loading import expand_sweep
 from experiments.settings.schema import Settings
 
@@ -120,7 +121,7 @@ def write_manifest(grid: Grid) -> Path:
         for cell in grid.cells
     ]
     path = grid.folder / MANIFEST
-    write_whole(path, {"version": VERSION, "name": grid.settings.name, "arguments": grid.arguments, "runs": runs})
+    write_json(path, {"version": VERSION, "name": grid.settings.name, "arguments": grid.arguments, "runs": runs})
     return path
 
 

@@ -19,6 +19,8 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from datamodules.writing import write_json
+
 STATE_FILE = "state.json"
 LOG_FILE = "log.txt"
 FINISHED, RUNNING, FAILED, INTERRUPTED, WAITING = "finished", "running", "failed", "interrupted", "waiting"
@@ -120,7 +122,7 @@ class RunState:
         with self._changed:
             if self._progress is not None:
                 self._content["step"] = self._progress()
-            write_whole(self.folder / STATE_FILE, {**self._content, "time": time.time()})
+            write_json(self.folder / STATE_FILE, {**self._content, "time": time.time()})
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def mark_failed(folder: Path, code: int) -> None:
     content = read_state(folder)
     if content["state"] in (RUNNING, INTERRUPTED, WAITING):
         reason = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        write_whole(
+        write_json(
             folder / STATE_FILE, {"stages": [], "done": [], **_NOWHERE, **content} | {"state": FAILED, "error": reason}
         )
 
@@ -170,11 +172,3 @@ def _is_alive(content: dict[str, Any]) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """Write JSON so that no reader sees half a file, whoever else writes it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -18,6 +18,7 @@ from datamodules.files import check_image, missing_files
 from datamodules.image_checks import MISSING, UNREADABLE, image_faults
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
+from datamodules.writing import replacing
 
 CROP_SIZE = 256
 _NAMED = 5
@@ -93,15 +94,12 @@ def people_records(table: PeopleTable) -> Iterator[dict[str, Any]]:
 def write_people(path: Path, source: str, split: str, table: PeopleTable) -> None:
     """Write the json, one person a line, without holding it in memory; nobody ever sees half of it."""
     head = {"source": source, "split": split, "kept": len(table), "dropped": table.dropped}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "people": [')
         records = show_progress(people_records(table), f"writing {path.name}", len(table))
         for i, record in enumerate(records):
             file.write((",\n" if i else "\n") + json.dumps(record))
         file.write("\n]}\n")
-    temporary.replace(path)
 
 
 def describe(table: PeopleTable, images: Images) -> tuple[list[str], list[str]]:

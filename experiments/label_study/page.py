@@ -14,12 +14,13 @@ from rich.text import Text
 
 from body_models.contracts import GENDERS
 from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import Columns, read_people, write_json
+from datamodules.pseudo_gt.native import Columns, read_people
+from datamodules.writing import write_json, write_text
 from experiments.exposure import read_told, sentences
 from experiments.label_study.shared_people import DISTANCES, TRUTH, LabelComparison, LabelSet
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.pictures.gallery import draw_people
-from experiments.pictures.pages import REPORT_FILE, render_page, write_text
+from experiments.pictures.pages import REPORT_FILE, render_page
 from experiments.provenance.records import code_commit, is_standin
 from experiments.results.run_results import GalleryPerson, RunResult, gain_text, number
 from experiments.stats.bootstrap import paired_gain

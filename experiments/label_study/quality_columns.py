@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from datamodules.pseudo_gt.native import Columns, LabelError, column_names, read_labels
 from datamodules.pseudo_gt.quality_score import MEASURES, Score, fit_score, measure
+from datamodules.writing import write_text
 from experiments.evaluation.true_bodies import LABEL_PROTOCOL, bodies_of, compare_with_truth, truth_of
 from experiments.label_study.shared_people import path_names
 from experiments.pictures.figures import PALETTE
@@ -188,7 +189,7 @@ def write_study(found: Study, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = path.with_suffix(".png")
     _draw(found.judged[0], found.score, picture)
-    path.write_text(document(found, picture.name), encoding="utf-8")
+    write_text(path, document(found, picture.name))
 
 
 def document(found: Study, picture: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -41,11 +39,3 @@ def _picture(rgb: NDArray[np.uint8]) -> str:
         msg = f"a picture of shape {rgb.shape} and type {rgb.dtype} cannot be written as WebP"
         raise ValueError(msg)
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file so that no reader ever sees half of it; returns its path."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path

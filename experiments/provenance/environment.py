@@ -26,10 +26,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from datamodules.writing import write_json
 from experiments.engine.data_hashes import content, people_of
 from experiments.engine.pipeline import Run
 from experiments.engine.processes import world_size
-from experiments.engine.state import write_whole
 from experiments.provenance.records import body_model, code_commit, hardware, people_provenance, versions
 from experiments.settings import plan
 from experiments.settings.schema import STAGES, Settings
@@ -42,7 +42,7 @@ def write_environment(run: Run) -> Path:
     settings = run.settings
     path = run.folder / ENVIRONMENT_FILE
     scheduler = {name: value for name, value in sorted(os.environ.items()) if name.startswith("SLURM_")}
-    write_whole(
+    write_json(
         path,
         {
             "commit": code_commit(),

@@ -25,6 +25,7 @@ from datamodules.people_module import PeopleDataModule
 from datamodules.samplers import SamplingError
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
+from datamodules.writing import write_text
 from experiments.cli import explains_itself, fail
 from experiments.engine import grid_jobs, processes
 from experiments.engine.artifacts import StageRecord
@@ -171,13 +172,13 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
 
 
 def _write_config(grid: Grid, cell: Cell) -> None:
-    (cell.folder / "config.yaml").write_text(config_text(cell.settings), encoding="utf-8")
+    write_text(cell.folder / "config.yaml", config_text(cell.settings))
     lines = [
         f"arguments: {json.dumps([*grid.arguments, *grid.extra])}",
         f"cell: {json.dumps(cell.overrides)}",
         f"index: {cell.index}",
     ]
-    (cell.folder / "overrides.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(cell.folder / "overrides.yaml", "\n".join(lines) + "\n")
 
 
 def _dry_models(one: Run) -> list[str]:

@@ -31,6 +31,7 @@ from body_models.contracts import NUM_BETAS
 from body_models.joint_limits import BODY_JOINT_NAMES, degrees_outside, violations
 from body_models.render import side_view
 from body_models.smpl import BodyModel
+from datamodules.writing import write_json
 from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture, mixture_values
 from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PosePriorModule
@@ -153,5 +154,5 @@ def _note(folder: Path, found: dict[str, float]) -> dict[str, float]:
     path = folder / "prior.json"
     plain = {name: float(value) for name, value in found.items()}
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**known, **plain}, indent=1) + "\n", encoding="utf-8")
+    write_json(path, {**known, **plain})
     return plain

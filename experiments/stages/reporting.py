@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
 from datamodules.sources import open_source
 from datamodules.synthetic.world import distance_table, read_world
+from datamodules.writing import replacing
 from experiments.comparison.assembly import YARDSTICK, open_comparison
 from experiments.comparison.page import build_comparison
 from experiments.engine.artifacts import key_hash
@@ -184,9 +184,8 @@ def _write_yardstick(run: Run) -> None:
     for name, make in parts.items():
         file = made / f"{name}.npz"
         if not file.is_file():
-            temporary = made / f"{name}-{os.getpid()}.npz"
-            make().save(temporary)
-            os.replace(temporary, file)
+            with replacing(file, shared=True) as temporary:
+                make().save(temporary)
         (run.folder / YARDSTICK).mkdir(exist_ok=True)
         shutil.copyfile(file, run.folder / YARDSTICK / file.name)
 

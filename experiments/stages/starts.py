@@ -14,7 +14,7 @@ from torch import nn
 
 from datamodules.people import PeopleTable
 from datamodules.pose2d import Pose2DDataModule
-from datamodules.pseudo_gt.native import write_json
+from datamodules.writing import write_json
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import gather, on_rank_zero, rank
 from experiments.settings import plan

@@ -25,7 +25,7 @@ from datamodules.crops import read_image
 from datamodules.files import check_image, image_size
 from datamodules.pseudo_gt.formats import FORMATS
 from datamodules.pseudo_gt.formats.exchange import LabelBlocks
-from datamodules.pseudo_gt.native import LabelWriter, read_labels, write_json
+from datamodules.pseudo_gt.native import LabelWriter, read_labels
 from datamodules.sources.amass import open_amass
 from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
@@ -36,6 +36,7 @@ from datamodules.sources.lspet import open_lspet
 from datamodules.sources.mpi_inf_3dhp import open_mpi_inf_3dhp
 from datamodules.sources.mpii import open_mpii
 from datamodules.sources.threedpw import open_threedpw
+from datamodules.writing import write_json
 from lightning_modules.weights.checkpoints import load_weights
 from tests.support.fuzzing import Reader
 

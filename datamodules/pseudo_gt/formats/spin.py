@@ -28,7 +28,6 @@ data set's npz, which is written beside it under the same name (``.npz``; the ta
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,7 @@ from datamodules.pseudo_gt.formats.exchange import (
 )
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError
 from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
+from datamodules.writing import replacing
 
 GENDER_LETTERS = {"male": "m", "female": "f", "neutral": "neutral"}
 _GENDERS = {"m": "male", "f": "female", **{name: name for name in GENDERS}}
@@ -145,19 +145,17 @@ def read_scale(file: NpzReader) -> NDArray[np.float64]:
 
 def write_spin_fits(labels: LabelBlocks, path: Path) -> int:
     """Write SPIN's static fits, and the data set's npz beside them; returns the number of people."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as fits, NpzWriter(path.with_suffix(".npz")) as companion:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (labels.rows, 82)}
-            npy.write_array_header_1_0(fits, header)
-            for block in labels.blocks("spin_fits", ("image", "box", *BODY_COLUMNS), (JOINTS,)):
-                rows = np.concatenate([pose_of(block), block["betas"]], axis=1)
-                fits.write(np.ascontiguousarray(rows, dtype="<f4").data)
-                companion.append(image_columns(labels, block))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as fits,
+        NpzWriter(path.with_suffix(".npz")) as companion,
+    ):
+        header = {"descr": "<f4", "fortran_order": False, "shape": (labels.rows, 82)}
+        npy.write_array_header_1_0(fits, header)
+        for block in labels.blocks("spin_fits", ("image", "box", *BODY_COLUMNS), (JOINTS,)):
+            rows = np.concatenate([pose_of(block), block["betas"]], axis=1)
+            fits.write(np.ascontiguousarray(rows, dtype="<f4").data)
+            companion.append(image_columns(labels, block))
     return labels.rows
 
 

@@ -33,6 +33,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from datamodules.writing import write_text
 from experiments.cli import CommandParser
 
 _ANNOTATION_SPLIT = re.compile(r"person_keypoints_(.+)20\d\d\.json")
@@ -145,8 +146,7 @@ def _inspect_poses(arguments: argparse.Namespace, options: dict[str, Any]) -> in
         text = inspection.counts_json(
             arguments.source, arguments.split or "train", len(poses), dropped, sequences=count
         )
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text, encoding="utf-8")
+        write_text(arguments.json, text)
         print(f"json     {arguments.json}")
     if arguments.grid:
         rows = crop_grid.spread(len(poses), arguments.people, arguments.seed)

@@ -8,7 +8,6 @@ own for the CPU and for each kind of GPU; other sections stay as they are.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datamodules.writing import write_json, write_text
 from experiments.cli import CommandParser
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def main(argv: Sequence[str]) -> int:
         print(text, flush=True)
         if arguments.write:
             known = arguments.docs.read_text(encoding="utf-8") if arguments.docs.is_file() else _HEADER
-            arguments.docs.write_text(with_section(known, title, text), encoding="utf-8")
+            write_text(arguments.docs, with_section(known, title, text))
         figures.append({"bench": name, "measured_on": place, "rows": [row._asdict() for row in rows]})
         if arguments.json:
             # After each bench, so that an interrupted run leaves the figures that it has.
-            arguments.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+            write_json(arguments.json, figures)
     return 0
 
 

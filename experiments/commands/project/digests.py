@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.writing import write_json
 from experiments.cli import CommandParser, fail
 
 TOLERANCE = 1e-6
@@ -70,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         if code := _run(work, name):
             return code
     digests = {key: value for name in arguments.only for key, value in digest_folder(work / "runs" / name)}
-    arguments.out.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.out, digests)
     print(f"{len(digests):,} digests of {len(arguments.only)} runs in {arguments.out}")
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from datamodules.writing import write_text
 from experiments.cli import CommandParser
 
 
@@ -33,28 +34,23 @@ def _joint_sets(out: Path) -> list[Path]:
 
     picture = Image.fromarray(joint_sets_picture()).quantize(128, Image.Quantize.MAXCOVERAGE)
     picture.save(out / PICTURE, optimize=True)
-    return [_write(out / TEXT, joint_sets_text()), out / PICTURE]
+    return [write_text(out / TEXT, joint_sets_text()), out / PICTURE]
 
 
 def _regressors(out: Path) -> list[Path]:
     from experiments.documents.regressor_sizes import FILE, document
     from experiments.settings.schema import REGRESSORS
 
-    return [_write(out / FILE, document(REGRESSORS))]
+    return [write_text(out / FILE, document(REGRESSORS))]
 
 
 def _formats(out: Path) -> list[Path]:
     from datamodules.pseudo_gt.formats import schemas
 
-    return [_write(out / "formats.md", schemas() + "\n")]
+    return [write_text(out / "formats.md", schemas() + "\n")]
 
 
 def _protocols(out: Path) -> list[Path]:
     from lightning_modules.scoring.protocols import definitions
 
-    return [_write(out / "protocols.md", definitions())]
-
-
-def _write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
+    return [write_text(out / "protocols.md", definitions())]

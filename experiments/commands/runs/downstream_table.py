@@ -34,10 +34,10 @@ def main(argv: Sequence[str]) -> int:
         return 0
     # Imported here, so that the guard of run_command speaks first.
     from callbacks.run_summary import SUMMARY_FILE
+    from datamodules.writing import write_text
     from experiments import run
     from experiments.commands.labels.truth_labels import truth_files, write_truth_labels
     from experiments.comparison.family_tables import family_table
-    from experiments.pictures.pages import write_text
     from experiments.results.finished_runs import find_runs, read_runs
     from experiments.settings.loading import load_settings
 
