@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, DistributedSampler
 
 
+class QuotaError(ValueError):
+    """Shares of a batch that cannot be given out."""
+
+
 class MixtureSampler(DistributedSampler):
     """Fixed quotas of several joined datasets in every step, as (index, seed) pairs.
 
@@ -57,7 +61,7 @@ class MixtureSampler(DistributedSampler):
         self.steps = samples_per_epoch // self.global_batch
         if self.steps < 1:
             msg = f"samples_per_epoch={samples_per_epoch} is less than one batch of {self.global_batch} over all ranks"
-            raise ValueError(msg)
+            raise QuotaError(msg)
         self.phases = [(0, quota_counts(quotas, self.global_batch))]
         if pretrain is not None:
             share, first_quotas = pretrain
@@ -118,12 +122,12 @@ def quota_counts(quotas: Sequence[float], batch: int) -> list[int]:
     """People of each dataset in a batch: the quotas' shares, rounded by largest remainder.
 
     Raises:
-        ValueError: a dataset with a quota above 0 would get nobody.
+        QuotaError: a dataset with a quota above 0 would get nobody.
     """
     weights = np.asarray(quotas, dtype=np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         msg = f"quotas {list(quotas)} must be 0 or more, and not all 0"
-        raise ValueError(msg)
+        raise QuotaError(msg)
     # Rounded, so that equal remainders are equal and go to the first.
     shares = np.round(weights / weights.sum() * batch, 9)
     counts = np.floor(shares).astype(int)
@@ -131,7 +135,7 @@ def quota_counts(quotas: Sequence[float], batch: int) -> list[int]:
     counts[order[: batch - counts.sum()]] += 1
     if ((counts == 0) & (weights > 0)).any():
         msg = f"quotas {list(quotas)} leave a source without anybody in a batch of {batch}; use a larger batch"
-        raise ValueError(msg)
+        raise QuotaError(msg)
     return counts.tolist()
 
 

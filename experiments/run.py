@@ -75,6 +75,10 @@ def _main(argv: Sequence[str]) -> int:
         print(f"{describing.config_text(settings, origins)}# runs: {runs}")
         return 0
     if "--manifest" in flags:
+        if begun := [cell for cell in grid.cells if cell.folder.is_dir()]:
+            from experiments import stages
+
+            stages.check(begun)
         write_manifest(grid)
         print(manifest_text(grid))
         return 0
@@ -123,6 +127,7 @@ def _run(grid: Grid, cells: list[Cell], jobs: int, argv: Sequence[str]) -> int:
     if len(cells) > 1 and not alone and (jobs > 1 or devices > 1):
         return stages.run_side_by_side(grid, jobs)
     if devices > 1 and not alone:
+        stages.check(cells)  # here, so that one process says what is wrong and not all of them
         return processes.relaunch("experiments.run", argv, devices)
     return stages.run(grid, cells) or 0
 

@@ -192,6 +192,7 @@ ANNOTATE = Stage(
     },
     make=_train,
     needed=lambda run: plan.trains_annotator(run.settings),
+    takes=lambda run: plan.annotator_takes(run.settings),
 )
 
 
@@ -341,5 +342,6 @@ DUMP = Stage(
     after=("prior", "annotate", "mixture"),
     key=_dump_key,
     make=_dump,
+    takes=lambda run: plan.labels_take(run.settings),
     folder="labels",
 )

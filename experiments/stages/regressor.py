@@ -26,7 +26,7 @@ from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
 from experiments.exposure import any_saw, checkpoint_saw, read_told
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
-from experiments.settings.schema import AUXILIARY
+from experiments.settings.schema import AUXILIARY, Settings
 from experiments.stages.prepare import (
     data_key,
     network_key,
@@ -55,12 +55,24 @@ def labels_of(run: Run) -> dict[str, Path]:
 
 
 def _trained_on(run: Run) -> dict[str, Path | None]:
-    """Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth.
+    """Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth."""
+    return mixed_tables(run.settings, labels_of(run))
+
+
+def mixed_tables(settings: Settings, tables: dict[str, Path]) -> dict[str, Path | None]:
+    """The data sets that a regressor is trained on.
+
+    Args:
+        settings: of the run.
+        tables: target -> folder of its label table.
+
+    Returns:
+        Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth.
 
     Raises:
         LabelError: labels and mix do not fit together.
     """
-    tables, mix = labels_of(run), plan.mixed(run.settings)
+    mix = plan.mixed(settings)
     if not mix:
         return {**tables}
     if strangers := [name for name in tables if name not in mix]:
@@ -158,6 +170,7 @@ DOWNSTREAM = Stage(
         **network_key(run),
     },
     make=_train,
+    takes=lambda run: ["dump"] if run.settings.labels.folders is None else [],
 )
 
 

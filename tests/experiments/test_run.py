@@ -18,6 +18,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     """Calls that would have started stages."""
     made: list = []
     stages = types.ModuleType("experiments.stages")
+    stages.check = lambda cells: None  # type: ignore[attr-defined]
     stages.run = lambda grid, cells: made.append(("run", grid.settings, cells))  # type: ignore[attr-defined]
     stages.run_side_by_side = lambda grid, jobs: made.append(("jobs", grid.settings, jobs))  # type: ignore[attr-defined]
     stages.dry_run = lambda settings, origins: made.append(("dry", settings, origins))  # type: ignore[attr-defined]
