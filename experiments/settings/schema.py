@@ -484,7 +484,7 @@ class Settings:
 
     name: str = option("", "Name of the run's folder; by default the experiment's name.")
     size: str = option("default", "Scales every stage: the values given by size below.", choices=SIZES)
-    seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0)
+    seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0, at_most=2**32 - 1)
     stages: list[str] = option(list(STAGES), "Stages to run, each from what those before it left.", choices=STAGES)
     overwrite: bool = option(False, "Remove results of other settings under the same name instead of refusing.")
     sweep: dict[str, list[Any]] = option(
@@ -537,6 +537,11 @@ class Option:
         """``dict`` or ``list`` for settings that hold several values (null allowed or not), else None."""
         members = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
         return next((typing.get_origin(member) for member in members if typing.get_origin(member)), None)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it holds a file or folder, or a list of them."""
+        return self.key.startswith("paths.") or self.key.endswith("_file") or self.key == "labels.folders"
 
     @property
     def type_name(self) -> str:

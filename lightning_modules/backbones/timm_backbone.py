@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from body_models.names import nearest
+from body_models.names import guess
 
 PREFIX = "timm:"
 
@@ -39,7 +39,7 @@ class TimmBackbone(nn.Module):
         super().__init__()
         timm = _import_timm()
         if not timm.is_model(name):
-            msg = f"timm has no network {name!r}; did you mean {nearest(name, timm.list_models())}?"
+            msg = f"timm has no network {name!r}{guess(name, timm.list_models())}"
             raise BackboneError(msg)
         # Transformers are made for one size of images, unless they are asked to resize their positions.
         fixed = bool(getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False))

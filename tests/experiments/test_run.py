@@ -53,6 +53,22 @@ def test_wrong_settings_exit_with_2_and_a_line_each(calls: list, capsys: pytest.
     assert not calls
 
 
+@pytest.mark.parametrize(
+    ("argv", "advice"),
+    [
+        (["--config-name=x"], "write experiment=NAME"),
+        (["--multirun"], "write sweep.KEY=[a,b]"),
+        (["--seed=3"], "the nearest is seed=3"),
+        (["--gpus=3"], "that is trainer.devices"),
+    ],
+)
+def test_options_of_other_programs_are_translated(
+    argv: list[str], advice: str, calls: list, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(argv) == 2
+    assert advice in capsys.readouterr().err and not calls
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(ValueError, match=r"annotate\.samples"):
         run.main(["annotate.smaples=3", "--debug"])
