@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
+TRIAL = "tiny"
+"""The size that only shows that all works."""
 ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
 STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
