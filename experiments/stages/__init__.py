@@ -47,6 +47,7 @@ from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, 
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D
 from experiments.training.metric_logs import write_metrics
+from experiments.training.wandb_runs import sync_command
 from lightning_modules.backbones.timm_backbone import BackboneError
 from lightning_modules.weights.checkpoints import CheckpointError
 
@@ -99,6 +100,7 @@ def run(grid: Grid, cells: Sequence[Cell]) -> int:
     failed: list[str] = []
     try:
         check(cells)
+        processes.on_rank_zero(partial(_say_plan, cells))
         _write_manifest(grid)
         for cell in cells:
             one = Run(cell.settings, cell.label, cell.folder)
@@ -113,6 +115,8 @@ def run(grid: Grid, cells: Sequence[Cell]) -> int:
                 _write_manifest(grid)
         if "report" in grid.settings.stages and made and len(cells) == len(grid.cells):
             processes.on_rank_zero(partial(compare, grid.settings, made))
+        if len(cells) == len(grid.cells):
+            processes.on_rank_zero(partial(_say_sync, grid.settings))
     finally:
         processes.leave()
     return fail(failed, 1) if failed else 0
@@ -125,6 +129,7 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
         The exit code: 1 if a run failed.
     """
     check(grid.cells)
+    _say_plan(grid.cells)
     write_manifest(grid)
     waiting = []
     for cell in grid.cells:
@@ -139,7 +144,18 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
         look_up(one, ORDER)
     if "report" in grid.settings.stages and runs:
         compare(grid.settings, runs)
+    _say_sync(grid.settings)
     return fail([line for cell in failed for line in failure_lines(cell)], 1) if failed else 0
+
+
+def _say_plan(cells: Sequence[Cell]) -> None:
+    if len(cells) > 1:
+        console.print(f"{len(cells)} runs: {', '.join(cell.label for cell in cells)}")
+
+
+def _say_sync(settings: Settings) -> None:
+    if settings.wandb.mode == "offline" and (command := sync_command(settings)):
+        console.print(f"Weights & Biases, to send what lies offline: {command}")
 
 
 def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:

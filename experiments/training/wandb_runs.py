@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from experiments.engine.pipeline import Run
 from experiments.engine.processes import rank
 from experiments.provenance.annotators import annotator_of_run
 from experiments.settings import plan
-from experiments.settings.schema import to_plain
+from experiments.settings.schema import Settings, to_plain
 
 _ID_FILE = "wandb_run_id.txt"
 STEP = "trainer/global_step"
@@ -104,8 +105,7 @@ def wandb_logger(run: Run, stage: str, folder: Path, resumes: bool = False) -> W
     folder.mkdir(parents=True, exist_ok=True)
     started = wandb.init(
         id=run_id(run, stage, folder, resumes),
-        # Offline nothing can be looked up: there the second part is a file of its own with the same id.
-        resume="allow" if settings.wandb.mode == "online" else None,
+        resume="allow",
         dir=str(folder),
         mode=settings.wandb.mode,  # type: ignore[arg-type]
         name="-".join(filter(None, [os.environ.get("WANDB_NAME"), run.label, stage])),
@@ -142,6 +142,21 @@ def run_id(run: Run, stage: str, folder: Path, resumes: bool) -> str:
     if not (resumes and file.is_file()):
         file.write_text(f"{uuid4().hex[:16]}\n", encoding="utf-8")
     return file.read_text(encoding="utf-8").strip()
+
+
+def sync_command(settings: Settings) -> str:
+    """The one command that sends what lies offline: of all runs of this name, and of the stages that runs share.
+
+    A training that was resumed lies in several folders with one id, which are sent in the order of their beginning.
+    Empty where nothing lies there.
+    """
+    places = [(Path(settings.paths.runs) / settings.name, "*/*"), (Path(settings.paths.cache), "*")]
+    found = [
+        f"{shlex.quote(str(root))}/{below}/wandb/offline-run-*"
+        for root, below in places
+        if any(root.glob(f"{below}/wandb/offline-run-*"))
+    ]
+    return f"wandb sync {' '.join(found)}" if found else ""
 
 
 def use_artifacts(logger: WandbLogger | None, run: Run, used: Iterable[Artifact]) -> None:

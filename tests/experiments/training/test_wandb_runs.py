@@ -146,6 +146,17 @@ def test_an_agents_variables_are_shared_out_to_the_stages(tmp_path: Path, monkey
     assert again.id == runs[0].id
 
 
+def test_one_command_sends_a_grid(tmp_path: Path) -> None:
+    settings = Settings(name="grid")
+    settings.paths.runs, settings.paths.cache = str(tmp_path / "my runs"), str(tmp_path / "cache")
+    assert wandb_runs.sync_command(settings) == ""
+    (tmp_path / "my runs" / "grid" / "none" / "dump" / "wandb" / "offline-run-1").mkdir(parents=True)
+    runs = f"'{tmp_path / 'my runs' / 'grid'}'/*/*/wandb/offline-run-*"
+    assert wandb_runs.sync_command(settings) == f"wandb sync {runs}"
+    (tmp_path / "cache" / "prior-abc" / "wandb" / "offline-run-2").mkdir(parents=True)
+    assert wandb_runs.sync_command(settings).endswith(f"{runs} {tmp_path / 'cache'}/*/wandb/offline-run-*")
+
+
 def test_nothing_is_logged_where_it_is_disabled(tmp_path: Path) -> None:
     settings = Settings(name="quiet")
     settings.wandb.mode = "disabled"
