@@ -9,7 +9,7 @@ from collections.abc import Sequence
 if not __package__:
     sys.exit("error: start it from the project's folder as: python -m experiments")
 
-from body_models.names import nearest
+from body_models.names import guess
 from experiments.cli import fail, run_command
 from experiments.commands import COMMANDS
 
@@ -38,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     name, *arguments = words
     if name not in COMMANDS:
-        close = nearest(name, COMMANDS)
-        return fail([f"no command {name}; the nearest is {close}; three-recipes --help lists all"], 2)
+        return fail([f"no command {name}{guess(name, COMMANDS)}; three-recipes --help lists all"], 2)
     return run_command(lambda rest: _start(name, rest), arguments)
 
 

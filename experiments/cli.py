@@ -62,7 +62,7 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None
     Returns:
         The exit code.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    arguments = [_expand_home(word) for word in (sys.argv[1:] if argv is None else argv)]
     if problems := foreign_packages():
         return fail(problems, 2)
     try:
@@ -84,6 +84,14 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None
         if DEBUG in arguments or not explains_itself(error):
             raise
         return fail([str(error)], 1)
+
+
+def _expand_home(word: str) -> str:
+    """An argument with ``~`` as the home folder also where no shell expands it: behind the ``=`` of an option."""
+    option, equals, value = word.partition("=")
+    if equals and value.startswith("~"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word) if word.startswith("~/") else word
 
 
 def explains_itself(error: Exception) -> bool:

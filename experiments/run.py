@@ -75,6 +75,10 @@ def _main(argv: Sequence[str]) -> int:
         print(f"{describing.config_text(settings, origins)}# runs: {runs}")
         return 0
     if "--manifest" in flags:
+        if begun := [cell for cell in grid.cells if cell.folder.is_dir()]:
+            from experiments import stages
+
+            stages.check(begun)
         write_manifest(grid)
         print(manifest_text(grid))
         return 0
@@ -87,7 +91,8 @@ def _main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], list[str]]:
     """Flags, options with their values, ``KEY=VALUE`` arguments, and what is wrong with the options."""
-    from body_models.names import nearest
+    from experiments.settings.advice import option_advice
+    from experiments.settings.loading import known_keys
 
     flags: set[str] = set()
     values: dict[str, str] = {}
@@ -107,8 +112,8 @@ def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], li
             elif name == "--jobs" and not (value.isdecimal() and int(value) > 0):
                 wrong.append(f"argument {name}: {value!r} is no number of runs above 0; the nearest is 1")
         else:
-            known = word.lstrip("-") if equals else nearest(word, (*_FLAGS, *_WITH_VALUE))
-            wrong.append(f"argument {word}: unknown option; the nearest is {known}")
+            advice = option_advice(word, (*_FLAGS, *_WITH_VALUE), known_keys())
+            wrong.append(f"argument {word}: unknown option{advice}")
     if {"--index", "--cell"} <= values.keys():
         wrong.append("argument --cell: --index says it already; give one of the two")
     return flags, values, arguments, wrong
@@ -123,6 +128,7 @@ def _run(grid: Grid, cells: list[Cell], jobs: int, argv: Sequence[str]) -> int:
     if len(cells) > 1 and not alone and (jobs > 1 or devices > 1):
         return stages.run_side_by_side(grid, jobs)
     if devices > 1 and not alone:
+        stages.check(cells)  # here, so that one process says what is wrong and not all of them
         return processes.relaunch("experiments.run", argv, devices)
     return stages.run(grid, cells) or 0
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from body_models.camera import crop_focal, depth_scale
 from body_models.contracts import Batch
-from body_models.names import nearest
+from body_models.names import guess
 
 # CLIFF's: shares of the focal length, brought to about [-1, 1].
 _OFFSET_GAIN, _SIZE_MEAN, _SIZE_DEVIATION = 2.8, 0.24, 0.06
@@ -106,7 +106,7 @@ def find_camera(name: str) -> Callable[[Batch, int], CropCamera]:
         ValueError: no such camera; names the nearest one.
     """
     if name not in CAMERAS:
-        msg = f"no camera named {name!r}; did you mean {nearest(name, CAMERAS)!r}? There are: {', '.join(CAMERAS)}"
+        msg = f"no camera named {name!r}{guess(name, CAMERAS)}; there are: {', '.join(CAMERAS)}"
         raise ValueError(msg)
     return CAMERAS[name]
 

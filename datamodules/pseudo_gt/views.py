@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from body_models.names import nearest
+from body_models.names import guess
 from datamodules.pseudo_gt.native import Columns, LabelError, column_names, iter_labels
 from datamodules.pseudo_gt.quality_score import QUALITY_SCORE, load_score, quality_score
 
@@ -143,7 +143,7 @@ def _truth(text: str) -> bool:
 
 def _check_name(name: str) -> None:
     if name not in FILTERS:
-        msg = f"filter {name!r} is unknown; the nearest is {nearest(name, FILTERS)} (of {', '.join(FILTERS)})"
+        msg = f"filter {name!r} is unknown{guess(name, FILTERS)} (of {', '.join(FILTERS)})"
         raise LabelError(msg)
 
 

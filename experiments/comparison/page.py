@@ -82,7 +82,10 @@ def report_html(comparison: Comparison, meshes: int = VIEWER_PEOPLE) -> str:
     shown = {column.key for column in comparison.columns}
     details = sorted({key for run in comparison.runs for key in run.metrics} - shown)
     gains = [
-        (gain_text(column, one, comparison.baseline_variant, gain), gain.difference.excludes_zero)
+        (
+            gain_text(column, one, comparison.baseline_variant, gain),
+            gain.difference.excludes_zero and not comparison.warning,
+        )
         for column, one, gain in comparison.gains()
     ]
     colors = {label: color_of(comparison, label) for label in _labels(comparison)}

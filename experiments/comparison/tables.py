@@ -12,6 +12,7 @@ from rich.text import Text
 
 from experiments.exposure import SEEN, UNKNOWN, footnotes, mark, sentence
 from experiments.results.run_results import (
+    WORSE,
     Column,
     Comparison,
     RunResult,
@@ -45,7 +46,8 @@ def rich_table(comparison: Comparison) -> Group:
         for column, one, gain in (comparison.gains() if few else [])
     ]
     notes = [Text(f"Note: {note}", style="dim") for note in comparison.caveats()]
-    return Group(table, *gains, *notes)
+    warning = [Text(comparison.warning, style="bold red")] if comparison.warning else []
+    return Group(*warning, table, *gains, *notes)
 
 
 def _side_by_side(comparison: Comparison) -> Table:
@@ -57,7 +59,7 @@ def _side_by_side(comparison: Comparison) -> Table:
     facts = [_facts(one) for one in comparison.rows]
     for i, name in enumerate(_FACTS[1:], start=1):
         table.add_row(name, *(fact[i].replace(", ", "\n") for fact in facts))
-    table.add_row("marks", *("\n".join(one.flags) or "-" for one in comparison.rows))
+    table.add_row("marks", *("\n".join(comparison.flags(one)) or "-" for one in comparison.rows))
     best = _best(comparison)
     group = None
     for column in comparison.columns:
@@ -115,6 +117,7 @@ def markdown_table(comparison: Comparison) -> str:
     columns = comparison.columns
     header = [*_FACTS, "marks", *(f"{column.group}: {column.header}, {column.unit}" for column in columns)]
     lines = [
+        *([f"**{comparison.warning}**", ""] if comparison.warning else []),
         f"## {comparison.title}",
         "",
         markdown_line(header),
@@ -122,7 +125,7 @@ def markdown_table(comparison: Comparison) -> str:
     ]
     for one in comparison.rows:
         cells = [_markdown_cell(comparison, one, column) for column in columns]
-        lines.append(markdown_line([*_facts(one), ", ".join(one.flags) or "-", *cells]))
+        lines.append(markdown_line([*_facts(one), ", ".join(comparison.flags(one)) or "-", *cells]))
     lines += ["", f"{_what_cells_are(comparison)}", ""]
     for column in comparison.headlines:
         lines += _markdown_effects(column, comparison.effects(column.key))
@@ -184,12 +187,19 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "\N{MINUS SIGN}": "$-$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
-_MARKS = {SEEN: r"$^\dagger$", UNKNOWN: "$^?$", "stand-in body": r"$^\ddagger$", "synthetic": r"$^\ast$"}
+_MARKS = {
+    SEEN: r"$^\dagger$",
+    UNKNOWN: "$^?$",
+    "stand-in body": r"$^\ddagger$",
+    "synthetic": r"$^\ast$",
+    WORSE: r"$^\downarrow$",
+}
 _MARK_TEXTS = {
     SEEN: sentence(True),
     UNKNOWN: sentence(None),
     "stand-in body": "stand-in body, not SMPL: not comparable with published numbers",
     "synthetic": "synthetic people",
+    WORSE: WORSE,
 }
 
 
@@ -232,7 +242,7 @@ def _latex_results(comparison: Comparison) -> str:
             text = "--" if mean is None else number(mean)
             text = f"\\textbf{{{text}}}" if best.get(column.key) == one.label else text
             cells.append(text + (f" {{\\scriptsize$\\pm${number(spread)}}}" if spread is not None else ""))
-        marks = "".join(_MARKS[flag] for flag in one.flags)
+        marks = "".join(_MARKS[flag] for flag in comparison.flags(one))
         lines.append(" & ".join([label + marks, auxiliary, init, prior, seeds, *cells]) + r" \\")
         if one.first is comparison.yardstick:
             lines.append(r"\midrule")
@@ -243,11 +253,12 @@ def _latex_caption(comparison: Comparison) -> str:
     seeds = ", ".join(map(str, comparison.seeds))
     several = len(comparison.seeds) > 1
     spread = f"Mean $\\pm$ standard deviation over seeds {seeds}." if several else f"One seed ({seeds})."
-    return f"{_escape(comparison.title)}. {spread} {_latex_marks(comparison)}".strip()
+    warning = f"{_escape(comparison.warning)} " if comparison.warning else ""
+    return f"{warning}{_escape(comparison.title)}. {spread} {_latex_marks(comparison)}".strip()
 
 
 def _latex_marks(comparison: Comparison) -> str:
-    there = [flag for flag in _MARKS if any(flag in one.flags for one in comparison.rows)]
+    there = [flag for flag in _MARKS if any(flag in comparison.flags(one) for one in comparison.rows)]
     return " ".join(f"{_MARKS[flag]}{_escape(_MARK_TEXTS[flag])}." for flag in there)
 
 

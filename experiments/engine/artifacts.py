@@ -80,15 +80,20 @@ def open_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecor
     Raises:
         StageMismatchError: the folder holds results of other settings, which are named.
     """
-    if not (folder / RECORD).exists():
-        return StageRecord(folder, _as_read(key))
-    if (record := find_stage(folder, key)) is not None:
-        return record
+    record = foresee_stage(folder, key, overwrite)
+    if (folder / RECORD).exists() and find_stage(folder, key) is None:
+        shutil.rmtree(folder)
+    return record
+
+
+def foresee_stage(folder: Path, key: dict[str, Any], overwrite: bool) -> StageRecord:
+    """What :func:`open_stage` would return or raise, without a change on disk; arguments as there."""
+    if (record := find_stage(folder, key)) is not None or not (folder / RECORD).exists():
+        return record or StageRecord(folder, _as_read(key))
     found = json.loads((folder / RECORD).read_text())
     # A stage that failed before its first result, for example for want of another stage, does not hold the folder.
     begun = found["complete"] or any(path.is_file() and path != folder / RECORD for path in folder.rglob("*"))
     if overwrite or not begun or _has_more_before(found["key"], _as_read(key)):
-        shutil.rmtree(folder)
         return StageRecord(folder, _as_read(key))
     msg = (
         f"{folder} holds results of other settings ({', '.join(_differences(found['key'], _as_read(key)))}). "

@@ -131,7 +131,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     Raises:
         GridError: there is none, or it is of another version.
     """
-    file = Path(path) / MANIFEST if Path(path).is_dir() else Path(path)
+    path = Path(path).expanduser()
+    file = path / MANIFEST if path.is_dir() else path
     if not file.is_file():
         msg = f"no manifest {file}: python -m experiments.run ... --manifest writes one"
         raise GridError(msg)

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from experiments.engine.artifacts import StageRecord, find_stage, key_hash, open_stage
+from experiments.engine.artifacts import StageRecord, find_stage, foresee_stage, key_hash, open_stage
 from experiments.engine.processes import on_rank_zero, rank
 from experiments.engine.state import RunState
 from experiments.settings.schema import Settings
@@ -82,6 +82,7 @@ class Stage:
         needed: whether this run uses the stage at all.
         key: the settings that its results depend on.
         make: does the work in a folder, on every rank, and returns plain outputs (paths relative to the folder).
+        takes: the stages that it cannot be made without; those of ``after`` that it only looks at are not among them.
         shared: data or cache, if runs with equal keys share one folder there.
         single_process: whether only rank zero works.
         folder: its folder in the run folder, if it is not called like the stage.
@@ -93,6 +94,7 @@ class Stage:
     key: Callable[[Run], dict[str, Any]]
     make: Callable[[Run, Path], dict[str, Any]]
     needed: Callable[[Run], bool] = lambda run: True
+    takes: Callable[[Run], Sequence[str]] = lambda run: ()
     shared: str | None = None
     single_process: bool = False
     folder: str | None = None
@@ -110,6 +112,29 @@ def perform(run: Run, stage: Stage) -> None:
     folder, key = _place(run, stage)
     with _locked(run, stage, folder):
         _perform(run, stage, folder, key)
+
+
+def foresee(run: Run, stages: Sequence[Stage]) -> None:
+    """Look at the folders of all stages, in their order, before anything is made, and change none of them.
+
+    Args:
+        run: without records; those that it has afterwards say where results are, or will be.
+        stages: all that there are.
+
+    Raises:
+        StageMismatchError: a folder holds results of other settings.
+        MissingStageError: a stage that is to be made needs one that is neither there nor selected.
+    """
+    for stage in stages:
+        if not stage.needed(run):
+            continue
+        selected = stage.selected(run.settings)
+        record = foresee_stage(*_place(run, stage), run.settings.overwrite and selected)
+        if selected and not record.complete:
+            for name in stage.takes(run):
+                run.record(name)
+        if selected or record.complete:
+            run.records[stage.name] = record
 
 
 def look_up(run: Run, stages: Sequence[Stage]) -> bool:

@@ -151,9 +151,12 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def mark_failed(folder: Path, code: int) -> None:
-    """Note down that the process of a run ended with an exit code; a reason that it gave itself stays."""
+    """Note down that the process of a run ended with an exit code; a reason that it gave itself stays.
+
+    A run that is still being made is made by another process, which this one was refused for.
+    """
     content = read_state(folder)
-    if content["state"] in (RUNNING, INTERRUPTED, WAITING):
+    if content["state"] in (INTERRUPTED, WAITING):
         reason = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         write_json(
             folder / STATE_FILE, {"stages": [], "done": [], **_NOWHERE, **content} | {"state": FAILED, "error": reason}

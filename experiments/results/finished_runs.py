@@ -27,6 +27,7 @@ from experiments.engine.grid import MANIFEST, read_manifest
 from experiments.exposure import read_told
 from experiments.results.run_results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
 from experiments.settings.loading import read_config
+from experiments.settings.schema import TRIAL
 from experiments.stats.bootstrap import Interval
 from experiments.training.metric_logs import METRICS_FILE
 
@@ -185,6 +186,7 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
         prior=recipe["prior"],
         is_standin=summary["is_standin"],
         synthetic=summary["synthetic"],
+        is_trial=config.get("size") == TRIAL,
         used_3dpw_train=read_told(summary),
         samples_seen=summary["samples_seen"],
         seconds=summary["seconds"],

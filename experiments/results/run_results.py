@@ -93,6 +93,10 @@ class Distribution(NamedTuple):
     people: int
 
 
+WORSE = "worse than the mean pose"
+"""Mark of a row that a label without any training beats."""
+
+
 @dataclass
 class RunResult:
     """What one run, or a yardstick, gave.
@@ -106,6 +110,7 @@ class RunResult:
         prior: pose prior.
         is_standin: whether the stand-in body was used.
         synthetic: whether the people were synthetic.
+        is_trial: whether it was made with size=tiny, which learns nothing.
         used_3dpw_train: whether a training touched 3DPW's training set; None where that is not known.
         samples_seen: people or poses seen in training, by stage.
         seconds: time of each stage.
@@ -127,6 +132,7 @@ class RunResult:
     prior: str = ""
     is_standin: bool = False
     synthetic: bool = False
+    is_trial: bool = False
     used_3dpw_train: bool | None = False
     samples_seen: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -311,7 +317,28 @@ class Comparison:
     @property
     def shared_flags(self) -> list[str]:
         """Flags that every variant carries, so that they are said once below a table."""
-        return [flag for flag in self.variants[0].flags if all(flag in one.flags for one in self.variants)]
+        return [flag for flag in self.flags(self.variants[0]) if all(flag in self.flags(one) for one in self.variants)]
+
+    @property
+    def warning(self) -> str:
+        """What stands above everything else; empty where the numbers mean something."""
+        trials = [one.label for one in self.variants if any(run.is_trial for run in one.runs)]
+        if not trials:
+            return ""
+        which = "" if len(trials) == len(self.variants) else f" of {_list(trials)}"
+        return f"This proves nothing: size=tiny shows that all works, and learns nothing. No number{which} is a result."
+
+    def flags(self, one: Variant) -> list[str]:
+        """What must be said beside every number of a row: that of its runs, and that doing nothing would be better."""
+        return [*one.flags, *([WORSE] if self._worse(one) else [])]
+
+    def _worse(self, one: Variant) -> list[Column]:
+        """The headline metrics in which a variant is no better than the yardstick."""
+        if self.yardstick is None or one.first is self.yardstick:
+            return []
+        known = {key: metric.value for key, metric in self.yardstick.metrics.items()}
+        means = {column: one.mean(column.key) for column in self.headlines if column.key in known}
+        return [column for column, mean in means.items() if mean is not None and mean >= known[column.key]]
 
     @property
     def headlines(self) -> list[Column]:
@@ -430,6 +457,9 @@ class Comparison:
             {f'"{one.label}"': one.used_3dpw_train for one in self.variants},
             behind=", and judged on 3DPW's test set" if judged else "",
         )
+        for column in self.headlines:
+            if worse := [one.label for one in self.variants if column in self._worse(one)]:
+                caveats.append(f"No better than the mean pose in {column.group}, {column.header}: {_list(worse)}.")
         random = [one.label for one in self.variants if one.first.init == "random"]
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")

@@ -9,7 +9,8 @@ Later wins::
 * A setting that maps names to numbers (recipe.auxiliary, annotate.targets, sweep) is one value: given whole it
   replaces, ``recipe.auxiliary.mpi_inf_3dhp=2`` changes one entry, and an entry of 0 is left out. Names alone get equal
   shares: ``annotate.targets=[coco,mpii]`` is ``{coco: 1, mpii: 1}``, ``annotate.targets=coco`` is ``{coco: 1}``.
-* A key given on the command line takes the place of a file's sweep over it.
+* A key given on the command line takes the place of a file's sweep over it. A sweep on the command line adds its keys
+  to those that the experiment sweeps, where ``experiment=`` names one; without that it is the whole sweep.
 
 For example ``experiment=coco_mini size=bench recipe=two recipe.prior=none annotate.lr=1e-4``. All errors are
 collected before one is raised; each names the file or argument, the key, and the nearest valid one.
@@ -22,7 +23,7 @@ import math
 import operator
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from body_models.names import nearest
+from body_models.names import guess
 from experiments.settings import plan
+from experiments.settings.advice import key_advice
 from experiments.settings.schema import (
     ANNOTATOR_STAGES,
     CUSTOM,
@@ -113,6 +115,8 @@ def load_settings(argv: Sequence[str]) -> tuple[Settings, dict[str, str]]:
     name = _Assignment("name", Path(experiment).stem, DEFAULT, f"experiment {experiment}")
     assignments = [name, *_preset(size.value if size else "default"), *files, *bundle, *arguments]
     settings, origins = _build(Settings(), assignments, errors)
+    if not any(argument.startswith("experiment=") for argument in argv) and _swept_here(arguments):
+        _leave_out_default_sweep(settings, arguments)
     _replace_sweeps(settings, origins, arguments, errors)
     _leave_out_recipes(settings, origins, arguments, errors)
     if errors:
@@ -185,11 +189,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _read_arguments(argv: Sequence[str], errors: list[str]) -> tuple[list[_Assignment], str]:
     assignments, experiment = [], DEFAULT_EXPERIMENT
-    for argument in argv:
+    for argument in _whole_values(argv, errors):
         key, equals, text = argument.partition("=")
         where = f"argument {argument}"
         if not equals:
-            errors.append(f"{where}: expected KEY=VALUE; the nearest key is {nearest(key, _keys())}")
+            errors.append(f"{where}: expected KEY=VALUE{key_advice(key, known_keys())}")
         elif key == "experiment":
             experiment = text
         elif assignment := _assign(key, None, COMMAND_LINE, where, errors):
@@ -203,6 +207,25 @@ def _read_arguments(argv: Sequence[str], errors: list[str]) -> tuple[list[_Assig
                 continue
             assignments.append(replace(assignment, value=value))
     return assignments, experiment
+
+
+def _whole_values(argv: Sequence[str], errors: list[str]) -> Iterator[str]:
+    """The arguments, but those that the shell took apart at the blanks of a list or mapping that was not quoted."""
+    words = iter(argv)
+    for word in words:
+        whole = word
+        while _is_open(whole) and (following := next(words, None)) is not None:
+            whole = f"{whole} {following}"
+        if _is_open(whole):
+            errors.append(f"argument {word}: the bracket is not closed; write KEY='{{a: 1, b: 1}}', in quotes")
+        elif whole == word:
+            yield word
+        else:
+            errors.append(f"argument {word}: the shell takes it apart at the blanks; quote it: '{whole}'")
+
+
+def _is_open(text: str) -> bool:
+    return "=" in text and any(text.count(left) > text.count(right) for left, right in ("{}", "[]"))
 
 
 def _parse(text: str) -> Any:
@@ -250,7 +273,7 @@ def _read_bundle(name: Any, where: str, errors: list[str]) -> list[_Assignment]:
 def _find(name: str, kind: str, folder: Path, where: str, errors: list[str]) -> Path | None:
     """File of an experiment or recipe: a path (ending in .yaml), or the name of one beside ``folder`` or shipped."""
     if name.endswith((".yaml", ".yml")):
-        places = [folder / name]
+        places = [folder / _expand_home(name)]
     else:
         places = [CONFIGS / kind / f"{name}.yaml"]
         if folder != Path():
@@ -258,7 +281,7 @@ def _find(name: str, kind: str, folder: Path, where: str, errors: list[str]) -> 
     found = next((place.resolve() for place in places if place.is_file()), None)
     if found is None:
         known = descriptions(kind)
-        errors.append(f"{where}: no file {places[-1]}; the nearest is {nearest(name, known)} (of {', '.join(known)})")
+        errors.append(f"{where}: no file {places[-1]}{guess(name, known)} (of {', '.join(known)})")
     return found
 
 
@@ -294,14 +317,15 @@ def _assign(key: str, value: Any, origin: str, where: str, errors: list[str]) ->
         if option.container is dict and key.startswith(f"{name}."):
             return _Assignment(name, value, origin, where, entry=key.removeprefix(f"{name}."))
     if key in SECTIONS:
-        inside = nearest(key, (name for name in OPTIONS if name.startswith(f"{key}.")))
-        errors.append(f"{where}: a section, not a key; the nearest key is {inside}")
+        inside = ", ".join(name for name in OPTIONS if name.rpartition(".")[0] == key)
+        errors.append(f"{where}: a section, not a key; its keys are {inside}")
     else:
-        errors.append(f"{where}: unknown key; the nearest is {nearest(key, _keys())}")
+        errors.append(f"{where}: unknown key{key_advice(key, known_keys())}")
     return None
 
 
-def _keys() -> list[str]:
+def known_keys() -> list[str]:
+    """All keys that may be given, sections that are short for one of theirs included."""
     return [*OPTIONS, *_SHORT, "experiment"]
 
 
@@ -347,6 +371,8 @@ def _build(start: Settings, assignments: Sequence[_Assignment], errors: list[str
         errors.extend(f"{wheres[key]}: {problem}" for problem in _limit_problems(option, value))
         if key in _WEIGHTS:
             OmegaConf.update(config, key, {name: weight for name, weight in value.items() if weight != 0}, merge=False)
+        if option.is_path:
+            OmegaConf.update(config, key, _expand_home(value), merge=False)
     settings: Settings = OmegaConf.to_object(config)  # type: ignore[assignment]
     errors.extend(f"{wheres[key]}: {problem}" for key, problem in _joint_problems(settings))
     needless = ANNOTATOR_STAGES if settings.labels.folders is not None else ()
@@ -364,6 +390,13 @@ def _equal_shares(value: Any) -> Any:
     return dict.fromkeys(names, 1.0) if is_names and len(set(names)) == len(names) else value
 
 
+def _expand_home(value: Any) -> Any:
+    """A path, or each of a list of them, with ``~`` as the home folder, which no shell expands behind ``=``."""
+    if isinstance(value, list):
+        return [_expand_home(item) for item in value]
+    return os.path.expanduser(value) if isinstance(value, str) else value
+
+
 def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
@@ -375,12 +408,14 @@ def _wrong_type(option: Option, assignment: _Assignment) -> str:
         wrong = next((item for item in swept.values() if not isinstance(item, list)), value)
         return f"{wrong!r} is not a list of values; the nearest is [{wrong}]"
     if option.type is bool:
-        return f"{value!r} is not true or false; the nearest is {nearest(str(value).lower(), ('true', 'false'))}"
+        return f"{value!r} is not true or false{guess(str(value).lower(), ('true', 'false'))}"
     if option.type is int and isinstance(value, float) and math.isfinite(value):
         return f"{value!r} is not a whole number; the nearest is {round(value)}"
     if option.key in _WEIGHTS:
         entry = assignment.entry or option.limits["choices"][0]
         return f"{value!r} does not give each name a number; the nearest is {option.key}.{entry}=1"
+    if isinstance(value, str) and "," in value and option.container is None:
+        return f"{value!r} is not {name}; sweep.{option.key}=[{value}] runs once for each"
     example = next(iter(option.limits.get("choices", ())), None) if option.container else option.default
     hint = f", for example {example}" if example not in (None, "") else ""
     return f"{value!r} is not {name}{hint}"
@@ -393,7 +428,7 @@ def _limit_problems(option: Option, value: Any) -> list[str]:
     if choices := option.limits.get("choices"):
         named = list(value) if option.container else [value]
         problems += [
-            f"{name!r} is not one of {', '.join(choices)}; the nearest is {nearest(str(name), choices)}"
+            f"{name!r} is not one of {', '.join(choices)}{guess(str(name), choices)}"
             for name in named
             if name not in choices and not _is_further(option, name)
         ]
@@ -476,6 +511,12 @@ def _name_recipe(settings: Settings) -> None:
     parts = {f"recipe.{part}" for part in (*_RECIPE_PARTS, *_FURTHER_PARTS)}
     if any(get(settings, part.key) != part.value for part in bundle if part.key in parts):
         settings.recipe.name = CUSTOM
+
+
+def _leave_out_default_sweep(settings: Settings, arguments: Sequence[_Assignment]) -> None:
+    """Whoever sweeps and names no experiment asks for these runs, and not for each of them with two recipes."""
+    swept_here = _swept_here(arguments)
+    settings.sweep = {key: values for key, values in settings.sweep.items() if key in swept_here}
 
 
 def _replace_sweeps(

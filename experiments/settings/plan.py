@@ -27,6 +27,8 @@ EVALUATED = ("threedpw_validation", "threedpw_test")
 """Sources that are only evaluated on, whose people are never left out for their images."""
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
+# Prior -> the stage that makes it where no file is given.
+_PRIOR_STAGES = {"vposer": "prior", "gmm": "mixture"}
 _WORLD_FOLDERS = {"threedpw": "3dpw", "synthetic": "3dpw"}
 
 
@@ -39,6 +41,11 @@ def pose2d(settings: Settings) -> list[str]:
     """Data sets that the 2D pose network, and the generic start, are trained on."""
     alone = _POSE2D_ON.get(settings.recipe.init)
     return [alone] if alone else [name for name, weight in settings.pose2d.sources.items() if weight > 0]
+
+
+def pose2d_shares(settings: Settings) -> dict[str, float]:
+    """Share of each of them in a batch."""
+    return {name: settings.pose2d.sources.get(name) or 1.0 for name in pose2d(settings)}
 
 
 def trains_annotator(settings: Settings) -> bool:
@@ -127,19 +134,36 @@ def fits_bodies(settings: Settings) -> bool:
     return "smplify" in (settings.annotate.method, settings.dump.refine)
 
 
+def annotator_takes(settings: Settings) -> list[str]:
+    """Stages whose results the annotator's training starts from: that of its backbone, and that of its prior."""
+    if not trains_annotator(settings):
+        return []
+    start = start_stage(settings)
+    return [*([start] if start else []), *_prior_stage(settings.recipe.prior, settings.recipe.prior_file)]
+
+
+def labels_take(settings: Settings) -> list[str]:
+    """Stages whose results the labels are made with: the annotator, SMPLify's prior, and the mixture that scores."""
+    names = ["annotate"] if trains_annotator(settings) else []
+    if fits_bodies(settings):
+        names += _prior_stage(settings.smplify.prior, settings.smplify.prior_file)
+    if settings.dump.refine != "none" or scores_poses(settings):
+        names.append("mixture")
+    return names
+
+
+def _prior_stage(prior: str, file: str | None) -> list[str]:
+    return [_PRIOR_STAGES[prior]] if prior in _PRIOR_STAGES and file is None else []
+
+
 def learns_prior(settings: Settings) -> bool:
     """Whether the stage prior is part of the run: for the annotator, or for SMPLify."""
-    recipe, smplify = settings.recipe, settings.smplify
-    is_prior = recipe.prior == "vposer" and recipe.prior_file is None and trains_annotator(settings)
-    return is_prior or (fits_bodies(settings) and smplify.prior == "vposer" and smplify.prior_file is None)
+    return "prior" in (*annotator_takes(settings), *labels_take(settings))
 
 
 def fits_mixture(settings: Settings) -> bool:
     """Whether the stage mixture is part of the run: to score labels and refinements, or as a prior."""
-    recipe, smplify = settings.recipe, settings.smplify
-    is_prior = recipe.prior == "gmm" and recipe.prior_file is None and trains_annotator(settings)
-    fits = fits_bodies(settings) and smplify.prior == "gmm" and smplify.prior_file is None
-    return is_prior or fits or settings.dump.refine != "none" or scores_poses(settings)
+    return "mixture" in (*annotator_takes(settings), *labels_take(settings))
 
 
 def trains_on_poses(settings: Settings) -> bool:

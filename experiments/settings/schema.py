@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIZES = ("tiny", "default", "bench", "full")
+TRIAL = "tiny"
+"""The size that only shows that all works."""
 ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
 STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
@@ -484,7 +486,7 @@ class Settings:
 
     name: str = option("", "Name of the run's folder; by default the experiment's name.")
     size: str = option("default", "Scales every stage: the values given by size below.", choices=SIZES)
-    seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0)
+    seed: int = option(0, "Seed of weights, order and augmentation.", at_least=0, at_most=2**32 - 1)
     stages: list[str] = option(list(STAGES), "Stages to run, each from what those before it left.", choices=STAGES)
     overwrite: bool = option(False, "Remove results of other settings under the same name instead of refusing.")
     skip_damaged_images: bool = option(
@@ -541,6 +543,11 @@ class Option:
         """``dict`` or ``list`` for settings that hold several values (null allowed or not), else None."""
         members = typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
         return next((typing.get_origin(member) for member in members if typing.get_origin(member)), None)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it holds a file or folder, or a list of them."""
+        return self.key.startswith("paths.") or self.key.endswith("_file") or self.key == "labels.folders"
 
     @property
     def type_name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +23,17 @@ from body_models.smpl import BodyModel
 from callbacks.run_summary import SUMMARY_FILE
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
+from datamodules.pseudo_gt.native import LabelError
 from datamodules.samplers import SamplingError
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from datamodules.writing import write_text
 from experiments.cli import explains_itself, fail
 from experiments.engine import grid_jobs, processes
-from experiments.engine.artifacts import StageRecord
+from experiments.engine.artifacts import StageMismatchError, StageRecord
 from experiments.engine.grid import Cell, Grid, failure_lines, write_manifest
-from experiments.engine.pipeline import Run, Stage, console, look_up, perform
-from experiments.engine.state import LOG_FILE
+from experiments.engine.pipeline import MissingStageError, Run, Stage, console, foresee, look_up, perform
+from experiments.engine.state import LOG_FILE, RunBusyError
 from experiments.provenance.environment import write_environment
 from experiments.settings import plan
 from experiments.settings.describing import config_text
@@ -39,14 +41,23 @@ from experiments.settings.loading import expand_sweep
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
 from experiments.stages.annotator import ANNOTATE, DUMP, annotation_data, build_annotator
+from experiments.stages.checks import check_mixes, missing_files, refuse_wrong
 from experiments.stages.prepare import WORLD, report_notes
 from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE, build_regressor, downstream_data
 from experiments.stages.reporting import compare, summarise
 from experiments.stages.starts import GENERIC, POSE2D
 from experiments.training.metric_logs import write_metrics
+from experiments.training.wandb_runs import sync_command
+from lightning_modules.backbones.timm_backbone import BackboneError
 from lightning_modules.weights.checkpoints import CheckpointError
 
+_REFUSALS = (
+    FileNotFoundError, ModelFileError, CheckpointError, BackboneError, AnnotationError, ImageError, LabelError,
+    SamplingError,
+    StageMismatchError, MissingStageError,
+)  # fmt: skip
+"""What the dry run collects; anything else is a fault of the code."""
 ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
 
@@ -54,6 +65,28 @@ def runs_of(settings: Settings, origins: Mapping[str, str]) -> list[Run]:
     """The runs of an experiment, each with its folder; nothing is made yet."""
     root = Path(settings.paths.runs) / settings.name
     return [Run(one, label, root / label) for label, one in expand_sweep(settings, origins)]
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Refuse runs that cannot be made, before anything of any of them is made or written.
+
+    Every process looks for itself, because they read data sets together.
+
+    Raises:
+        StageMismatchError: a run's folder holds results of other settings.
+        MissingStageError: a stage needs one that is neither there nor selected.
+        SystemExit: the same in processes other than the first, which says it for all.
+        Exception: of :func:`experiments.stages.checks.refuse_wrong`, and of readers of data sets and labels.
+    """
+    try:
+        for cell in cells:
+            one = Run(cell.settings, cell.label, cell.folder)
+            refuse_wrong(one)
+            foresee(one, ORDER)
+    except Exception:
+        if processes.rank() > 0:
+            sys.exit(1)
+        raise
 
 
 def run(grid: Grid, cells: Sequence[Cell]) -> int:
@@ -66,8 +99,10 @@ def run(grid: Grid, cells: Sequence[Cell]) -> int:
     """
     processes.join(grid.settings.trainer.accelerator)
     made: list[Run] = []
-    failed: list[Cell] = []
+    failed: list[str] = []
     try:
+        check(cells)
+        processes.on_rank_zero(partial(_say_plan, cells))
         _write_manifest(grid)
         for cell in cells:
             one = Run(cell.settings, cell.label, cell.folder)
@@ -77,15 +112,16 @@ def run(grid: Grid, cells: Sequence[Cell]) -> int:
             except Exception as error:
                 if len(cells) == 1 or processes.world_size() > 1:
                     raise
-                _keep(error, cell)
-                failed.append(cell)
+                failed += _keep(error, cell)
             finally:
                 _write_manifest(grid)
         if "report" in grid.settings.stages and made and len(cells) == len(grid.cells):
             processes.on_rank_zero(partial(compare, grid.settings, made))
+        if len(cells) == len(grid.cells):
+            processes.on_rank_zero(partial(_say_sync, grid.settings))
     finally:
         processes.leave()
-    return _report_failures(failed)
+    return fail(failed, 1) if failed else 0
 
 
 def run_side_by_side(grid: Grid, jobs: int) -> int:
@@ -94,6 +130,8 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
     Returns:
         The exit code: 1 if a run failed.
     """
+    check(grid.cells)
+    _say_plan(grid.cells)
     write_manifest(grid)
     waiting = []
     for cell in grid.cells:
@@ -108,7 +146,18 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
         look_up(one, ORDER)
     if "report" in grid.settings.stages and runs:
         compare(grid.settings, runs)
-    return _report_failures(failed)
+    _say_sync(grid.settings)
+    return fail([line for cell in failed for line in failure_lines(cell)], 1) if failed else 0
+
+
+def _say_plan(cells: Sequence[Cell]) -> None:
+    if len(cells) > 1:
+        console.print(f"{len(cells)} runs: {', '.join(cell.label for cell in cells)}")
+
+
+def _say_sync(settings: Settings) -> None:
+    if settings.wandb.mode == "offline" and (command := sync_command(settings)):
+        console.print(f"Weights & Biases, to send what lies offline: {command}")
 
 
 def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
@@ -138,17 +187,16 @@ def _write_manifest(grid: Grid) -> None:
         processes.on_rank_zero(partial(write_manifest, grid))
 
 
-def _keep(error: Exception, cell: Cell) -> None:
-    """Say that a run failed, and keep the whole story in its log."""
+def _keep(error: Exception, cell: Cell) -> list[str]:
+    """Say that a run failed, and keep the whole story in its log; returns what is to be said of it at the end."""
     console.print(f"[bold]{cell.label}[/] [red]failed[/]: {escape(str(error) or type(error).__name__)}")
+    if isinstance(error, RunBusyError):  # its log is that of the process which makes it
+        return [f"{cell.label}: {error}"]
     cell.folder.mkdir(parents=True, exist_ok=True)
     story = str(error) + "\n" if explains_itself(error) else "".join(traceback.format_exception(error))
     with (cell.folder / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(story)
-
-
-def _report_failures(failed: Sequence[Cell]) -> int:
-    return fail([line for cell in failed for line in failure_lines(cell)], 1) if failed else 0
+    return failure_lines(cell)
 
 
 def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
@@ -163,8 +211,9 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
     for one in runs_of(settings, origins):
         console.print(f"[bold]{one.label}[/] -> {one.folder}")
         one.settings = replace(one.settings, trainer=replace(one.settings.trainer, num_workers=0))
-        missing += _dry_models(one)
-        missing += _dry_sources(one)
+        found = [*_dry_models(one), *_dry_sources(one)]
+        found += _missing(partial(foresee, Run(one.settings, one.label, one.folder), ORDER))
+        missing += found or _dry_batches(one)
     for line in dict.fromkeys(missing):
         console.print(f"[red]missing or wrong[/]: {escape(line)}")
     console.print("some files are missing or wrong" if missing else "everything is there")
@@ -186,17 +235,8 @@ def _dry_models(one: Run) -> list[str]:
     missing = []
     for gender in GENDERS:
         missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
-    trains_pose2d = "pose2d" in settings.stages and plan.trains_start(settings, "pose2d")
-    given = {
-        "recipe.init_file": plan.init_file(settings),
-        "pose2d.init_file": settings.pose2d.init_file if trains_pose2d else None,
-        "recipe.prior_file": settings.recipe.prior_file,
-        "smplify.prior_file": settings.smplify.prior_file,
-        "downstream.init_file": settings.downstream.init_file if "downstream" in settings.stages else None,
-    }
-    for key, path in given.items():
-        if path is not None and not Path(path).is_file():
-            missing.append(f"{path} ({key})")
+    missing += missing_files(settings)
+    missing += _missing(partial(check_mixes, one))
     if missing:
         return missing
     if plan.trains_annotator(settings):
@@ -263,10 +303,15 @@ def _dry_sources(one: Run) -> list[str]:
 
         missing += [f"{line} (paths.amass)" for line in _missing(look)]
     console.print(table)
-    if not missing and {"annotate", "dump"} & set(settings.stages):
+    return missing
+
+
+def _dry_batches(one: Run) -> list[str]:
+    settings, missing = one.settings, list[str]()
+    if {"annotate", "dump"} & set(settings.stages):
         missing += _missing(lambda: _dry_batch("annotate", annotation_data(one)))
     # Without labels= its people are those of labels that are not there yet.
-    if not missing and "downstream" in settings.stages and settings.labels.folders is not None:
+    if "downstream" in settings.stages and settings.labels.folders is not None:
         missing += _missing(lambda: _dry_batch("downstream", downstream_data(one)))
     return missing
 
@@ -283,8 +328,6 @@ def _missing(work: Callable[[], object]) -> list[str]:
         work()
     except MissingFilesError as error:
         return error.missing
-    except (
-        FileNotFoundError, ModelFileError, CheckpointError, AnnotationError, ImageError, SamplingError,
-    ) as error:  # fmt: skip
+    except _REFUSALS as error:
         return [str(error)]
     return []

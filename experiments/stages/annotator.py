@@ -30,6 +30,7 @@ from experiments.settings.schema import Settings
 from experiments.stages import fitting
 from experiments.stages.prepare import (
     data_key,
+    in_effect,
     network_key,
     people_settings,
     report_people,
@@ -153,7 +154,7 @@ def annotate_key(settings: Settings) -> dict[str, Any]:
     key = asdict(settings.annotate)
     del key["method"]  # EFT begins with the same network
     unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
-    key["losses"] = {name: weight for name, weight in key["losses"].items() if name not in unused}
+    key["losses"] = in_effect({name: weight for name, weight in key["losses"].items() if name not in unused})
     if not plan.auxiliary(settings):
         del key["target_quota"]
     if not plan.auxiliary(settings) or settings.recipe.schedule != "pretrain":
@@ -192,6 +193,7 @@ ANNOTATE = Stage(
     },
     make=_train,
     needed=lambda run: plan.trains_annotator(run.settings),
+    takes=lambda run: plan.annotator_takes(run.settings),
 )
 
 
@@ -341,5 +343,6 @@ DUMP = Stage(
     after=("prior", "annotate", "mixture"),
     key=_dump_key,
     make=_dump,
+    takes=lambda run: plan.labels_take(run.settings),
     folder="labels",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from experiments.settings import plan
 
 _CROP_CACHE_BELOW = 100
 _SHOWN = 4
+_AUGMENT_ALWAYS = ("occlusion", "low_resolution", "blur")
 _ANNOTATORS_OWN = ("camera", "head")
 
 
@@ -102,11 +104,23 @@ def _world_key(run: Run) -> dict[str, Any]:
     return {"world": asdict(_world_settings(run)), "version": WORLD_VERSION}
 
 
+def in_effect(values: Mapping[str, Any], always: Sequence[str] = ()) -> dict[str, Any]:
+    """Weights and shares above 0, for keys: so a term that a later version adds, and that is off, changes no key.
+
+    Args:
+        values: name -> weight or share, or limit, where null and false are off.
+        always: those that are in a key all the same, because keys of earlier versions hold them.
+    """
+    is_off = {name: value is None or value is False or value == 0 for name, value in values.items()}
+    return {name: value for name, value in values.items() if name in always or not is_off[name]}
+
+
 def network_key(run: Run) -> dict[str, Any]:
     """What every trained network depends on, beside its own stage's settings."""
     settings = run.settings
+    model = {name: value for name, value in asdict(settings.model).items() if name not in _ANNOTATORS_OWN}
     return {
-        "model": {name: value for name, value in asdict(settings.model).items() if name not in _ANNOTATORS_OWN},
+        "model": {**model, "augment": in_effect(model["augment"], _AUGMENT_ALWAYS)},
         "seed": settings.seed,
         "body_models": settings.paths.body_models,
         "precision": settings.trainer.precision,

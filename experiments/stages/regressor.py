@@ -26,9 +26,10 @@ from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
 from experiments.exposure import any_saw, checkpoint_saw, read_told
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
-from experiments.settings.schema import AUXILIARY
+from experiments.settings.schema import AUXILIARY, Settings
 from experiments.stages.prepare import (
     data_key,
+    in_effect,
     network_key,
     people_settings,
     report_people,
@@ -42,6 +43,10 @@ from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.regressors import FAMILIES
 from lightning_modules.scoring.protocols import Bodies
 
+_FILTERS_ALWAYS = (
+    "max_error_2d", "min_joints", "max_abs_beta", "max_prior_score", "max_mirror_disagreement", "max_limit_excess_deg",
+    "refined_only", "max_quality_score",
+)  # fmt: skip
 MONITOR = "val/threedpw/lsp14_pa_mpjpe"
 """Checkpoints are chosen on 3DPW's validation split, never on its test split."""
 
@@ -55,12 +60,24 @@ def labels_of(run: Run) -> dict[str, Path]:
 
 
 def _trained_on(run: Run) -> dict[str, Path | None]:
-    """Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth.
+    """Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth."""
+    return mixed_tables(run.settings, labels_of(run))
+
+
+def mixed_tables(settings: Settings, tables: dict[str, Path]) -> dict[str, Path | None]:
+    """The data sets that a regressor is trained on.
+
+    Args:
+        settings: of the run.
+        tables: target -> folder of its label table.
+
+    Returns:
+        Data set -> folder of its labels, or None where it is trained on with its own 3D ground truth.
 
     Raises:
         LabelError: labels and mix do not fit together.
     """
-    tables, mix = labels_of(run), plan.mixed(run.settings)
+    mix = plan.mixed(settings)
     if not mix:
         return {**tables}
     if strangers := [name for name in tables if name not in mix]:
@@ -143,12 +160,21 @@ def regressor_saw_threedpw(run: Run) -> bool | None:
     return any_saw(["threedpw_train" in chosen, *told])
 
 
+def downstream_key(settings: Settings) -> dict[str, Any]:
+    """The settings of section ``downstream`` that a training depends on."""
+    key = asdict(settings.downstream)
+    return {**key, "losses": in_effect(key["losses"]), "mix": in_effect(key["mix"])}
+
+
 DOWNSTREAM = Stage(
     name="downstream",
     after=("dump",),
     key=lambda run: {
-        "downstream": asdict(run.settings.downstream),
-        "labels": asdict(run.settings.labels),
+        "downstream": downstream_key(run.settings),
+        "labels": {
+            "folders": run.settings.labels.folders,
+            "filter": in_effect(asdict(run.settings.labels.filter), _FILTERS_ALWAYS),
+        },
         # Where other labels came from; the run's own are told by the dump's key.
         **({"label_tables": list(map(label_content, labels_of(run).values()))} if run.settings.labels.folders else {}),
         "data": data_key(
@@ -158,6 +184,7 @@ DOWNSTREAM = Stage(
         **network_key(run),
     },
     make=_train,
+    takes=lambda run: ["dump"] if run.settings.labels.folders is None else [],
 )
 
 

@@ -52,7 +52,7 @@ def _data(run: Run, samples: int) -> Pose2DDataModule:
     names = plan.pose2d(run.settings)
     return Pose2DDataModule(
         {name: plan.source(run.settings, world_folder(run), name) for name in names},
-        _shares(run),
+        plan.pose2d_shares(run.settings),
         holdout=settings.holdout,
         samples_per_epoch=samples_of(samples, settings.batch_size),
         **people_settings(run, settings.batch_size),
@@ -136,7 +136,7 @@ def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray[Any], NDArray[A
 
 
 def _pose2d_key(run: Run) -> dict[str, Any]:
-    key = {**asdict(run.settings.pose2d), "sources": _shares(run)}
+    key = {**asdict(run.settings.pose2d), "sources": plan.pose2d_shares(run.settings)}
     if key["init_file"] is None:  # as before there was such a setting, so that random starts are used again
         del key["init_file"]
     return key
@@ -149,7 +149,7 @@ GENERIC = Stage(
         "generic": {"samples": plan.generic_samples(run.settings), "lr": run.settings.generic.lr},
         "batch_size": run.settings.pose2d.batch_size,
         "holdout": run.settings.pose2d.holdout,
-        "sources": _shares(run),
+        "sources": plan.pose2d_shares(run.settings),
         "data": data_key(run, plan.pose2d(run.settings)),
         **network_key(run),
     },
@@ -170,7 +170,3 @@ POSE2D = Stage(
     needed=lambda run: plan.trains_start(run.settings, "pose2d"),
     shared="cache",
 )
-
-
-def _shares(run: Run) -> dict[str, float]:
-    return {name: run.settings.pose2d.sources.get(name) or 1.0 for name in plan.pose2d(run.settings)}

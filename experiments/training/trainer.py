@@ -121,7 +121,7 @@ def make_trainer(
         precision=settings.precision,  # type: ignore[arg-type]
         max_steps=steps,
         max_epochs=-1,
-        logger=_loggers(run, stage, folder) if logs else False,
+        logger=_loggers(run, stage, folder, (folder / LAST).exists()) if logs else False,
         callbacks=[LeakageGuard(), StepSeed(), BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
         limit_val_batches=0 if validate_every is None else 1.0,
         val_check_interval=validate_every,
@@ -171,8 +171,8 @@ def _strategy(name: str) -> str | Strategy:
     return DDPStrategy(broadcast_buffers=False)
 
 
-def _loggers(run: Run, stage: str, folder: Path) -> list[Logger]:
-    loggers: list[Logger | None] = [CSVLogger(folder, name=METRICS), wandb_logger(run, stage, folder)]
+def _loggers(run: Run, stage: str, folder: Path, resumes: bool = False) -> list[Logger]:
+    loggers: list[Logger | None] = [CSVLogger(folder, name=METRICS), wandb_logger(run, stage, folder, resumes)]
     return [logger for logger in loggers if logger is not None]
 
 

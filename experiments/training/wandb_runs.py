@@ -6,23 +6,28 @@ labels -> downstream regressor shows. Offline all of it is written to files that
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from datamodules.pseudo_gt.native import LABELS_FILE, PROVENANCE_FILE
+from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run
 from experiments.engine.processes import rank
 from experiments.provenance.annotators import annotator_of_run
 from experiments.settings import plan
-from experiments.settings.schema import to_plain
+from experiments.settings.schema import Settings, to_plain
 
+_ID_FILE = "wandb_run_id.txt"
 STEP = "trainer/global_step"
 """The one x-axis of all curves."""
 # Errors are best at their smallest, shares of correct joints at their largest. No pattern for all beside these: of
@@ -83,13 +88,14 @@ class StageLogger(WandbLogger):
         super().log_hyperparams({"module": vars(params) if isinstance(params, Namespace) else dict(params)})
 
 
-def wandb_logger(run: Run, stage: str, folder: Path) -> WandbLogger | None:
+def wandb_logger(run: Run, stage: str, folder: Path, resumes: bool = False) -> WandbLogger | None:
     """The logger of a stage, None where nothing is logged; only rank zero starts a run.
 
     Args:
         run: that the stage belongs to.
         stage: its name.
         folder: that the offline files are written to.
+        resumes: whether the stage goes on where it was interrupted, in the same W&B run.
     """
     settings = run.settings
     if settings.wandb.mode == "disabled":
@@ -98,12 +104,14 @@ def wandb_logger(run: Run, stage: str, folder: Path) -> WandbLogger | None:
         return WandbLogger(offline=True, save_dir=str(folder))  # a dummy, as on every other rank
     folder.mkdir(parents=True, exist_ok=True)
     started = wandb.init(
+        id=run_id(run, stage, folder, resumes),
+        resume="allow",
         dir=str(folder),
         mode=settings.wandb.mode,  # type: ignore[arg-type]
-        name=f"{run.label}-{stage}",
+        name="-".join(filter(None, [os.environ.get("WANDB_NAME"), run.label, stage])),
         project=settings.wandb.project,
         entity=settings.wandb.entity,
-        group=settings.wandb.group or settings.name,
+        group=settings.wandb.group or os.environ.get("WANDB_RUN_GROUP") or settings.name,
         job_type=stage,
         tags=tags_of(run),
         config={**to_plain(settings), "label": run.label, "stage": stage},
@@ -114,6 +122,41 @@ def wandb_logger(run: Run, stage: str, folder: Path) -> WandbLogger | None:
     for split, summary in _SUMMARIES.items():
         started.define_metric(f"{split}/*", step_metric=STEP, step_sync=True, summary=summary)
     return StageLogger(experiment=started, save_dir=str(folder))
+
+
+def run_id(run: Run, stage: str, folder: Path, resumes: bool) -> str:
+    """Id of a stage's W&B run.
+
+    It is kept beside the stage's files, so that a training that is resumed goes on in the same W&B run. A sweep's agent
+    gives one id to the whole process (WANDB_RUN_ID); each stage then has one that is made from it.
+
+    Args:
+        run: that the stage belongs to.
+        stage: its name.
+        folder: that the offline files are written to.
+        resumes: whether the stage goes on where it was interrupted.
+    """
+    if given := os.environ.get("WANDB_RUN_ID"):
+        return f"{given}-{stage}-{key_hash({'run': run.settings.name, 'label': run.label})}"
+    file = folder / _ID_FILE
+    if not (resumes and file.is_file()):
+        file.write_text(f"{uuid4().hex[:16]}\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def sync_command(settings: Settings) -> str:
+    """The one command that sends what lies offline: of all runs of this name, and of the stages that runs share.
+
+    A training that was resumed lies in several folders with one id, which are sent in the order of their beginning.
+    Empty where nothing lies there.
+    """
+    places = [(Path(settings.paths.runs) / settings.name, "*/*"), (Path(settings.paths.cache), "*")]
+    found = [
+        f"{shlex.quote(str(root))}/{below}/wandb/offline-run-*"
+        for root, below in places
+        if any(root.glob(f"{below}/wandb/offline-run-*"))
+    ]
+    return f"wandb sync {' '.join(found)}" if found else ""
 
 
 def use_artifacts(logger: WandbLogger | None, run: Run, used: Iterable[Artifact]) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from body_models.names import nearest
+from body_models.names import guess
 from lightning_modules.backbones.resnet import BasicBlock, Bottleneck, ResNet
-from lightning_modules.backbones.timm_backbone import PREFIX, TimmBackbone
+from lightning_modules.backbones.timm_backbone import PREFIX, BackboneError, TimmBackbone
 from lightning_modules.backbones.vit import VisionTransformer
 from lightning_modules.weights.checkpoints import Coverage
 from lightning_modules.weights.initial_weights import load_initial_weights
@@ -41,15 +41,13 @@ def make_backbone(name: str) -> ResNet | VisionTransformer | TimmBackbone:
     """The backbone of that name, with random weights.
 
     Raises:
-        ValueError: no such backbone; names the nearest one.
-        BackboneImportError: timm does not import.
+        BackboneError: no such backbone, in which case the nearest one is named; or timm does not import.
     """
     if name.startswith(PREFIX):
         return TimmBackbone(name.removeprefix(PREFIX))
     if name not in BACKBONES:
-        near = nearest(name, BACKBONES)
-        msg = f"no backbone named {name!r}; did you mean {near!r}? There are: {', '.join(BACKBONES)}"
-        raise ValueError(msg)
+        msg = f"no backbone named {name!r}{guess(name, BACKBONES)}; there are: {', '.join(BACKBONES)}"
+        raise BackboneError(msg)
     # Channels last trains a third faster on CPUs, and suits bf16 on GPUs; the weights' values and names stay the same.
     backbone = BACKBONES[name]()
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

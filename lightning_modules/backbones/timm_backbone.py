@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from body_models.names import nearest
+from body_models.names import guess
 
 PREFIX = "timm:"
 
 
-class BackboneImportError(ImportError):
-    """timm is not there, or does not import."""
+class BackboneError(ValueError):
+    """There is no such network, or timm is not there, or does not import."""
 
 
 class TimmBackbone(nn.Module):
@@ -32,16 +32,15 @@ class TimmBackbone(nn.Module):
         stride: input pixels per cell of the feature map.
 
     Raises:
-        BackboneImportError: timm does not import.
-        ValueError: timm has no such network; names the nearest one.
+        BackboneError: timm does not import, or has no such network, in which case the nearest one is named.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         timm = _import_timm()
         if not timm.is_model(name):
-            msg = f"timm has no network {name!r}; did you mean {nearest(name, timm.list_models())}?"
-            raise ValueError(msg)
+            msg = f"timm has no network {name!r}{guess(name, timm.list_models())}"
+            raise BackboneError(msg)
         # Transformers are made for one size of images, unless they are asked to resize their positions.
         fixed = bool(getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False))
         options: dict[str, Any] = {"dynamic_img_size": True} if fixed else {}
@@ -83,12 +82,12 @@ def _import_timm() -> types.ModuleType:
         import timm
     except ImportError as error:
         msg = f"backbones {PREFIX}<name> need timm ({error}): pip install 'three-recipes[timm]'"
-        raise BackboneImportError(msg) from error
+        raise BackboneError(msg) from error
     except RuntimeError as error:
         msg = (
             f"timm is installed, but torchvision, which it needs, does not fit this torch ({error}): install a "
             "torchvision made for it (a CPU build of torch needs a CPU build of torchvision), or take vit_small, "
             "vit_base, vit_large or vit_huge, which need neither"
         )
-        raise BackboneImportError(msg) from error
+        raise BackboneError(msg) from error
     return timm

@@ -18,6 +18,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     """Calls that would have started stages."""
     made: list = []
     stages = types.ModuleType("experiments.stages")
+    stages.check = lambda cells: None  # type: ignore[attr-defined]
     stages.run = lambda grid, cells: made.append(("run", grid.settings, cells))  # type: ignore[attr-defined]
     stages.run_side_by_side = lambda grid, jobs: made.append(("jobs", grid.settings, jobs))  # type: ignore[attr-defined]
     stages.dry_run = lambda settings, origins: made.append(("dry", settings, origins))  # type: ignore[attr-defined]
@@ -50,6 +51,22 @@ def test_wrong_settings_exit_with_2_and_a_line_each(calls: list, capsys: pytest.
     assert any(line.endswith("the nearest is --dry-run") for line in lines)
     assert any(line.endswith("the nearest is annotate.lr=3") for line in lines)
     assert not calls
+
+
+@pytest.mark.parametrize(
+    ("argv", "advice"),
+    [
+        (["--config-name=x"], "write experiment=NAME"),
+        (["--multirun"], "write sweep.KEY=[a,b]"),
+        (["--seed=3"], "the nearest is seed=3"),
+        (["--gpus=3"], "that is trainer.devices"),
+    ],
+)
+def test_options_of_other_programs_are_translated(
+    argv: list[str], advice: str, calls: list, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(argv) == 2
+    assert advice in capsys.readouterr().err and not calls
 
 
 def test_debug_shows_the_traceback() -> None:

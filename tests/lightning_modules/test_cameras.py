@@ -124,7 +124,7 @@ def test_the_virtual_camera_needs_the_crop_alone(make_batch) -> None:
 
 
 def test_unknown_camera_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'full_image'"):
+    with pytest.raises(ValueError, match="the nearest is full_image"):
         find_camera("fullimage")
 
 

@@ -111,7 +111,7 @@ def test_combine_weighs_every_valid_element_alike() -> None:
 
 
 def test_unknown_term_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'joints_2d'"):
+    with pytest.raises(ValueError, match="the nearest is joints_2d"):
         check_weights({"joint_2d": 1.0})
 
 

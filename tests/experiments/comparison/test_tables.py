@@ -1,6 +1,7 @@
 """The report is one file that says what was measured, on whom, and how sure it is."""
 
 import csv
+import io
 import re
 from html.parser import HTMLParser
 
@@ -9,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from experiments.comparison.page import build_comparison, report_html
-from experiments.comparison.tables import rich_table
-from experiments.results.run_results import Comparison, signed
+from experiments.comparison.tables import latex_table, markdown_table, rich_table
+from experiments.results.run_results import WORSE, Comparison, signed
 from experiments.stats.bootstrap import Interval
 from tests.support.comparisons import comparison, run_result
 
@@ -116,3 +117,37 @@ def test_doubled_and_unknown_labels_are_refused():
         Comparison("t", [run, run])
     with pytest.raises(ValueError, match="'three'"):
         Comparison("t", [run], baseline="three")
+
+
+def test_a_run_that_learns_nothing_says_so_first_and_nothing_is_green():
+    found = comparison()
+    for run in found.runs:
+        run.is_trial = True
+    console = Console(record=True, width=200, file=io.StringIO())
+    console.print(rich_table(found))
+    page = report_html(found)
+    for text in (markdown_table(found), console.export_text(), page.partition("<body>")[2], latex_caption_of(found)):
+        assert "This proves nothing: size=tiny" in text.strip().splitlines()[0]
+    assert 'class="sure"' not in page and 'class="change better"' not in page
+    assert 'class="sure"' in report_html(comparison())
+    found.runs[0].is_trial = False
+    assert found.warning.endswith('No number of "three" is a result.')
+    assert not comparison().warning
+
+
+def latex_caption_of(found):
+    return latex_table(found).partition("\\caption{")[2]
+
+
+def test_a_row_that_is_worse_than_the_mean_pose_says_so():
+    found = comparison()
+    yardstick = found.yardstick.metrics
+    for key, value in (("pseudo_gt/smpl24_pa_mpjpe", 100.0),):
+        assert key in yardstick
+        yardstick[key] = Interval(value, None, None)
+    none, three = found.variants
+    assert WORSE in found.flags(none) and WORSE not in found.flags(three) and WORSE not in found.flags(found.rows[0])
+    (caveat,) = (text for text in found.caveats() if text.startswith("No better than the mean pose"))
+    assert caveat.endswith(': "none".')
+    row = next(line for line in markdown_table(found).splitlines() if line.startswith("| none"))
+    assert WORSE in row and WORSE in report_html(found) and "downarrow" in latex_table(found)

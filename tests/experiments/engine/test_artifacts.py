@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.engine.artifacts import StageMismatchError, StageRecord, open_stage
+from experiments.engine.artifacts import StageMismatchError, StageRecord, foresee_stage, open_stage
 
 OLD, NEW = {"lr": 1}, {"lr": 2}
 
@@ -43,3 +43,11 @@ def test_a_stage_that_failed_before_its_first_result_does_not_hold_the_folder(tm
     (tmp_path / "last.ckpt").touch()
     with pytest.raises(StageMismatchError, match="overwrite=true"):
         open_stage(tmp_path, NEW, overwrite=False)
+
+
+def test_to_foresee_a_stage_changes_nothing(tmp_path: Path) -> None:
+    StageRecord(tmp_path, OLD, complete=True).save()
+    with pytest.raises(StageMismatchError, match="lr: 1 there, 2 now"):
+        foresee_stage(tmp_path, NEW, overwrite=False)
+    assert not foresee_stage(tmp_path, NEW, overwrite=True).complete
+    assert foresee_stage(tmp_path, OLD, overwrite=False).complete

@@ -74,6 +74,14 @@ def test_failure_keeps_its_reason(tmp_path: Path) -> None:
     assert read_state(tmp_path / "killed")["error"] == "killed by signal 9"
 
 
+def test_a_run_that_another_process_makes_is_not_marked_failed(tmp_path: Path) -> None:
+    with begin(tmp_path, "annotate") as state:
+        mark_failed(tmp_path, 1)  # of the process that was refused
+        assert read_state(tmp_path)["state"] == "running"
+        state.leave_stage("annotate")
+    assert read_state(tmp_path)["state"] == "finished"
+
+
 def test_two_processes_do_not_make_the_same_run(tmp_path: Path) -> None:
     with begin(tmp_path), pytest.raises(RunBusyError, match=f"process {os.getpid()} on"):
         begin(tmp_path).__enter__()

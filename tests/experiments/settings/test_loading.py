@@ -177,8 +177,11 @@ def test_given_labels_leave_nobody_to_annotate() -> None:
     assert not any("annotate" in one.stages for _, one in runs)
     # Beside the run's own labels, which its recipe makes.
     runs = expand_sweep(*load_settings(["sweep.labels=[null,[b/coco-train]]"]))
-    assert [label.partition("-")[0] for label, _ in runs] == ["none"] * 2 + ["three"] * 2
-    assert ["annotate" in one.stages for _, one in runs] == [True, False] * 2
+    assert [(label, one.recipe.name) for label, one in runs] == [
+        ("labels=None", "three"),
+        ("labels=b-coco-train", "three"),
+    ]
+    assert ["annotate" in one.stages for _, one in runs] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,19 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
     ("argument", "expected"),
     [
         ("annotate.smaples=3", "the nearest is annotate.samples"),
-        ("backbone=slim", "the nearest is model.backbone"),
+        ("backbone=slim", "that is one of model.backbone, downstream.backbone"),
+        ("annotate.learning_rate=1", "unknown key; that is annotate.lr"),
+        ("weight_decay=0", "no such setting: annotators and regressors are trained by Adam without weight decay"),
+        ("annotate.epochs=3", "that is annotate.samples (a training is told in people seen"),
+        ("gpus=2", "that is trainer.devices"),
+        ("trainer.logger=false", "that is wandb.mode"),
+        ("workers=2", "that is trainer.num_workers"),
+        ("batch=3", "that is one of prior.batch_size, pose2d.batch_size, annotate.batch_size, downstream.batch_size"),
+        ("annotate.frobnicate=1", "unknown key; --help lists all"),
+        ("+annotate.lr=1", "there is no + and ~ as in Hydra"),
+        ("hydra.run.dir=x", "paths.runs and name say where results go"),
+        ("seed=1,2", "sweep.seed=[1,2] runs once for each"),
+        ("seed=4294967296", "above the largest allowed value 4294967295"),
         ("annotate=3", "a section, not a key"),
         ("annotate.samples=abc", "'abc' is not int"),
         ("prior.steps=2.5", "the nearest is 2"),
@@ -224,7 +239,7 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
         ("experiment=coco_mni", "the nearest is coco_mini"),
         ("size=defualt", "the nearest is default"),
         ("wandb.tags={a: 1}", "is not list[str]"),
-        ("paths.coco={a: 1", "line 2"),
+        ("paths.coco={a: 1", "the bracket is not closed"),
         ("paths.coco", "expected KEY=VALUE"),
         ("name=a/b", "no folder name"),
         ("sweep.sed=[1]", "the nearest is seed"),
@@ -263,6 +278,25 @@ def test_wrong_file_is_named_with_key_and_remedy(tmp_path: Path, text: str, expe
     file = write(tmp_path / "mine.yaml", text)
     (message,) = errors_of(f"experiment={file}")
     assert message.startswith(f"{file}: ") and expected in message
+
+
+def test_a_mapping_that_the_shell_took_apart_is_to_be_quoted() -> None:
+    words = "recipe.auxiliary={threedpw_train: 1, mpi_inf_3dhp: 1} seed=1".split()
+    (message,) = errors_of(*words)
+    assert message.endswith("quote it: 'recipe.auxiliary={threedpw_train: 1, mpi_inf_3dhp: 1}'")
+
+
+def test_the_home_folder_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the command line, in files, in lists and in sweeps; the names of files, too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "mine.yaml", "extends: base\npaths:\n  mpii: ~/mpii\npose2d: {init_file: ~/start.pth}\n")
+    argv = ["experiment=~/mine.yaml", "paths.coco=~/coco", "labels=[~/a,~/b]"]
+    settings = settings_of(*argv)
+    assert (settings.paths.coco, settings.paths.mpii) == (f"{tmp_path}/coco", f"{tmp_path}/mpii")
+    assert settings.labels.folders == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert settings.pose2d.init_file == f"{tmp_path}/start.pth"
+    swept = load_settings(["experiment=base", "sweep.labels.folders=[[~/a],[~/b]]"])
+    assert [run.labels.folders for _, run in expand_sweep(*swept)] == [[f"{tmp_path}/a"], [f"{tmp_path}/b"]]
 
 
 def test_undecodable_file_is_an_error(tmp_path: Path) -> None:
@@ -357,10 +391,17 @@ def test_grid_keeps_arguments_and_has_plain_labels() -> None:
         ["sweep.seed=0,1", "recipe.prior=none", "annotate.samples=5", "sweep.size=tiny,full"]
     )
     runs = dict(expand_sweep(settings, origins))
-    assert len(runs) == 8
-    run = runs["three-seed1-size=full"]
+    assert list(runs) == ["seed0-size=tiny", "seed0-size=full", "seed1-size=tiny", "seed1-size=full"]
+    run = runs["seed1-size=full"]
     assert (run.recipe.init, run.recipe.prior, run.recipe.name) == ("pose2d", "none", CUSTOM)
     assert (run.annotate.samples, run.model.backbone, run.seed) == (5, "resnet50", 1)
+
+
+def test_a_sweep_without_an_experiment_is_the_whole_sweep() -> None:
+    """It is not multiplied by the recipes that the main job compares; that of a named experiment gets more keys."""
+    for argv, recipes in (([], ["three"]), (["experiment=default"], ["none", "three"])):
+        runs = expand_sweep(*load_settings([*argv, "sweep.seed=[0,1]"]))
+        assert [(run.recipe.name, run.seed) for _, run in runs] == [(name, i) for name in recipes for i in (0, 1)]
 
 
 def test_sweep_over_parts_and_mappings() -> None:

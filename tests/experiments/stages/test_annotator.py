@@ -13,8 +13,10 @@ from datamodules.pseudo_gt.native import read_labels
 from experiments.engine.pipeline import Run
 from experiments.run import main
 from experiments.settings.loading import expand_sweep, load_settings
-from experiments.settings.schema import CAMERAS
+from experiments.settings.schema import CAMERAS, to_plain
 from experiments.stages.annotator import ANNOTATE, annotate_key, samples_seen, train_quotas
+from experiments.stages.prepare import in_effect, network_key
+from experiments.stages.regressor import DOWNSTREAM, downstream_key
 
 STAGES = "stages=[world,generic,pose2d,annotate,dump]"
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
@@ -54,6 +56,24 @@ def test_the_weight_of_another_prior_retrains_nobody() -> None:
     weight = "annotate.losses.latent_l2=0.5"
     assert annotate_key(run_of("recipe=none").settings) == annotate_key(run_of("recipe=none", weight).settings)
     assert annotate_key(run_of("recipe=three").settings) != annotate_key(run_of("recipe=three", weight).settings)
+
+
+def test_a_weight_or_share_of_0_is_in_no_key() -> None:
+    """So a loss term, an augmentation or a filter that a later version adds leaves finished runs as they are."""
+    annotate = annotate_key(run_of("annotate.losses.betas_l2=0").settings)
+    assert "betas_l2" not in annotate["losses"] and "joints_2d" in annotate["losses"]
+    downstream = downstream_key(run_of("downstream.losses.betas_l2=0", "downstream.mix={coco: 1, mpii: 0}").settings)
+    assert "betas_l2" not in downstream["losses"] and downstream["mix"] == {"coco": 1.0}
+    assert in_effect({"a": 0.0, "b": 0.5, "c": None, "d": False, "e": 0}, always="e") == {"b": 0.5, "e": 0}
+
+
+def test_keys_of_earlier_runs_stay() -> None:
+    """Of runs without a weight of 0: these settings are in the keys of version 0.1."""
+    run = run_of("recipe=three")
+    settings = to_plain(run.settings)
+    assert network_key(run)["model"]["augment"] == settings["model"]["augment"]
+    assert DOWNSTREAM.key(run)["labels"] == settings["labels"]
+    assert DOWNSTREAM.key(run)["downstream"] == settings["downstream"]
 
 
 def test_how_auxiliary_people_are_used_retrains_nobody_who_has_none() -> None:

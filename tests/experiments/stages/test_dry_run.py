@@ -16,7 +16,7 @@ from lightning_modules.backbones import make_backbone
 from lightning_modules.priors.pose_mixture import PoseMixture
 from lightning_modules.priors.pose_prior import PosePrior
 
-ONE_SOURCE = ["annotate.targets={coco: 1}", "recipe=none", "stages=[world,prior,mixture,annotate,dump]"]
+ONE_SOURCE = ["annotate.targets={coco: 1}", "recipe=none", "stages=[world,prior,mixture,generic,annotate,dump]"]
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ def test_a_start_is_opened(tmp_path: Path, dry) -> None:
     code, said = dry("recipe.init=imagenet", write_start(tmp_path / "moco.pth", "slim", "module.encoder_q."))
     assert code == 1 and "is not of the kind that recipe.init=imagenet says" in said
     # What this run does not read is not opened.
-    assert dry("recipe.init=imagenet", write_start(tmp_path / "other.pth", "resnet18"), "stages=[world,dump]")[0] == 0
+    other = write_start(tmp_path / "other.pth", "resnet18")
+    assert dry("recipe.init=imagenet", other, "stages=[world,mixture]")[0] == 0
 
 
 def test_priors_are_opened(tmp_path: Path, dry) -> None:

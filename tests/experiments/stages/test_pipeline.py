@@ -136,13 +136,74 @@ def test_a_stage_without_the_one_before_says_what_is_missing(
     assert "stage 'annotate' of none has not been run yet" in capsys.readouterr().err
 
 
+def bytes_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+@pytest.mark.parametrize("more", [[], ["--index", "1"], ["stages=report"], ["--jobs", "2"], ["--manifest"]])
 def test_other_settings_under_the_same_name_are_refused(
-    tiny_run: Path, tiny_folders: list[str], capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tiny_folders: list[str], more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*tiny_folders, "annotate.lr=0.01"]) == 1
-    error = capsys.readouterr().err
+    """In one line, and before anything of the runs that lie there is touched."""
+    before = bytes_of(tiny_run)
+    assert main([*tiny_folders, "annotate.lr=0.01", *more]) == 1
+    said = capsys.readouterr()
+    (error,) = said.err.splitlines()
     assert "annotate.lr: 0.001 there, 0.01 now" in error
-    assert "overwrite=true" in error
+    assert "overwrite=true" in error and not said.out
+    assert bytes_of(tiny_run) == before
+    assert main([*tiny_folders, "annotate.lr=0.01", "--dry-run"]) == 1
+    assert "annotate.lr: 0.001 there, 0.01 now" in capsys.readouterr().out
+
+
+def test_wrong_files_are_refused_before_anything_is_made(
+    tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [f"paths.{name}={tmp_path / name}" for name in ("runs", "cache", "data")]
+    nowhere = tmp_path / "nowhere"
+    for wrong in (
+        f"labels={nowhere}",
+        f"paths.coco={nowhere}",
+        f"paths.body_models={nowhere}",
+        f"pose2d.init_file={nowhere}",
+        f"downstream.init_file={nowhere}",
+        "model.backbone=timm:resnet_x",
+    ):
+        assert main([*tiny_folders, *folders, "recipe=three", wrong]) == 1
+        assert main([*tiny_folders, *folders, "recipe=three", "trainer.devices=2", wrong]) == 1
+        error = capsys.readouterr().err
+        assert "nowhere" in error or "timm" in error
+        assert not (tmp_path / "runs").exists() and not (tmp_path / "data").exists()
+
+
+def test_the_dry_run_finds_stages_that_are_not_made(
+    tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*tiny_folders, f"paths.cache={tmp_path}", "name=unplanned", "recipe=none"]
+    argv.append("stages=[world,prior,mixture,pose2d,annotate,dump]")
+    assert main(argv) == 1
+    assert "stage 'generic' of none has not been run yet" in capsys.readouterr().err
+    assert main([*argv, "--dry-run"]) == 1
+    assert "stage 'generic' of none has not been run yet" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("argument", "stage"),
+    [
+        ("annotate.batch_size=2", "annotate"),
+        ("pose2d.batch_size=1", "pose2d"),
+        ("downstream.batch_size=1", "downstream"),
+    ],
+)
+def test_batches_too_small_for_their_shares_are_refused(
+    tiny_folders: list[str], argument: str, stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*tiny_folders, "name=small", "recipe=three", "downstream.mix={coco: 1, mpii: 1}", argument]
+    assert main(argv) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert f"{stage}.batch_size=" in error and "the nearest that fits is " in error
+    assert main([*argv, "--dry-run"]) == 1
+    assert f"{stage}.batch_size=" in capsys.readouterr().out
 
 
 def test_annotator_does_not_change_when_the_true_bodies_are_deleted(tiny_run: Path, tiny_folders: list[str]) -> None:

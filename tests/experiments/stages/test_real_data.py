@@ -16,7 +16,7 @@ from datamodules.pseudo_gt.native import read_labels
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.run import main
 from experiments.settings import plan
-from experiments.settings.loading import CONFIGS, load_settings
+from experiments.settings.loading import CONFIGS, expand_sweep, load_settings
 from experiments.settings.schema import OPTIONS, get
 from lightning_modules.backbones import make_backbone
 from tests.support.human36m_files import write_human36m
@@ -63,6 +63,22 @@ def test_dry_runs(trees: list[str], capsys: pytest.CaptureFixture, dataset: str,
     people = sorted([dataset, *(["mpi_inf_3dhp", "threedpw_train"] if level == "three" else [])])
     assert f"a batch of 4 from {people}" in said
     assert "synthetic" not in said
+
+
+def test_the_recipe_grid_of_real_data(trees: list[str], capsys: pytest.CaptureFixture) -> None:
+    """All of its runs begin at ImageNet, and each finds the stages that it starts from."""
+    argv = ["experiment=annotate_coco_grid", f"recipe.init_file={Path(trees[5].partition('=')[2])}"]
+    runs = [run for _, run in expand_sweep(*load_settings(argv))]
+    parts = {(bool(run.recipe.auxiliary), run.recipe.init, run.recipe.prior) for run in runs}
+    assert len(parts) == len(runs) == 8
+    assert {plan.init_file(run) or run.pose2d.init_file is not None for run in runs} == {runs[0].recipe.init_file, True}
+    one_axis = ["recipe.auxiliary={}", "recipe.prior=none", "annotate.batch_size=4"]
+    assert main(["--dry-run", *trees, *argv, *one_axis]) == 0
+    said = capsys.readouterr().out
+    assert "init=imagenet ->" in said and "init=pose2d ->" in said and "everything is there" in said
+    # The bundles of the synthetic grid take a start that these experiments do not train.
+    assert main(["--dry-run", *trees, "experiment=annotate_coco", "sweep.recipe=[none]", "annotate.batch_size=4"]) == 1
+    assert "stage 'generic' of none has not been run yet" in " ".join(capsys.readouterr().out.split())
 
 
 def command_of(experiment: str, gpus: int) -> list[str]:

@@ -111,6 +111,52 @@ def test_artifacts_as_files_or_not_at_all(tmp_path: Path) -> None:
             assert {entry.local_path for entry in found[0].manifest.contents} == {str(p) for p in folder.iterdir()}
 
 
+def started(run: Run, stage: str, folder: Path, resumes: bool = False) -> wandb.Run:
+    """The W&B run that a stage logs to, ended."""
+    logger = wandb_runs.wandb_logger(run, stage, folder, resumes)
+    assert logger is not None
+    found: wandb.Run = logger.experiment
+    wandb_runs.close(logger)
+    return found
+
+
+def test_a_resumed_training_goes_on_in_its_run(tmp_path: Path) -> None:
+    run = Run(Settings(name="grid"), "none", tmp_path)
+    first = started(run, "annotate", tmp_path / "annotate")
+    assert started(run, "annotate", tmp_path / "annotate", resumes=True).id == first.id
+    assert started(run, "annotate", tmp_path / "annotate").id != first.id
+    assert started(run, "downstream", tmp_path / "downstream", resumes=True).id != first.id
+
+
+def test_an_agents_variables_are_shared_out_to_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ID", "abc"), ("GROUP", "mine")):
+        monkeypatch.setenv(f"WANDB_RUN_{name}", value)
+    monkeypatch.setenv("WANDB_NAME", "eager-sweep-1")
+    monkeypatch.setenv("WANDB_RESUME", "must")
+    runs = [
+        started(Run(Settings(name="grid"), label, tmp_path / label), stage, tmp_path / label / stage)
+        for label in ("none", "three")
+        for stage in ("annotate", "dump")
+    ]
+    assert len({one.id for one in runs}) == 4 and all(one.id.startswith("abc-") for one in runs)
+    assert [one.name for one in runs[:2]] == ["eager-sweep-1-none-annotate", "eager-sweep-1-none-dump"]
+    assert {one.group for one in runs} == {"mine"}
+    # A job that is started again with the same id goes on in the same runs.
+    again = started(Run(Settings(name="grid"), "none", tmp_path / "none"), "annotate", tmp_path / "none" / "annotate")
+    assert again.id == runs[0].id
+
+
+def test_one_command_sends_a_grid(tmp_path: Path) -> None:
+    settings = Settings(name="grid")
+    settings.paths.runs, settings.paths.cache = str(tmp_path / "my runs"), str(tmp_path / "cache")
+    assert wandb_runs.sync_command(settings) == ""
+    (tmp_path / "my runs" / "grid" / "none" / "dump" / "wandb" / "offline-run-1").mkdir(parents=True)
+    runs = f"'{tmp_path / 'my runs' / 'grid'}'/*/*/wandb/offline-run-*"
+    assert wandb_runs.sync_command(settings) == f"wandb sync {runs}"
+    (tmp_path / "cache" / "prior-abc" / "wandb" / "offline-run-2").mkdir(parents=True)
+    assert wandb_runs.sync_command(settings).endswith(f"{runs} {tmp_path / 'cache'}/*/wandb/offline-run-*")
+
+
 def test_nothing_is_logged_where_it_is_disabled(tmp_path: Path) -> None:
     settings = Settings(name="quiet")
     settings.wandb.mode = "disabled"

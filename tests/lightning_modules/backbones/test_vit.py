@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_modules.backbones import BACKBONES, make_backbone
-from lightning_modules.backbones.timm_backbone import BackboneImportError, TimmBackbone
+from lightning_modules.backbones.timm_backbone import BackboneError, TimmBackbone
 from lightning_modules.backbones.vit import VisionTransformer
 from lightning_modules.weights.initial_weights import load_initial_weights
 
@@ -131,5 +131,5 @@ def test_timm_that_does_not_import_is_explained(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(BackboneImportError, match=said):
+    with pytest.raises(BackboneError, match=said):
         make_backbone("timm:resnet18")
