@@ -76,16 +76,16 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     if "--manifest" in flags:
         if begun := [cell for cell in grid.cells if cell.folder.is_dir()]:
-            from experiments import stages
+            from experiments.stages.experiment import check
 
-            stages.check(begun)
+            check(begun)
         write_manifest(grid)
         print(manifest_text(grid))
         return 0
     if "--dry-run" in flags:
-        from experiments import stages
+        from experiments.stages.dry_run import dry_run
 
-        return stages.dry_run(settings, origins) or 0
+        return dry_run(settings, origins)
     return _run(grid, cells, int(values.get("--jobs", settings.grid.parallel)), argv)
 
 
@@ -120,17 +120,17 @@ def _parse(argv: Sequence[str]) -> tuple[set[str], dict[str, str], list[str], li
 
 
 def _run(grid: Grid, cells: list[Cell], jobs: int, argv: Sequence[str]) -> int:
-    from experiments import stages
     from experiments.engine import processes
+    from experiments.stages import experiment
 
     devices = grid.settings.trainer.devices
     alone = processes.launched_outside()
     if len(cells) > 1 and not alone and (jobs > 1 or devices > 1):
-        return stages.run_side_by_side(grid, jobs)
+        return experiment.run_side_by_side(grid, jobs)
     if devices > 1 and not alone:
-        stages.check(cells)  # here, so that one process says what is wrong and not all of them
+        experiment.check(cells)  # here, so that one process says what is wrong and not all of them
         return processes.relaunch("experiments.run", argv, devices)
-    return stages.run(grid, cells) or 0
+    return experiment.run(grid, cells)
 
 
 if __name__ == "__main__":

@@ -4,26 +4,28 @@ import json
 import os
 import subprocess
 import sys
-import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import experiments
 from experiments import run
+from experiments.stages import dry_run, experiment
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     """Calls that would have started stages."""
     made: list = []
-    stages = types.ModuleType("experiments.stages")
-    stages.check = lambda cells: None  # type: ignore[attr-defined]
-    stages.run = lambda grid, cells: made.append(("run", grid.settings, cells))  # type: ignore[attr-defined]
-    stages.run_side_by_side = lambda grid, jobs: made.append(("jobs", grid.settings, jobs))  # type: ignore[attr-defined]
-    stages.dry_run = lambda settings, origins: made.append(("dry", settings, origins))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "experiments.stages", stages)
-    monkeypatch.setattr(experiments, "stages", stages, raising=False)
+
+    def kept(kind: str) -> Callable[[Any, Any], int]:
+        return lambda given, more: made.append((kind, getattr(given, "settings", given), more)) or 0
+
+    monkeypatch.setattr(experiment, "check", lambda cells: None)
+    monkeypatch.setattr(experiment, "run", kept("run"))
+    monkeypatch.setattr(experiment, "run_side_by_side", kept("jobs"))
+    monkeypatch.setattr(dry_run, "dry_run", kept("dry"))
     return made
 
 
