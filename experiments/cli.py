@@ -63,7 +63,7 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None
         The exit code.
     """
     arguments = [_expand_home(word) for word in (sys.argv[1:] if argv is None else argv)]
-    if problems := foreign_packages():
+    if problems := shadowed_packages():
         return fail(problems, 2)
     try:
         code = main(arguments)
@@ -81,7 +81,7 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, RuntimeError) as error:
-        if DEBUG in arguments or not explains_itself(error):
+        if DEBUG in arguments or not is_user_error(error):
             raise
         return fail([str(error)], 1)
 
@@ -94,7 +94,7 @@ def _expand_home(word: str) -> str:
     return os.path.expanduser(word) if word.startswith("~/") else word
 
 
-def explains_itself(error: Exception) -> bool:
+def is_user_error(error: Exception) -> bool:
     """Whether the message is meant for users: errors of the project's own types, and missing or unreadable files."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in PACKAGES
 
@@ -106,7 +106,7 @@ def fail(messages: Sequence[str], code: int) -> int:
     return code
 
 
-def foreign_packages(root: Path = _ROOT) -> list[str]:
+def shadowed_packages(root: Path = _ROOT) -> list[str]:
     """Packages of this project that Python would take from somewhere else (``callbacks`` is a common name).
 
     Args:

@@ -17,13 +17,13 @@ _MARKS = {True: "*", None: "?"}
 _WORDS = {True: "{} with help of 3DPW's training set", None: "not known whether {} with help of 3DPW's training set"}
 
 
-def any_saw(told: Iterable[bool | None]) -> bool | None:
+def combined_exposure(told: Iterable[bool | None]) -> bool | None:
     """Of several trainings or label tables: True if one saw it, else None if one of them does not say."""
     told = list(told)
     return True if True in told else None if None in told else False
 
 
-def read_told(content: Mapping[str, Any]) -> bool | None:
+def read_exposure(content: Mapping[str, Any]) -> bool | None:
     """What a summary or a label table's provenance tells; None where it says nothing."""
     value = content.get(KEY)
     return value if isinstance(value, bool) else None
@@ -60,13 +60,13 @@ def footnotes(told: Iterable[bool | None]) -> list[str]:
     return [f"{mark} {sentence(saw)}" for saw, mark in _MARKS.items() if saw in told]
 
 
-def checkpoint_saw(checkpoint: Path) -> bool | None:
+def checkpoint_exposure(checkpoint: Path) -> bool | None:
     """What the summary of the run that a checkpoint lies in tells; None where there is none."""
     for folder in list(checkpoint.resolve().parents)[:3]:
         summary = folder / "summary.json"
         if summary.is_file():
             try:
-                return read_told(json.loads(summary.read_bytes()))
+                return read_exposure(json.loads(summary.read_bytes()))
             except (ValueError, AttributeError):
                 return None
     return None

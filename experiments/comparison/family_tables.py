@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from experiments.comparison.tables import markdown_line
-from experiments.exposure import any_saw, footnotes, mark
+from experiments.exposure import combined_exposure, footnotes, mark
 from experiments.results.run_results import COLUMNS, Column, RunResult, Variant, number, signed, signed_interval
 from experiments.settings.loading import label_sets_name
 from experiments.stats.effects import t_interval
@@ -45,7 +45,9 @@ def _tables(cells: Cells, column: Column) -> list[str]:
     own = _own_errors(cells, column.key.replace(_DOWNSTREAM, _DIRECT))
     # From the worst labels to the best; no labels at all come first.
     sets = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: -own.get(name, float("inf")))
-    saw = {name: any_saw(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets}
+    saw = {
+        name: combined_exposure(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets
+    }
     marked = {name: name + mark(saw[name]) for name in sets}
     ruler = ["---", *["---:"] * (len(families) + 1)]
     lines = [f"### {column.group}: {column.header}, {column.unit}", ""]

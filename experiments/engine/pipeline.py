@@ -105,16 +105,16 @@ class Stage:
         return self.implied or self.name in settings.stages
 
 
-def perform(run: Run, stage: Stage) -> None:
+def make_or_reuse(run: Run, stage: Stage) -> None:
     """Make a stage, resume it, or take what is there; the record is then in ``run.records``."""
     if not stage.needed(run):
         return
     folder, key = _place(run, stage)
     with _locked(run, stage, folder):
-        _perform(run, stage, folder, key)
+        _make_or_reuse(run, stage, folder, key)
 
 
-def foresee(run: Run, stages: Sequence[Stage]) -> None:
+def check_stages(run: Run, stages: Sequence[Stage]) -> None:
     """Look at the folders of all stages, in their order, before anything is made, and change none of them.
 
     Args:
@@ -137,7 +137,7 @@ def foresee(run: Run, stages: Sequence[Stage]) -> None:
             run.records[stage.name] = record
 
 
-def look_up(run: Run, stages: Sequence[Stage]) -> bool:
+def find_finished(run: Run, stages: Sequence[Stage]) -> bool:
     """Take what is there of some stages, and make nothing.
 
     Returns:
@@ -166,7 +166,7 @@ def _place(run: Run, stage: Stage) -> tuple[Path, dict[str, Any]]:
     return Path(getattr(run.settings.paths, stage.shared)) / f"{stage.name}-{key_hash(key)}", key
 
 
-def _perform(run: Run, stage: Stage, folder: Path, key: dict[str, Any]) -> None:
+def _make_or_reuse(run: Run, stage: Stage, folder: Path, key: dict[str, Any]) -> None:
     settings = run.settings
     selected = stage.selected(settings)
     record = on_rank_zero(lambda: open_stage(folder, key, settings.overwrite and selected))

@@ -22,9 +22,9 @@ from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import Columns, column_names, compare_ids, iter_labels, read_provenance
 from datamodules.sources import open_source
-from experiments.evaluation.scores import Scored, by_protocol
+from experiments.evaluation.scores import ProtocolErrors, by_protocol
 from experiments.evaluation.true_bodies import bodies_of, read_truth, truth_of
-from experiments.exposure import checkpoint_saw, read_told
+from experiments.exposure import checkpoint_exposure, read_exposure
 from experiments.provenance.records import is_standin
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
@@ -157,7 +157,7 @@ def score_checkpoint(
     num_workers: int = 2,
     accelerator: str = "auto",
     quiet: bool = False,
-) -> list[Scored]:
+) -> list[ProtocolErrors]:
     """Evaluate a mesh regressor or an annotator.
 
     Args:
@@ -194,7 +194,7 @@ def score_checkpoint(
         trainer.test(module, datamodule=data, verbose=False)
         assert evaluator.evaluation is not None
         parts.append(evaluator.evaluation)
-    facts = {"split": target.split, "used_3dpw_train": checkpoint_saw(checkpoint)}
+    facts = {"split": target.split, "used_3dpw_train": checkpoint_exposure(checkpoint)}
     return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
 
 
@@ -233,7 +233,7 @@ def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
 
 def score_labels(
     labels: Path, target: Target, truth_file: Path | None = None, body_models: str | None = None, batch_size: int = 64
-) -> list[Scored]:
+) -> list[ProtocolErrors]:
     """Evaluate a label table as if it were predictions.
 
     Args:
@@ -255,7 +255,7 @@ def score_labels(
     models = body_models or _models_of(provenance)
     say_standin(models)
     facts = {
-        "used_3dpw_train": read_told(provenance),
+        "used_3dpw_train": read_exposure(provenance),
         "standin_body": is_standin(models),
         **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }
@@ -270,7 +270,7 @@ def score_labels(
 
 def _labels_on_bodies(
     labels: Path, file: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
-) -> list[Scored]:
+) -> list[ProtocolErrors]:
     """Against a file of true bodies: 3DPW's protocols, on other people."""
     protocols = target.chosen("threedpw") if target.protocols else find_protocols(THREEDPW_PROTOCOLS)
     if any(protocol.needs_joints for protocol in protocols):
@@ -299,7 +299,7 @@ def _labels_on_bodies(
 
 def _labels_on_data(
     labels: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
-) -> list[Scored]:
+) -> list[ProtocolErrors]:
     """Against the true bodies or joints of a data set."""
     dataset = _first_id(labels).partition("/")[0]
     known_sets = {protocol.dataset for protocol in PROTOCOLS.values()}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.pseudo_gt.native import some_of
-from experiments.evaluation.scores import Scored
+from experiments.evaluation.scores import ProtocolErrors
 from lightning_modules.scoring import metrics
 
 # Key of the prediction, accepted names of both, and the shape of a row (None: any length).
@@ -110,7 +110,7 @@ class _Pair(NamedTuple):
         return 2 * math.prod(self.pred.shape[1:])
 
 
-def score_pairs(path: Path, root: Sequence[int] | None = (0,), joints: Sequence[int] | None = None) -> Scored:
+def score_pairs(path: Path, root: Sequence[int] | None = (0,), joints: Sequence[int] | None = None) -> ProtocolErrors:
     """Score a file of pairs.
 
     Args:
@@ -144,7 +144,7 @@ def score_pairs(path: Path, root: Sequence[int] | None = (0,), joints: Sequence[
         parts = [_score(block, root, kept) for block in _blocks(pairs, count, rows)]
     names = parts[0][0] if parts else ()
     per_joint = np.concatenate([part[1] for part in parts]) if parts else np.empty((0, len(kept)))
-    return Scored(
+    return ProtocolErrors(
         protocol="pairs",
         ids=np.arange(count).astype(str),
         metrics={name: np.concatenate([part[0][name] for part in parts]) for name in names},

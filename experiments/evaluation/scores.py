@@ -27,7 +27,7 @@ _IN_LISTS = ("mpjpe", "pa_mpjpe", "mpvpe", "pck150")
 
 
 @dataclass
-class Scored:
+class ProtocolErrors:
     """The errors of N samples under one protocol.
 
     Attributes:
@@ -64,7 +64,7 @@ class Scored:
         return float(values.mean()) if len(values) else None
 
 
-def by_protocol(evaluation: Evaluation, facts: dict[str, Any]) -> list[Scored]:
+def by_protocol(evaluation: Evaluation, facts: dict[str, Any]) -> list[ProtocolErrors]:
     """An evaluation's protocols, one by one."""
     found = []
     for key, per_joint in evaluation.per_joint.items():
@@ -72,12 +72,14 @@ def by_protocol(evaluation: Evaluation, facts: dict[str, Any]) -> list[Scored]:
         values = {name.removeprefix(start): v for name, v in evaluation.values.items() if name.startswith(start)}
         protocol = PROTOCOLS[key]
         found.append(
-            Scored(protocol.name, evaluation.ids, values, per_joint, protocol.joint_names, evaluation.sequences, facts)
+            ProtocolErrors(
+                protocol.name, evaluation.ids, values, per_joint, protocol.joint_names, evaluation.sequences, facts
+            )
         )
     return found
 
 
-def json_line(scored: Scored) -> str:
+def json_line(scored: ProtocolErrors) -> str:
     """``{"protocol": ..., "n": ..., "excluded": ..., "mpjpe": ..., ...}``; never NaN, which is not JSON."""
     count = int(scored.counted.sum())
     names = dict.fromkeys([*METRICS, *scored.metrics])
@@ -91,7 +93,7 @@ def json_line(scored: Scored) -> str:
     return json.dumps(content, allow_nan=False)
 
 
-def print_table(results: Sequence[Scored], console: Console, resamples: int) -> None:
+def print_table(results: Sequence[ProtocolErrors], console: Console, resamples: int) -> None:
     """Each metric with its 95 % interval."""
     table = Table(
         "protocol",
@@ -116,7 +118,7 @@ def print_table(results: Sequence[Scored], console: Console, resamples: int) -> 
         console.print("{}: {}".format(*fact).replace("None", "unknown"), highlight=False)
 
 
-def print_joints(scored: Scored, console: Console) -> None:
+def print_joints(scored: ProtocolErrors, console: Console) -> None:
     """The mean error of each joint, after the alignment of the root."""
     table = Table("joint", "mean error, mm", title=f"{scored.protocol}: joints")
     for name, value in zip(scored.joint_names, _column_means(scored.per_joint), strict=True):
@@ -124,7 +126,7 @@ def print_joints(scored: Scored, console: Console) -> None:
     console.print(table)
 
 
-def print_sequences(scored: Scored, console: Console) -> None:
+def print_sequences(scored: ProtocolErrors, console: Console) -> None:
     """The means of each sequence or image."""
     if scored.groups is None:
         console.print(f"{scored.protocol}: the input says no sequences")
@@ -139,7 +141,7 @@ def print_sequences(scored: Scored, console: Console) -> None:
     console.print(table)
 
 
-def print_worst(scored: Scored, count: int, console: Console) -> None:
+def print_worst(scored: ProtocolErrors, count: int, console: Console) -> None:
     """The samples with the largest PA-MPJPE."""
     values = scored.metrics.get("pa_mpjpe", np.empty(0))
     rows = np.flatnonzero(np.isfinite(values))
@@ -150,7 +152,7 @@ def print_worst(scored: Scored, count: int, console: Console) -> None:
     console.print(table)
 
 
-def save(results: Sequence[Scored], folder: Path, resamples: int) -> None:
+def save(results: Sequence[ProtocolErrors], folder: Path, resamples: int) -> None:
     """Write ``summary.csv`` (a row a metric), and for each protocol ``<name>.npz`` and ``<name>.csv`` (a row a sample).
 
     In the .npz: ids, one (N,) array a metric, per_joint (N, J), joint_names, and groups where known.

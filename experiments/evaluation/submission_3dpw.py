@@ -37,7 +37,7 @@ from callbacks.person_errors import EvaluationError
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw import SPLITS, read_sequence_file
 from experiments.evaluation.against_truth import say_standin
-from experiments.evaluation.scores import Scored
+from experiments.evaluation.scores import ProtocolErrors
 from experiments.provenance.records import is_standin
 from lightning_modules.scoring import metrics
 from lightning_modules.scoring.protocols import global_rotations
@@ -50,7 +50,7 @@ _SHAPES = {_JOINTS: (len(SMPL_JOINTS), 3), _ORIENTATIONS: (len(_PARTS), 3, 3)}
 _POSED_AT_ONCE = 256
 
 
-def score_submission(folder: Path, data: str | Path, split: str, body_models: str) -> Scored:
+def score_submission(folder: Path, data: str | Path, split: str, body_models: str) -> ProtocolErrors:
     """Score a submission folder.
 
     Args:
@@ -85,7 +85,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         raise EvaluationError(msg)
     names = parts[0][1]
     ids = [name for part in parts for name in part[0]]
-    return Scored(
+    return ProtocolErrors(
         protocol=PROTOCOL,
         ids=np.array(ids),
         metrics={name: np.concatenate([part[1][name] for part in parts]) for name in names},

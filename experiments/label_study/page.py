@@ -16,7 +16,7 @@ from body_models.contracts import GENDERS
 from body_models.smpl import BodyModel
 from datamodules.pseudo_gt.native import Columns, read_people
 from datamodules.writing import write_json, write_text
-from experiments.exposure import read_told, sentences
+from experiments.exposure import read_exposure, sentences
 from experiments.label_study.shared_people import DISTANCES, TRUTH, LabelComparison, LabelSet
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.pictures.gallery import draw_people
@@ -178,7 +178,7 @@ def _notes(result: LabelComparison, body_models: str) -> list[str]:
     if result.truth is not None:
         known = int(np.isfinite(next(one.values["mpvpe"] for one in result.sets)).sum())
         notes.append(f"True bodies are known of {known:,} of the shared people.")
-    told = {one.name: read_told(one.meta["provenance"]) for one in result.sets}
+    told = {one.name: read_exposure(one.meta["provenance"]) for one in result.sets}
     notes += sentences(told, "annotated")
     return notes
 

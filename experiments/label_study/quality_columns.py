@@ -43,7 +43,7 @@ _MEANINGS = {
 
 
 @dataclass
-class Studied:
+class TableWithTruth:
     """One label table with its true errors.
 
     Attributes:
@@ -68,7 +68,7 @@ class Studied:
         return {name: values for name, values in found.items() if np.nanmax(values, initial=0) > np.nanmin(values)}
 
 
-class Judged(NamedTuple):
+class ScoreQuality(NamedTuple):
     """A table that the score was not fitted on.
 
     Attributes:
@@ -79,7 +79,7 @@ class Judged(NamedTuple):
         gain: its lead over the best single measure (absolute correlations), with its interval.
     """
 
-    table: Studied
+    table: TableWithTruth
     people: int
     singles: dict[str, float]
     combined: Interval
@@ -95,11 +95,11 @@ class Study(NamedTuple):
     """The fitted score, its table, and the tables that it was judged on."""
 
     score: Score
-    fitted: Studied
-    judged: list[Judged]
+    fitted: TableWithTruth
+    judged: list[ScoreQuality]
 
 
-def read_studied(folders: Sequence[Path], truths: Sequence[Path | None], body_models: str) -> list[Studied]:
+def read_tables(folders: Sequence[Path], truths: Sequence[Path | None], body_models: str) -> list[TableWithTruth]:
     """Read tables and measure their true errors.
 
     Raises:
@@ -120,7 +120,7 @@ def read_studied(folders: Sequence[Path], truths: Sequence[Path | None], body_mo
         table = read_labels(folder, [column for column in wanted if column in there])
         errors = compare_with_truth(body_models, list(table.columns["id"]), bodies_of(table.columns), truth)
         mpvpe = errors.values[f"{LABEL_PROTOCOL}_mpvpe"]
-        tables.append(Studied(name, table.columns, mpvpe, _facts(folder, table.provenance)))
+        tables.append(TableWithTruth(name, table.columns, mpvpe, _facts(folder, table.provenance)))
     return tables
 
 
@@ -137,14 +137,14 @@ def _facts(folder: Path, provenance: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def study(tables: Sequence[Studied]) -> Study:
+def study(tables: Sequence[TableWithTruth]) -> Study:
     """Fit the score on the first table, and judge it on the others."""
     first, *others = tables
     score = fit_score(first.columns, first.mpvpe, {"people": len(first.mpvpe), **first.facts})
     return Study(score, first, [_judge(score, table) for table in others])
 
 
-def _judge(score: Score, table: Studied) -> Judged:
+def _judge(score: Score, table: TableWithTruth) -> ScoreQuality:
     values = {**table.measures(), _COMBINED: score(table.columns)}
     known = np.isfinite(table.mpvpe) & np.all([np.isfinite(one) for one in values.values()], axis=0)
     names = list(values)
@@ -161,7 +161,7 @@ def _judge(score: Score, table: Studied) -> Judged:
         drawn.append(spearman(pair[:, rows], truth[rows]))
     both = np.abs(drawn)
     quantiles = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    return Judged(
+    return ScoreQuality(
         table,
         len(truth),
         found,
@@ -256,7 +256,7 @@ def document(found: Study, picture: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _draw(one: Judged, score: Score, path: Path) -> None:
+def _draw(one: ScoreQuality, score: Score, path: Path) -> None:
     expected, true = score(one.table.columns), one.table.mpvpe
     rows = np.random.default_rng(0).permutation(len(true))[:1500]
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")

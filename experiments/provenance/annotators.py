@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from datamodules.pseudo_gt.native import read_provenance
 from experiments.engine.pipeline import Run
-from experiments.exposure import any_saw, read_told
+from experiments.exposure import combined_exposure, read_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
 
@@ -35,7 +35,7 @@ class Annotator(NamedTuple):
 
 def annotator_of(provenance: Mapping[str, Any]) -> Annotator:
     """Who made a label table, from the provenance in its labels.json."""
-    saw = read_told(provenance)
+    saw = read_exposure(provenance)
     settings = provenance.get("settings") or {}
     recipe = settings.get("recipe")
     if recipe is None:
@@ -61,7 +61,7 @@ def annotator_of_tables(tables: Iterable[Path]) -> Annotator:
     told = [annotator_of(read_provenance(table)["provenance"]) for table in tables]
     if not told:
         return Annotator(NO_LABELS, {}, "", "", False)
-    first, saw = told[0], any_saw(one.used_3dpw_train for one in told)
+    first, saw = told[0], combined_exposure(one.used_3dpw_train for one in told)
 
     def agreed(part: str) -> bool:
         return all(getattr(one, part) == getattr(first, part) for one in told)

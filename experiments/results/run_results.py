@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.exposure import any_saw, flags, sentences
+from experiments.exposure import combined_exposure, flags, sentences
 from experiments.stats.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.stats.effects import Effects, Factor, find_effects, t_interval
 
@@ -183,7 +183,7 @@ class Variant:
     @property
     def used_3dpw_train(self) -> bool | None:
         """Whether a training of one of the runs touched 3DPW's training set; None where that is not known."""
-        return any_saw(run.used_3dpw_train for run in self.runs)
+        return combined_exposure(run.used_3dpw_train for run in self.runs)
 
     def by_seed(self, key: str) -> dict[int, float]:
         """A metric of each seed; a run without a seed counts as seed 0."""

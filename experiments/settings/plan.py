@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.exposure import any_saw, checkpoint_saw
+from experiments.exposure import checkpoint_exposure, combined_exposure
 from experiments.settings.schema import ONLY_WORLD, WITHOUT_WORLD, Settings
 
 # Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
@@ -71,7 +71,7 @@ def init_file(settings: Settings) -> str | None:
     return recipe.init_file.replace("{init}", recipe.init)
 
 
-def trains_start(settings: Settings, stage: str) -> bool:
+def needs_start(settings: Settings, stage: str) -> bool:
     """Whether the run needs what a stage of recipe 2 trains, or was told to train it for its own sake."""
     alone = "annotate" not in settings.stages and stage in settings.stages
     return alone or start_stage(settings) == stage
@@ -99,14 +99,14 @@ def trained_on_threedpw(settings: Settings) -> bool | None:
 
     Every table of such a run must say so: 3DPW is what it is judged on.
     """
-    return any_saw(["threedpw_train" in auxiliary(settings), _start_saw_threedpw(settings)])
+    return combined_exposure(["threedpw_train" in auxiliary(settings), _start_saw_threedpw(settings)])
 
 
 def _start_saw_threedpw(settings: Settings) -> bool | None:
     path = init_file(settings)
     if path is None:
         return False
-    told = checkpoint_saw(Path(path))
+    told = checkpoint_exposure(Path(path))
     if told is None and settings.recipe.init == "file":
         return settings.recipe.init_used_3dpw_train
     # The other choices name what a file was trained on; for a network of this project its run knows better.
@@ -181,7 +181,7 @@ def used(settings: Settings) -> list[str]:
         names.append("amass")
     if "annotate" in stages and trains_on_poses(settings):
         names.append("amass")
-    if any(stage in stages and trains_start(settings, stage) for stage in ("generic", "pose2d")):
+    if any(stage in stages and needs_start(settings, stage) for stage in ("generic", "pose2d")):
         names += pose2d(settings)
     if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
         names += targets(settings)

@@ -32,15 +32,15 @@ from experiments.stages.prepare import (
     data_key,
     in_effect,
     network_key,
+    overlay_people,
     people_settings,
     report_people,
-    shown_people,
     world_folder,
 )
 from experiments.stages.priors import recorded_poses
-from experiments.stages.starts import give_start
+from experiments.stages.starts import initialise_backbone
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
-from experiments.training.wandb_runs import labels, made_by
+from experiments.training.wandb_runs import labels, stage_artifacts
 from lightning_modules.annotator import PRIORS, AnnotatorModule
 from lightning_modules.cameras import CROP_ALONE
 from lightning_modules.priors.pose_mixture import PoseMixture
@@ -117,7 +117,7 @@ def build_annotator(run: Run) -> AnnotatorModule:
         loss=annotate.loss,
         tolerance_2d=annotate.tolerance_2d,
     )
-    start = give_start(run, module.backbone)
+    start = initialise_backbone(run, module.backbone)
     if start is not None:
         module.start_maps(start)
     return module
@@ -131,10 +131,10 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     on_rank_zero(data.prepare_data)
     data.setup("fit")
     overlays = OverlayCallback(
-        shown_people(data.predict_dataloader()[0]), run.settings.paths.body_models, folder,
+        overlay_people(data.predict_dataloader()[0]), run.settings.paths.body_models, folder,
         every_n_steps=max(1, steps // run.settings.trainer.epochs),
     )  # fmt: skip
-    final = fit(run, "annotate", folder, module, data, steps, [overlays], uses=made_by(run, *ANNOTATE.after))
+    final = fit(run, "annotate", folder, module, data, steps, [overlays], uses=stage_artifacts(run, *ANNOTATE.after))
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
     outputs = {"checkpoint": final.name, "samples": samples, "people": people}
@@ -232,7 +232,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         refined = on_rank_zero(lambda: {name: _refined(tables[name].folder) for name in people})
     if not run.settings.dump.keep_single_views:
         on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
-    used, made = made_by(run, "annotate"), [labels(folder / table.name) for table in people.values()]
+    used, made = stage_artifacts(run, "annotate"), [labels(folder / table.name) for table in people.values()]
     # Beside the tables, so that labels/ holds nothing else.
     on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks, limits), used, made))
     return {

@@ -67,7 +67,7 @@ def check_mixes(run: Run) -> None:
         _check_batch(settings, "annotate", settings.annotate.batch_size, quotas["quotas"])
         if "pretrain" in quotas:
             _check_batch(settings, "annotate", settings.annotate.batch_size, quotas["pretrain"][1])
-    if any(stage in stages and plan.trains_start(settings, stage) for stage in ("generic", "pose2d")):
+    if any(stage in stages and plan.needs_start(settings, stage) for stage in ("generic", "pose2d")):
         _check_batch(settings, "pose2d", settings.pose2d.batch_size, plan.pose2d_shares(settings))
     if "downstream" in stages:
         given = settings.labels.folders is not None
@@ -99,7 +99,7 @@ def _fits(shares: list[float], batch: int) -> bool:
 
 
 def _trains_pose2d(settings: Settings) -> bool:
-    return "pose2d" in settings.stages and plan.trains_start(settings, "pose2d")
+    return "pose2d" in settings.stages and plan.needs_start(settings, "pose2d")
 
 
 def _networks(settings: Settings) -> list[str]:

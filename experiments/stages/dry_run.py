@@ -23,7 +23,7 @@ from datamodules.samplers import SamplingError
 from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.engine.artifacts import StageMismatchError, StageRecord
-from experiments.engine.pipeline import MissingStageError, Run, console, foresee
+from experiments.engine.pipeline import MissingStageError, Run, check_stages, console
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
@@ -56,7 +56,7 @@ def dry_run(settings: Settings, origins: Mapping[str, str]) -> int:
         console.print(f"[bold]{one.label}[/] -> {one.folder}")
         one.settings = replace(one.settings, trainer=replace(one.settings.trainer, num_workers=0))
         found = [*_dry_models(one), *_dry_sources(one)]
-        found += _missing(partial(foresee, Run(one.settings, one.label, one.folder), ORDER))
+        found += _missing(partial(check_stages, Run(one.settings, one.label, one.folder), ORDER))
         missing += found or _dry_batches(one)
     for line in dict.fromkeys(missing):
         console.print(f"[red]missing or wrong[/]: {escape(line)}")

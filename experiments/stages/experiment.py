@@ -14,10 +14,10 @@ from rich.markup import escape
 from callbacks.run_summary import SUMMARY_FILE
 from datamodules.files import ImageError
 from datamodules.writing import write_text
-from experiments.cli import explains_itself, fail
+from experiments.cli import fail, is_user_error
 from experiments.engine import grid_jobs, processes
 from experiments.engine.grid import Cell, Grid, failure_lines, write_manifest
-from experiments.engine.pipeline import Run, console, foresee, look_up, perform
+from experiments.engine.pipeline import Run, check_stages, console, find_finished, make_or_reuse
 from experiments.engine.state import LOG_FILE, RunBusyError
 from experiments.provenance.environment import write_environment
 from experiments.settings.describing import config_text
@@ -44,7 +44,7 @@ def check(cells: Sequence[Cell]) -> None:
         for cell in cells:
             one = Run(cell.settings, cell.label, cell.folder)
             refuse_wrong(one)
-            foresee(one, ORDER)
+            check_stages(one, ORDER)
     except Exception:
         if processes.rank() > 0:
             sys.exit(1)
@@ -98,14 +98,14 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
     waiting = []
     for cell in grid.cells:
         one = Run(cell.settings, cell.label, cell.folder)
-        if look_up(one, ORDER) and (one.folder / SUMMARY_FILE).is_file() and not grid.settings.overwrite:
+        if find_finished(one, ORDER) and (one.folder / SUMMARY_FILE).is_file() and not grid.settings.overwrite:
             console.print(f"[bold]{cell.label}[/]: finished, used again from {cell.folder}")
         else:
             waiting.append(cell)
     failed = grid_jobs.run_side_by_side(grid, waiting, jobs, grid_jobs.visible_gpus(), console)
     runs = [Run(cell.settings, cell.label, cell.folder) for cell in grid.cells if cell not in failed]
     for one in runs:
-        look_up(one, ORDER)
+        find_finished(one, ORDER)
     if "report" in grid.settings.stages and runs:
         compare(grid.settings, runs)
     _say_sync(grid.settings)
@@ -129,7 +129,7 @@ def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
         processes.on_rank_zero(partial(_write_config, grid, cell))
         try:
             for stage in ORDER:
-                perform(one, stage)
+                make_or_reuse(one, stage)
         except ImageError as error:
             hint = "skip_damaged_images=true leaves such people out of training and labels"
             raise error if one.settings.skip_damaged_images else ImageError(f"{error}; {hint}") from error
@@ -165,7 +165,7 @@ def _keep(error: Exception, cell: Cell) -> list[str]:
     if isinstance(error, RunBusyError):  # its log is that of the process which makes it
         return [f"{cell.label}: {error}"]
     cell.folder.mkdir(parents=True, exist_ok=True)
-    story = str(error) + "\n" if explains_itself(error) else "".join(traceback.format_exception(error))
+    story = str(error) + "\n" if is_user_error(error) else "".join(traceback.format_exception(error))
     with (cell.folder / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(story)
     return failure_lines(cell)

@@ -51,7 +51,7 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
     }
 
 
-def shown_people(loader: DataLoader[Any]) -> Batch:
+def overlay_people(loader: DataLoader[Any]) -> Batch:
     """People spread over a loader's set, the same in every run, whose overlays show how a training goes."""
     dataset = cast(PeopleDataset, loader.dataset)
     # Those with many joints say most about where a mesh should lie.

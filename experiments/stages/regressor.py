@@ -23,7 +23,7 @@ from experiments.engine.data_hashes import label_content
 from experiments.engine.pipeline import Run, Stage
 from experiments.engine.processes import on_rank_zero
 from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
-from experiments.exposure import any_saw, checkpoint_saw, read_told
+from experiments.exposure import checkpoint_exposure, combined_exposure, read_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
 from experiments.settings.schema import AUXILIARY, Settings
@@ -31,13 +31,13 @@ from experiments.stages.prepare import (
     data_key,
     in_effect,
     network_key,
+    overlay_people,
     people_settings,
     report_people,
-    shown_people,
     world_folder,
 )
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
-from experiments.training.wandb_runs import labels, made_by
+from experiments.training.wandb_runs import labels, stage_artifacts
 from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.regressors import FAMILIES
@@ -140,7 +140,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
     on_rank_zero(data.prepare_data)
     data.setup("fit")
-    shown = shown_people(cast(DataLoader[Any], data.val_dataloader()))
+    shown = overlay_people(cast(DataLoader[Any], data.val_dataloader()))
     overlays = OverlayCallback(shown, settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
     used = [labels(table) for table in labels_of(run).values()]
@@ -153,11 +153,11 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 def regressor_saw_threedpw(run: Run) -> bool | None:
     """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set; None where unknown."""
     chosen = _trained_on(run)
-    told = [read_told(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
+    told = [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
     start = run.settings.downstream.init_file
     # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
-    told.append(start is not None and bool(checkpoint_saw(Path(start))))
-    return any_saw(["threedpw_train" in chosen, *told])
+    told.append(start is not None and bool(checkpoint_exposure(Path(start))))
+    return combined_exposure(["threedpw_train" in chosen, *told])
 
 
 def downstream_key(settings: Settings) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
             "people": len(evaluator.evaluation.ids),
             "excluded": evaluator.evaluation.excluded,
         }
-    used = made_by(run, "dump", "downstream")
+    used = stage_artifacts(run, "dump", "downstream")
     on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs), used))
     return outputs
 

@@ -24,7 +24,7 @@ from experiments.comparison.page import build_comparison
 from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run, console
 from experiments.evaluation.true_bodies import compare_with_truth
-from experiments.exposure import any_saw
+from experiments.exposure import combined_exposure
 from experiments.provenance.annotators import annotator_of_run
 from experiments.provenance.records import code_commit, is_standin, versions
 from experiments.results.finished_runs import LIMITS, read_errors
@@ -117,7 +117,7 @@ def run_result(run: Run) -> RunResult:
         prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(plan.is_synthetic(settings, name) for name in names),
-        used_3dpw_train=any_saw([annotator.used_3dpw_train, _regressor_saw(run)]),
+        used_3dpw_train=combined_exposure([annotator.used_3dpw_train, _regressor_saw(run)]),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),

@@ -28,7 +28,7 @@ from lightning_modules.weights.initial_weights import load_initial_weights
 _METRICS_FILE = "metrics.json"
 
 
-def give_start(run: Run, backbone: nn.Module) -> Path | None:
+def initialise_backbone(run: Run, backbone: nn.Module) -> Path | None:
     """Fill the annotator's backbone as ``recipe.init`` says, say how much of it was filled, and return from where."""
     recipe, stage = run.settings.recipe, plan.start_stage(run.settings)
     if recipe.init == "random":
@@ -154,7 +154,7 @@ GENERIC = Stage(
         **network_key(run),
     },
     make=_train_generic,
-    needed=lambda run: plan.trains_start(run.settings, "generic"),
+    needed=lambda run: plan.needs_start(run.settings, "generic"),
     shared="cache",
 )
 
@@ -167,6 +167,6 @@ POSE2D = Stage(
         **network_key(run),
     },
     make=_train_pose2d,
-    needed=lambda run: plan.trains_start(run.settings, "pose2d"),
+    needed=lambda run: plan.needs_start(run.settings, "pose2d"),
     shared="cache",
 )

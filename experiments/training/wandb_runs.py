@@ -64,7 +64,7 @@ def labels(folder: Path) -> Artifact:
     return Artifact(_named(folder.name, *run), "labels", [folder / LABELS_FILE, folder / PROVENANCE_FILE])
 
 
-def made_by(run: Run, *stages: str) -> list[Artifact]:
+def stage_artifacts(run: Run, *stages: str) -> list[Artifact]:
     """What finished stages of a run left for others."""
     made = []
     for stage in stages:

@@ -97,13 +97,13 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 def test_packages_are_this_projects_own(tmp_path: Path) -> None:
-    assert cli.foreign_packages() == []
-    problems = cli.foreign_packages(tmp_path)
+    assert cli.shadowed_packages() == []
+    problems = cli.shadowed_packages(tmp_path)
     assert len(problems) == len(cli.PACKAGES) and "callbacks" in problems[3] and str(tmp_path) in problems[3]
 
 
 def test_foreign_package_stops_any_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli, "foreign_packages", lambda: ["package callbacks is not ours"])
+    monkeypatch.setattr(cli, "shadowed_packages", lambda: ["package callbacks is not ours"])
     assert run_command(raises(AssertionError("must not run")), []) == 2
     assert capsys.readouterr().err == "error: package callbacks is not ours\n"
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from experiments.comparison.tables import csv_table, latex_table, markdown_table, rich_table
-from experiments.exposure import any_saw, checkpoint_saw
+from experiments.exposure import checkpoint_exposure, combined_exposure
 from experiments.results.run_results import Comparison, RunResult
 from experiments.stats.bootstrap import Interval
 
@@ -36,8 +36,8 @@ def printed(compared: Comparison) -> str:
 def test_one_who_saw_it_is_enough_and_silence_is_no_denial() -> None:
     for told in itertools.product(VALUES, repeat=2):
         seen = any(one is True for one in told)
-        assert any_saw(told) is (True if seen else None if any(one is None for one in told) else False)
-    assert any_saw([]) is False
+        assert combined_exposure(told) is (True if seen else None if any(one is None for one in told) else False)
+    assert combined_exposure([]) is False
 
 
 def test_every_table_tells_unknown_from_clean() -> None:
@@ -70,4 +70,4 @@ def test_long_tables_have_marks_and_footnotes() -> None:
 def test_checkpoint_is_what_its_run_says(tmp_path: Path, summary: object, saw: bool | None) -> None:
     if summary is not None:
         (tmp_path / "summary.json").write_text(json.dumps(summary))
-    assert checkpoint_saw(tmp_path / "annotate" / "last.ckpt") is saw
+    assert checkpoint_exposure(tmp_path / "annotate" / "last.ckpt") is saw

@@ -85,12 +85,12 @@ def test_own_errors_are_one_line_and_bugs_are_not_hidden(
     def bug(*_: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(sys.modules["experiments.stages"], "run", missing)
+    monkeypatch.setattr(experiment, "run", missing)
     assert run.main([]) == 1
     assert capsys.readouterr().err == "error: no such file\n"
     with pytest.raises(FileNotFoundError):
         run.main(["--debug"])
-    monkeypatch.setattr(sys.modules["experiments.stages"], "run", bug)
+    monkeypatch.setattr(experiment, "run", bug)
     with pytest.raises(ValueError, match="a bug"):
         run.main([])
 

@@ -30,10 +30,10 @@ def main(argv: Sequence[str]) -> int:
 
     from datamodules.pseudo_gt.quality_score import SCORE_FILE
     from experiments.engine.pipeline import console
-    from experiments.label_study.quality_columns import read_studied, study, write_study
+    from experiments.label_study.quality_columns import read_tables, study, write_study
 
     truths = arguments.truth or [None] * len(arguments.tables)
-    tables = read_studied(arguments.tables, truths, arguments.body_models)
+    tables = read_tables(arguments.tables, truths, arguments.body_models)
     found = study(tables)
     write_study(found, arguments.out)
     console.print(arguments.out.read_text(encoding="utf-8"), markup=False)

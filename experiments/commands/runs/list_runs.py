@@ -19,7 +19,7 @@ from typing import Any
 from experiments.cli import CommandParser
 from experiments.engine.grid import MANIFEST, GridError, read_manifest
 from experiments.engine.state import FAILED, FINISHED, INTERRUPTED, RUNNING, WAITING, read_state
-from experiments.exposure import footnotes, mark, read_told
+from experiments.exposure import footnotes, mark, read_exposure
 from experiments.results.run_results import COLUMNS, HEADLINES
 
 _CONFIG, _SUMMARY = "config.yaml", "summary.json"
@@ -93,7 +93,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "recipe": summary["recipe"]["name"] if summary else None,
         "seed": summary["seed"] if summary else None,
-        "used_3dpw_train": read_told(summary) if summary else None,
+        "used_3dpw_train": read_exposure(summary) if summary else None,
         "metrics": {name: metric["value"] for name, metric in summary["metrics"].items()} if summary else {},
     }
 

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from datamodules.pseudo_gt import quality_score
 from datamodules.pseudo_gt.native import LabelError, LabelWriter
 from experiments.commands.labels.quality import main
-from experiments.label_study.quality_columns import Studied, document, kept_errors, spearman, study
+from experiments.label_study.quality_columns import TableWithTruth, document, kept_errors, spearman, study
 
 PEOPLE = 60
 
@@ -29,7 +29,7 @@ def studied(name, seed, count=1500):
     }
     columns["error_2d"][:50] = np.nan
     mpvpe = np.exp(0.2 * (first + second) + 5 + rng.normal(0, 0.05, count))
-    return Studied(name, columns, mpvpe, {"annotator": name, "size": "tiny", "seed": seed, "world_seed": seed})
+    return TableWithTruth(name, columns, mpvpe, {"annotator": name, "size": "tiny", "seed": seed, "world_seed": seed})
 
 
 def test_spearman_is_scipys():
