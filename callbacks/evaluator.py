@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import Batch
 from callbacks.person_errors import Evaluation, EvaluationError
-from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted
+from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted, protocol_of
 
 
 class TrueJoints(NamedTuple):
@@ -103,7 +103,7 @@ class MeshEvaluator(pl.Callback):
         if on_bodies:
             known = (batch["has_pose"] * batch["has_betas"]).cpu() > 0
             for name, value in arrays.items():
-                if name.split("_")[0] in on_bodies:
+                if protocol_of(name) in on_bodies:
                     arrays[name] = value.where(known.view(-1, *[1] * (value.ndim - 1)), torch.nan)
         self._seen.append((batch["id"], arrays))
 

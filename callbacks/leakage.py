@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from datamodules.files import MissingFilesError
+from datamodules.ids import PersonId
 from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
 
@@ -38,7 +39,7 @@ def refuse_ids(ids: Iterable[str], splits: dict[str, set[str]], what: str) -> No
     Raises:
         LeakageError: naming some of them.
     """
-    found = [name for name in ids if name.split("/", 2)[1] in splits.get(name.partition("/")[0], ())]
+    found = [name for name in ids if (one := PersonId.parse(name)).split in splits.get(one.dataset, ())]
     if found:
         msg = (
             f"{what} {', '.join(found[:_SHOWN])}: this split is kept for the evaluation. "

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.scoring.protocols import PER_JOINT, PROTOCOLS
+from datamodules.ids import PersonId
+from lightning_modules.scoring.protocols import PER_JOINT, PROTOCOLS, protocol_of
 
 
 class EvaluationError(RuntimeError):
@@ -44,7 +45,7 @@ class Evaluation:
         """(N,) sequence (or image) of each person: its group, or else the third part of the id."""
         if self.groups is not None:
             return self.groups
-        return np.array([name.split("/")[2] for name in self.ids])
+        return np.array([PersonId.parse(name).key_parts[0] for name in self.ids])
 
     def per_sequence(self) -> dict[str, dict[str, float]]:
         """Means of each sequence: ``{sequence: {metric: mean}}``."""
@@ -122,7 +123,7 @@ def count_excluded(values: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """Number of people without a value, by protocol; metrics that nobody has a value of are not asked."""
     excluded: dict[str, int] = {}
     for name, value in values.items():
-        protocol = name.split("_")[0]
+        protocol = protocol_of(name)
         missing = int(np.isnan(value).sum())
         excluded[protocol] = min(excluded.get(protocol, missing), missing)
     return excluded

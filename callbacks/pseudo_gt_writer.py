@@ -20,6 +20,7 @@ from torch import Tensor
 from body_models.contracts import Batch, Prediction
 from callbacks.label_rows import label_rows, mirror_disagreement, with_body_quality
 from datamodules.annotation import AnnotationDataModule
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.native import LabelError
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
 from lightning_modules.fitting.refinement import Refiner
@@ -96,7 +97,7 @@ class PseudoGTWriter(pl.Callback):
         if self.refiner is not None:
             prediction, accepted = self.refiner(batch, prediction)
         columns = label_rows(batch, prediction, disagreement, accepted)
-        names = ["-".join(person.split("/", 2)[:2]) for person in batch["id"]]
+        names = [PersonId.parse(person).table for person in batch["id"]]
         for name in dict.fromkeys(names):
             mine = np.flatnonzero([other == name for other in names])
             rows = self._table(name).rows_of([batch["id"][i] for i in mine])

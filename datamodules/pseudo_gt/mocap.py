@@ -30,6 +30,7 @@ from body_models.camera import project
 from body_models.joint_sets import SMPL_JOINTS
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from body_models.smpl import BodyModel
+from datamodules.ids import PersonId
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import LABELS_FILE, Columns, LabelError, LabelWriter, read_provenance, to_numpy
@@ -125,9 +126,9 @@ def _fuse(labels: Columns, rows: PeopleTable, body: BodyModel, quality: Quality)
     whole = {name: value.numpy() for name, value in {"body_pose": pose[:, 3:], "betas": shape, **extra}.items()}
     whole["view_disagreement"] = disagreement.float().numpy()
     sequence = rows.column("sequence")[0].decode()
-    head = "/".join(labels["id"][0].split("/", 2)[:2])
+    dataset, split, _ = PersonId.parse(labels["id"][0])
     world = {
-        "id": np.array([f"{head}/{sequence}/{frame}" for frame in frames.tolist()], dtype=object),
+        "id": np.array([str(PersonId(dataset, split, f"{sequence}/{one}")) for one in frames.tolist()], dtype=object),
         "sequence": np.full(len(frames), sequence),
         "frame": frames,
         "global_orient": pose[:, :3].numpy(),

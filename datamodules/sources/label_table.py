@@ -15,6 +15,7 @@ from body_models.contracts import GENDERS
 from body_models.joint_sets import JOINT_SETS
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError
+from datamodules.ids import IdError, PersonId
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
@@ -67,7 +68,7 @@ def open_pseudo_gt(
         msg = f"{root}: {PROVENANCE_FILE} has no image_root: say where the images are with image_root"
         raise AnnotationError(msg)
     name = next(iter_labels(root, rows=1, columns=["id"]))["id"][0]
-    dataset, found, _ = _parts(root, name)
+    dataset, found, _ = _id(root, name)
     if split not in (None, found):
         msg = f"{root} has labels of split {found!r} ({name}), not of {split!r}"
         raise AnnotationError(msg)
@@ -90,7 +91,7 @@ def _read_alone(root: str, people: PeopleBuilder) -> tuple[Arrays, dict[str, Any
     for block in show_progress(blocks, "reading labels"):
         genders = block.get("gender", ["neutral"] * len(block["id"]))
         for i, (name, gender) in enumerate(zip(block["id"], genders, strict=True)):
-            dataset, split, key = _parts(root, name)
+            dataset, split, key = _id(root, name)
             if (dataset, split) != (people.dataset, people.split):
                 msg = f"{root} has labels of {people.dataset}/{people.split} and of another source: {name}"
                 raise LabelError(msg)
@@ -109,13 +110,12 @@ def _read_alone(root: str, people: PeopleBuilder) -> tuple[Arrays, dict[str, Any
     return people.finish()
 
 
-def _parts(root: str, name: str) -> tuple[str, str, str]:
-    """Data set, split and key of an id."""
-    parts = tuple(name.split("/", 2))
-    if len(parts) != 3:
-        msg = f"{root}: label {name!r} is not named dataset/split/key"
-        raise LabelError(msg)
-    return parts
+def _id(root: str, name: str) -> PersonId:
+    try:
+        return PersonId.parse(name)
+    except IdError as error:
+        msg = f"{root}: label {error}"
+        raise LabelError(msg) from error
 
 
 def _files(labels: str) -> list[Path]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from experiments.comparison.tables import markdown_line
+from experiments.documents.markdown import table_lines
 from experiments.exposure import combined_exposure, footnotes, mark
 from experiments.results.run_results import COLUMNS, Column, RunResult, Variant, number, signed, signed_interval
 from experiments.settings.loading import label_sets_name
@@ -49,26 +49,26 @@ def _tables(cells: Cells, column: Column) -> list[str]:
         name: combined_exposure(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets
     }
     marked = {name: name + mark(saw[name]) for name in sets}
-    ruler = ["---", *["---:"] * (len(families) + 1)]
-    lines = [f"### {column.group}: {column.header}, {column.unit}", ""]
-    lines += [markdown_line(["labels", "the labels' own error", *families]), markdown_line(ruler)]
-    for name in sets:
-        errors = [_error(cells.get((name, family)), column.key) for family in families]
-        lines.append(markdown_line([marked[name], number(own.get(name)), *errors]))
-    lines += ["", markdown_line(["labels replaced", "the labels' own error", *families]), markdown_line(ruler)]
+    rows = [
+        [marked[name], number(own.get(name)), *(_error(cells.get((name, one)), column.key) for one in families)]
+        for name in sets
+    ]
+    changed = []
     for before, after in itertools.combinations(sets, 2):
         known = before in own and after in own
         changes = [_change(_by_seed(cells, before, after, family, column.key)) for family in families]
-        lines.append(
-            markdown_line(
-                [f"{marked[before]} by {marked[after]}", signed(own[after] - own[before]) if known else "-", *changes]
-            )
-        )
+        own_change = signed(own[after] - own[before]) if known else "-"
+        changed.append([f"{marked[before]} by {marked[after]}", own_change, *changes])
     agree = [_agreement(cells, own, family, column.key) for family in families]
-    lines.append(markdown_line(["in the order of the labels' own errors", "", *agree]))
+    changed.append(["in the order of the labels' own errors", "", *agree])
     # The star of a footnote would begin a list.
     notes = [note.replace("*", "\\*") for note in footnotes(saw.values())]
-    return [*lines, "", *itertools.chain.from_iterable((note, "") for note in notes)]
+    return [
+        f"### {column.group}: {column.header}, {column.unit}", "",
+        *table_lines(["labels", "the labels' own error", *families], rows, 1), "",
+        *table_lines(["labels replaced", "the labels' own error", *families], changed, 1), "",
+        *itertools.chain.from_iterable((note, "") for note in notes),
+    ]  # fmt: skip
 
 
 def _own_errors(cells: Cells, key: str) -> dict[str, float]:

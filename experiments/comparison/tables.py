@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from experiments.documents.markdown import table_lines
 from experiments.exposure import SEEN, UNKNOWN, footnotes, mark, sentence
 from experiments.results.run_results import (
     WORSE,
@@ -120,13 +121,11 @@ def markdown_table(comparison: Comparison) -> str:
         *([f"**{comparison.warning}**", ""] if comparison.warning else []),
         f"## {comparison.title}",
         "",
-        markdown_line(header),
-        markdown_line(["---"] * (len(_FACTS) + 1) + ["---:"] * len(columns)),
+        *table_lines(header, (_markdown_row(comparison, one) for one in comparison.rows), len(header) - len(columns)),
+        "",
+        _what_cells_are(comparison),
+        "",
     ]
-    for one in comparison.rows:
-        cells = [_markdown_cell(comparison, one, column) for column in columns]
-        lines.append(markdown_line([*_facts(one), ", ".join(comparison.flags(one)) or "-", *cells]))
-    lines += ["", f"{_what_cells_are(comparison)}", ""]
     for column in comparison.headlines:
         lines += _markdown_effects(column, comparison.effects(column.key))
     gains = comparison.gains()
@@ -134,6 +133,11 @@ def markdown_table(comparison: Comparison) -> str:
         lines += [f"* {gain_text(column, one, comparison.baseline_variant, gain)}" for column, one, gain in gains]
     lines += [f"* {note}" for note in comparison.caveats()]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_row(comparison: Comparison, one: Variant) -> list[str]:
+    cells = [_markdown_cell(comparison, one, column) for column in comparison.columns]
+    return [*_facts(one), ", ".join(comparison.flags(one)) or "-", *cells]
 
 
 def _markdown_cell(comparison: Comparison, one: Variant, column: Column) -> str:
@@ -164,22 +168,15 @@ def _markdown_effects(column: Column, effects: Effects) -> list[str]:
     if not effects.effects:
         missing = "; ".join(effects.missing[:8]) + (" ..." if len(effects.missing) > 8 else "")
         return [f"{title}: not known, the grid lacks {len(effects.missing)} runs: {missing}.", ""]
-    lines = [title, "", markdown_line(["effect", "change", "95 % interval"]), markdown_line(["---", "---:", "---:"])]
-    lines += [
-        markdown_line([effect.name, signed(effect.change.value), signed_interval(effect.change) or "-"])
-        for effect in effects.effects
+    rows = [
+        [effect.name, signed(effect.change.value), signed_interval(effect.change) or "-"] for effect in effects.effects
     ]
     seeds = ", ".join(map(str, effects.seeds))
     told = (
         f"Over seeds {seeds}. The mean over all combinations of the others, unless they are said to be off or on; "
         "A x B is how much more A changes the error with B than without."
     )
-    return [*lines, "", told, ""]
-
-
-def markdown_line(cells: list[str]) -> str:
-    """A row of a Markdown table."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return [title, "", *table_lines(["effect", "change", "95 % interval"], rows, 1), "", told, ""]
 
 
 _LATEX = {

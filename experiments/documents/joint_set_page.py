@@ -24,6 +24,7 @@ from body_models.joint_sets import (
 from body_models.render import VIEW_METRES, side_view
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from experiments.documents.markdown import table_lines
 
 TEXT, PICTURE = "joint_sets.md", "joint_sets.png"
 
@@ -276,5 +277,4 @@ def _conversions() -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"{line}\n" for line in table_lines(header, rows))

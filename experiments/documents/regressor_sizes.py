@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experiments.documents.markdown import table_lines
+
 INPUT_SIZE = 256
 REAL_BACKBONES = {"hmr2": "vit_huge"}
 """The backbone that a family is published with, where it is not a ResNet-50."""
 FILE = "regressors.md"
+_COLUMNS = (
+    "family", "backbone", "parameters", "of these beside the backbone", "GFLOPs", "published layers, parameters",
+)  # fmt: skip
 
 # Parameters counted from published layers; only where the code that says them was read.
 _PUBLISHED = {
@@ -37,20 +42,19 @@ def document(families: Sequence[str]) -> str:
         f"One crop of {INPUT_SIZE}x{INPUT_SIZE}. FLOPs as `torch.utils.flop_counter` counts them: a multiplication and",
         "an addition are two, so papers that count one operation (MACs) have half. Skinning is not among them.",
         "",
-        "| family | backbone | parameters | of these beside the backbone | GFLOPs | published layers, parameters |",
-        "|---|---|---|---|---|---|",
+        *table_lines(_COLUMNS, map(_row, families)),
     ]
-    for family in families:
-        backbone = REAL_BACKBONES.get(family, "resnet50")
-        whole, beside = parameters(family, backbone)
-        published = f"{_PUBLISHED[family][0]:,}" if family in _PUBLISHED else "-"
-        lines.append(
-            f"| {family} | {backbone} | {whole:,} | {beside:,} | {flops(family, backbone) / 1e9:.1f} | {published} |"
-        )
     lines += ["", "Counted from the published code, where it could be read:", ""]
     lines += [f"* {family}: {source}." for family, (_, source) in _PUBLISHED.items()]
     lines += ["", "Of the others no published count was found; a ResNet-50 without classifier has 23,508,032."]
     return "\n".join(lines) + "\n"
+
+
+def _row(family: str) -> list[str]:
+    backbone = REAL_BACKBONES.get(family, "resnet50")
+    network, beside = parameters(family, backbone)
+    published = f"{_PUBLISHED[family][0]:,}" if family in _PUBLISHED else "-"
+    return [family, backbone, f"{network:,}", f"{beside:,}", f"{flops(family, backbone) / 1e9:.1f}", published]
 
 
 def parameters(family: str, backbone: str) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from callbacks.evaluator import MeshEvaluator, TrueJoints
 from callbacks.person_errors import Evaluation, EvaluationError
 from callbacks.progress import progress_bar
 from datamodules.files import AnnotationError
+from datamodules.ids import PersonId
 from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import Columns, column_names, compare_ids, iter_labels, read_provenance
@@ -39,6 +40,7 @@ from lightning_modules.scoring.protocols import (
     Protocol,
     Scores,
     find_protocols,
+    protocol_of,
 )
 from lightning_modules.weights.checkpoints import CheckpointError
 
@@ -301,7 +303,7 @@ def _labels_on_data(
     labels: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
 ) -> list[ProtocolErrors]:
     """Against the true bodies or joints of a data set."""
-    dataset = _first_id(labels).partition("/")[0]
+    dataset = PersonId.parse(_first_id(labels)).dataset
     known_sets = {protocol.dataset for protocol in PROTOCOLS.values()}
     if not target.protocols and dataset not in known_sets:
         msg = f"{labels}: no protocol is made for {dataset}; there are some for {', '.join(sorted(known_sets))}"
@@ -356,7 +358,7 @@ def _labels_on_split(
         pred = bodies_of({name: values[here] for name, values in columns.items()})
         scores = scorer.score(pred, true, {key: value[rows] for key, value in joints.items()})
         for name, value in [*scores.values.items(), *scores.per_joint.items()]:
-            value[torch.tensor([person in left_out[name.split("_")[0]] for person in names])] = torch.nan
+            value[torch.tensor([person in left_out[protocol_of(name)] for person in names])] = torch.nan
         evaluation = _evaluation(names, scores)
         evaluation.groups = np.array([groups[name] for name in names])
         yield evaluation

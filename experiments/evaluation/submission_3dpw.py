@@ -34,6 +34,7 @@ from body_models.rotations import axis_angle_to_matrix
 from body_models.safe_pickle import load_pickle
 from body_models.smpl import BodyModel
 from callbacks.person_errors import EvaluationError
+from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw import SPLITS, read_sequence_file
 from experiments.evaluation.against_truth import say_standin
@@ -91,7 +92,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         metrics={name: np.concatenate([part[1][name] for part in parts]) for name in names},
         per_joint=np.concatenate([part[2] for part in parts]),
         joint_names=SMPL_JOINTS,
-        groups=np.array([name.split("/")[2] for name in ids]),
+        groups=np.array([PersonId.parse(name).key_parts[0] for name in ids]),
         facts={"split": split, "standin_body": is_standin(body_models)},
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
 from callbacks.person_errors import Evaluation
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.native import Columns, body_parameters, iter_labels, read_provenance
 from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer
 
@@ -24,7 +25,7 @@ def truth_of(labels: Path) -> Path | None:
     root = read_provenance(labels)["image_root"]
     if root is None:
         return None
-    dataset, split, _ = next(iter_labels(labels, rows=1, columns=["id"]))["id"][0].split("/", 2)
+    dataset, split, _ = PersonId.parse(next(iter_labels(labels, rows=1, columns=["id"]))["id"][0])
     worlds = [folder for folder in Path(root).parents if (folder / "world.json").is_file()]
     files = [world / "truth" / f"{dataset}_{split}.npz" for world in worlds]
     return next((file for file in files if file.is_file()), None)

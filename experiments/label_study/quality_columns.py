@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from datamodules.pseudo_gt.native import Columns, LabelError, column_names, read_labels
 from datamodules.pseudo_gt.quality_score import MEASURES, Score, fit_score, measure
 from datamodules.writing import write_text
+from experiments.documents.markdown import table_lines
 from experiments.evaluation.true_bodies import LABEL_PROTOCOL, bodies_of, compare_with_truth, truth_of
 from experiments.label_study.shared_people import path_names
 from experiments.pictures.figures import PALETTE
@@ -23,6 +24,9 @@ from experiments.results.run_results import interval_text
 from experiments.stats.bootstrap import CONFIDENCE, Interval
 
 _RESAMPLES = 300
+_TABLE_FACTS = (
+    "labels", "fitted or judged", "annotator", "size", "seed", "world seed", "people", "mean MPVPE, mm",
+)  # fmt: skip
 _SHARES = (100, 90, 75, 50, 25)
 _BODY = ("id", "global_orient", "body_pose", "betas")
 _COMBINED = "combined score"
@@ -206,30 +210,23 @@ def document(found: Study, picture: str) -> str:
         "",
         f"Hardware: {hardware_text()}. Code: commit {code_commit() or 'unknown'}.",
         "",
-        "| labels | fitted or judged | annotator | size | seed | world seed | people | mean MPVPE, mm |",
-        "|---|---|---|---|---|---|---|---|",
     ]
+    rows = []
     for table, role in ((found.fitted, "fitted"), *((one.table, "judged") for one in judged)):
         facts = [table.facts[key] for key in ("annotator", "size", "seed", "world_seed")]
         cells = ["-" if fact is None else str(fact) for fact in facts]
-        lines.append(
-            f"| {table.name} | {role} | {' | '.join(cells)} | {len(table.mpvpe):,} | {np.nanmean(table.mpvpe):.1f} |"
-        )
-    lines += [
-        "",
-        "## Rank correlation with the true MPVPE",
-        "",
-        "| column | " + " | ".join(f"{one.table.name} ({one.people:,} people)" for one in judged) + " |",
-        "|---|" + "---|" * len(judged),
-    ]
+        rows.append([table.name, role, *cells, f"{len(table.mpvpe):,}", f"{np.nanmean(table.mpvpe):.1f}"])
+    lines += [*table_lines(_TABLE_FACTS, rows), "", "## Rank correlation with the true MPVPE", ""]
+    rows = []
     for name in names:
         cells = [f"{one.singles[name]:+.3f}" if name in one.singles else "-" for one in judged]
-        lines.append(f"| {_MEANINGS[name]} (`{name}`) | " + " | ".join(cells) + " |")
+        rows.append([f"{_MEANINGS[name]} (`{name}`)", *cells])
     scores = [f"**{one.combined.value:+.3f}** ({interval_text(one.combined, 3)})" for one in judged]
-    lines.append("| **combined score** | " + " | ".join(scores) + " |")
+    rows.append(["**combined score**", *scores])
     gains = [f"{one.gain.value:+.3f} ({interval_text(one.gain, 3)}) over {one.best}" for one in judged]
-    lines.append("| lead over the best column | " + " | ".join(gains) + " |")
+    rows.append(["lead over the best column", *gains])
     lines += [
+        *table_lines(["column", *(f"{one.table.name} ({one.people:,} people)" for one in judged)], rows),
         "",
         "In brackets the 95 % interval, by bootstrap over people. A dash: the table does not have the column, or it is",
         "the same for everyone.",
@@ -238,16 +235,16 @@ def document(found: Study, picture: str) -> str:
         "",
         "Mean true MPVPE in mm of the best people, by the score and by the best single column.",
         "",
-        "| labels | by | " + " | ".join(f"best {share} %" if share < 100 else "all" for share in _SHARES) + " |",
-        "|---|---|" + "---|" * len(_SHARES),
     ]
+    rows = []
     for one in judged:
         sign = np.sign(one.singles[one.best])
         single = np.nan_to_num(sign * one.table.measures()[one.best], nan=np.inf)
         for label, values in ((_COMBINED, found.score(one.table.columns)), (one.best, single)):
             cells = [f"{error:.1f}" for error in kept_errors(values, one.table.mpvpe)]
-            lines.append(f"| {one.table.name} | {label} | " + " | ".join(cells) + " |")
+            rows.append([one.table.name, label, *cells])
     lines += [
+        *table_lines(["labels", "by", *(f"best {share} %" if share < 100 else "all" for share in _SHARES)], rows),
         "",
         f"![true MPVPE against the combined score]({picture})",
         "",

@@ -17,6 +17,7 @@ from body_models.render import overlay, side_view
 from body_models.smpl import BodyModel
 from datamodules.crops import choose_reduction, read_image
 from datamodules.files import image_size
+from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
     Columns,
@@ -128,9 +129,9 @@ def _frames(labels: Columns, images: Sequence[str]) -> list[tuple[str, dict[str,
     frames = []
     for name, people in rows.items():
         people = sorted(people, key=lambda row: -float(labels["box"][row, 2]))
-        parts = [str(labels["id"][row]).split("/") for row in people]
-        known = all(len(part) >= _PARTS_OF_A_TRACK for part in parts)
-        tracks = [part[-1] if known else str(place) for place, part in enumerate(parts)]
+        keys = [PersonId.parse(str(labels["id"][row])).key_parts for row in people]
+        known = all(len(key) >= _PARTS_OF_A_TRACK for key in keys)
+        tracks = [key[-1] if known else str(place) for place, key in enumerate(keys)]
         frames.append((name, dict(zip(tracks, people, strict=True))))
     return frames
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.ids import dataset_of_table
 from datamodules.pseudo_gt.native import PROVENANCE_FILE, LabelError, read_provenance
 from experiments.settings.schema import TARGETS
 
@@ -24,7 +25,7 @@ def given_tables(folders: Sequence[str]) -> dict[str, Path]:
     tables: dict[str, Path] = {}
     for folder in map(Path, folders):
         for table in _tables_in(folder):
-            name = table.name.partition("-")[0]
+            name = dataset_of_table(table.name)
             if name not in TARGETS:
                 msg = f"labels.folders: {table} is not called <dataset>-<split> after one of {', '.join(TARGETS)}"
                 raise LabelError(msg)
@@ -37,11 +38,11 @@ def given_tables(folders: Sequence[str]) -> dict[str, Path]:
 
 def _tables_in(folder: Path) -> list[Path]:
     """A label table itself, or those in a run's folder or in a folder of labels; not MoCap's in the world frame."""
-    if "-" in folder.name and folder.name.partition("-")[0] in TARGETS:
+    if "-" in folder.name and dataset_of_table(folder.name) in TARGETS:
         return [folder]
     root = folder / "labels" if (folder / "labels").is_dir() else folder
     tables = [path.parent for path in sorted(root.glob(f"*/{PROVENANCE_FILE}"))]
-    tables = [table for table in tables if table.name.partition("-")[0] in TARGETS]
+    tables = [table for table in tables if dataset_of_table(table.name) in TARGETS]
     tables = [table for table in tables if read_provenance(table)["frame"] == "camera"]
     if not tables:
         msg = f"labels.folders: {folder} is no label table called <dataset>-<split>, and holds none"

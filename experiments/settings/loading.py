@@ -33,6 +33,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from body_models.names import guess
+from datamodules.ids import dataset_of_table
 from experiments.settings import plan
 from experiments.settings.advice import key_advice
 from experiments.settings.schema import (
@@ -614,7 +615,7 @@ def label_sets_name(folders: Sequence[str | Path]) -> str:
 
 def _label_set(folder: Path) -> str:
     """A run's name; for one table of a run, such as coco-train, with the name of the run before it."""
-    if folder.name.partition("-")[0] not in TARGETS:
+    if dataset_of_table(folder.name) not in TARGETS:
         return folder.name
     run = folder.parent.parent if folder.parent.name == "labels" else folder.parent
     return f"{run.name}-{folder.name}".removeprefix("-")

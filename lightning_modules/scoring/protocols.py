@@ -277,6 +277,20 @@ PROTOCOLS: dict[str, Protocol] = {protocol.key: protocol for protocol in _ALL}
 THREEDPW_PROTOCOLS = ("lsp14", "smpl24")
 
 
+def protocol_of(column: str) -> str:
+    """Key of the protocol that a column ``<key>_<metric>`` of errors belongs to.
+
+    Raises:
+        ValueError: it belongs to none.
+    """
+    # The longest, in case one key begins like another; keys and metrics may hold underscores.
+    found = [key for key in PROTOCOLS if column == key or column.startswith(f"{key}_")]
+    if not found:
+        msg = f"{column} is no column <protocol>_<metric> of {', '.join(PROTOCOLS)}"
+        raise ValueError(msg)
+    return max(found, key=len)
+
+
 def find_protocols(names: Sequence[str]) -> list[Protocol]:
     """Protocols by key (``lsp14``), by name (``3dpw/lsp14``), or all of a data set (``3dpw``), each once.
 

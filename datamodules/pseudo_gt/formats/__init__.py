@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from body_models.rotations import axis_angle_to_matrix
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.bedlam import read_bedlam, write_bedlam
 from datamodules.pseudo_gt.formats.cliff import image_centre, read_cliff, write_cliff
 from datamodules.pseudo_gt.formats.coco_smpl import read_coco_smpl, write_coco_smpl
@@ -218,7 +219,7 @@ def _compare(labels: LabelBlocks, format: str, path: Path, people: int, keep: ND
     layout = FORMATS[format]
     rows = np.unique(np.linspace(0, people - 1, min(people, CHECKED_PEOPLE)).astype(np.int64))
     written, large = _rows_of(labels, rows, keep)
-    dataset, split = written["id"][0].split("/")[:2]
+    dataset, split, _ = PersonId.parse(written["id"][0])
     published = layout.read(path, dataset, split)
     places = rows
     if "id" in published.columns:

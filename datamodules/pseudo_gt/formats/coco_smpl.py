@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
 from body_models.joint_sets import JOINT_SETS
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
@@ -97,7 +98,7 @@ def _people(
     block: Columns, images: dict[str, tuple[int, NDArray[Any]]], numeric: bool, first: int
 ) -> list[dict[str, Any]]:
     rows, keys = len(block["id"]), keys_of(block["id"])
-    offset = np.array([PIXEL_OFFSET.get(name.split("/")[0], 0.0) for name in block["id"]])[:, None]
+    offset = np.array([PIXEL_OFFSET.get(PersonId.parse(name).dataset, 0.0) for name in block["id"]])[:, None]
     joints = block[JOINTS].astype(np.float64) if JOINTS in block else np.zeros((rows, 0, 3))
     visible = joints[..., 2] > 0
     joints[..., :2] = (joints[..., :2] + offset[:, None]) * visible[..., None]

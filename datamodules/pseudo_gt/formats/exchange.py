@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import JOINT_SETS, SPIN49, convert_joints
 from body_models.smpl import BodyModel
+from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
     BLOCK_ROWS,
@@ -180,7 +181,7 @@ def square_box(centre: NDArray[Any], size: NDArray[Any]) -> NDArray[np.float32]:
 
 def keys_of(ids: NDArray[Any]) -> list[str]:
     """The data sets' own keys: ids without data set and split."""
-    return [name.split("/", 2)[2] for name in ids]
+    return [PersonId.parse(name).key for name in ids]
 
 
 def numeric_keys(keys: list[str]) -> NDArray[np.int64] | None:

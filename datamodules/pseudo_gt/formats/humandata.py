@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
@@ -65,7 +66,7 @@ def write_humandata(labels: LabelBlocks, path: Path) -> int:
             for name, values in parts.items():
                 if name in block:
                     values.append(block[name])
-            config = "-".join(block["id"][0].split("/")[:2])
+            config = PersonId.parse(block["id"][0]).table
             joints = labels.spin_joints(block, len(block["id"]))
             keypoints = np.zeros((len(joints), NUM_JOINTS, 3), dtype=np.float32)
             keypoints[:, _PARTS], keypoints[:, _FEET] = joints[:, PARTS], joints[:, _FOOT_SLOTS]

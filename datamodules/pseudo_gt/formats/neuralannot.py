@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
@@ -60,7 +61,7 @@ def write_neuralannot(labels: str | Path | LabelBlocks, path: str | Path) -> int
 
 
 def _people(columns: Columns) -> list[tuple[str, dict[str, Any]]]:
-    offset = np.array([PIXEL_OFFSET.get(name.split("/")[0], 0.0) for name in columns["id"]])
+    offset = np.array([PIXEL_OFFSET.get(PersonId.parse(name).dataset, 0.0) for name in columns["id"]])
     values = {
         "pose": pose_of(columns),
         "shape": columns["betas"],
@@ -71,7 +72,7 @@ def _people(columns: Columns) -> list[tuple[str, dict[str, Any]]]:
     rounded = {name: np.round(value.astype(np.float64), _DECIMALS).tolist() for name, value in values.items()}
     return [
         (
-            name.split("/", 2)[2],
+            PersonId.parse(name).key,
             {section: {field: rounded[field][i] for field in fields} for section, fields in _SHAPES.items()},
         )
         for i, name in enumerate(columns["id"])

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     LabelBlocks,
@@ -111,8 +112,8 @@ def _keys_of(labels: LabelBlocks, name: str) -> tuple[str, str, str, str | None]
     if name.count("/") != 4:
         msg = f"{labels.folder}: id {name} is not dataset/split/subject/sequence/frame"
         raise LabelError(msg)
-    dataset, _, rest = name.split("/", 2)
-    sequence, _, frame = rest.rpartition("/")
+    dataset, _, key = PersonId.parse(name)
+    sequence, _, frame = key.rpartition("/")
     keys = _DATASETS.get(dataset, _OTHER)
     match = keys.sequence.fullmatch(sequence)
     if match is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from datamodules.writing import write_json, write_text
 from experiments.cli import CommandParser
+from experiments.documents.markdown import table_lines
 
 if TYPE_CHECKING:
     from experiments.benches.rows import Row
@@ -108,15 +109,12 @@ def section(title: str, rows: Sequence[Row], place: str) -> str:
         rows: its :class:`experiments.benches.rows.Row`.
         place: where it was measured.
     """
-    lines = [
-        f"| {row.name} | {row.figure:.4g} | {row.unit} | {row.reference} | "
-        f"{'' if row.ratio is None else f'{row.ratio:.3g}'} |"
+    cells = [
+        [row.name, f"{row.figure:.4g}", row.unit, row.reference, "" if row.ratio is None else f"{row.ratio:.3g}"]
         for row in rows
     ]
-    return "\n".join(
-        [f"## {title}", "", f"{place}.", "",
-         "| what | figure | unit | compared with | ratio |", "| --- | --- | --- | --- | --- |", *lines, ""]
-    )  # fmt: skip
+    table = table_lines(["what", "figure", "unit", "compared with", "ratio"], cells)
+    return "\n".join([f"## {title}", "", f"{place}.", "", *table, ""])
 
 
 def with_section(known: str, title: str, text: str) -> str:

@@ -18,6 +18,7 @@ from lightning_modules.scoring.protocols import (
     find_protocols,
     human36m,
     mpi_inf_3dhp,
+    protocol_of,
 )
 
 REGRESSOR = slice(24 + 21, 24 + 21 + 17)  # rows of J_regressor_h36m among the body joints
@@ -152,3 +153,17 @@ def test_meshes_without_parameters_are_scored_but_for_their_angles() -> None:
         torch.testing.assert_close(found[name], expected[name], atol=1e-3, rtol=0)
     assert found["smpl24_mpjae"].isnan().all() and found["smpl24_turned"].isnan().all()
     assert scorer.score(mesh, people).values["lsp14_mpjpe"].max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("column", "key"), [("lsp14_pa_mpjpe", "lsp14"), ("smpl24_mpvpe", "smpl24"), ("smpl24", "smpl24")]
+)
+def test_the_protocol_of_a_column(column: str, key: str) -> None:
+    assert protocol_of(column) == key
+
+
+def test_the_protocol_of_a_column_with_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROTOCOLS, "lsp14_hip", PROTOCOLS["lsp14"])
+    assert protocol_of("lsp14_hip_mpjpe") == "lsp14_hip"
+    with pytest.raises(ValueError, match="other_mpjpe is no column"):
+        protocol_of("other_mpjpe")
