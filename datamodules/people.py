@@ -261,7 +261,9 @@ class PeopleBuilder:
                 continue
             shape = self._shapes[name]
             try:
-                values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
+                # What is too large for float32 becomes infinite, and is counted below.
+                with np.errstate(over="ignore"):
+                    values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
             except (TypeError, ValueError, OverflowError) as error:
                 msg = f"person {person}: {name} is not numbers of shape {shape} ({error})"
                 raise AnnotationError(msg) from error

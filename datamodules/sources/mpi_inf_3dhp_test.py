@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files, read_lines
+from datamodules.files import AnnotationError, MissingFilesError, as_floats, image_size, missing_files, read_lines
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 
@@ -119,7 +119,7 @@ def _read_annotations(path: Path) -> dict[str, NDArray[Any]]:
                 if stored.size > _MAX_FRAMES * max(1, int(np.prod(shape))):
                     msg = f"{name} has shape {stored.shape}"
                     raise ValueError(msg)
-                arrays[name] = _frames_first(np.asarray(stored[()], dtype=np.float64), shape, name)
+                arrays[name] = _frames_first(as_floats(stored[()]), shape, name)
             arrays["activity"] = arrays.pop(activity)
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1 or not counts["annot2"]:

@@ -148,6 +148,14 @@ def test_a_built_table_is_what_was_added_over_many_blocks(tmp_path: Path) -> Non
     assert arrays["valid"].dtype == bool
 
 
+def test_what_is_too_large_for_its_column_is_counted(tmp_path: Path) -> None:
+    people = _builder(tmp_path)
+    person: dict[str, Any] = {"image": "a.jpg", "image_size": (9, 9), "box": (0, 0, 5, 5)}
+    people.add(1, **person, joints_2d=np.full((17, 3), 1e300))
+    people.add(2, **person, joints_2d=np.ones((17, 3)))
+    assert people.finish()[1]["dropped"] == {"joints_2d is not finite": 1}
+
+
 def test_a_wrong_shape_names_person_and_column(tmp_path: Path) -> None:
     person: dict[str, Any] = {"image": "a.jpg", "image_size": (9, 9), "box": (0, 0, 5, 5)}
     with pytest.raises(
