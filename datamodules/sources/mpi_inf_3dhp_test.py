@@ -33,6 +33,8 @@ _NUM_JOINTS = len(MPI_INF_3DHP17.names)
 # From the ankles to the top of the head: feet and hands reach beyond.
 _HULL_MARGIN = 1.2
 _MAX_FRAMES = 1_000_000
+# Above what is valid, or an activity, by far, and within a 32-bit number.
+_MAX_FLAG = 1000
 # Lens distortion, which the calibration leaves to its user, moves joints by a few pixels; another camera by many more.
 _MAX_MEDIAN_ERROR = 20.0
 _CALIBRATIONS = {"ts1-4cameras.calib": ("TS1", "TS2", "TS3", "TS4"), "ts5-6cameras.calib": ("TS5", "TS6")}
@@ -120,6 +122,9 @@ def _read_annotations(path: Path) -> dict[str, NDArray[Any]]:
                     msg = f"{name} has shape {stored.shape}"
                     raise ValueError(msg)
                 arrays[name] = _frames_first(as_floats(stored[()]), shape, name)
+                if not shape and not (np.abs(arrays[name]) < _MAX_FLAG).all():
+                    msg = f"{name} is no small number in every frame"
+                    raise ValueError(msg)
             arrays["activity"] = arrays.pop(activity)
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1 or not counts["annot2"]:

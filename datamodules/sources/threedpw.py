@@ -24,15 +24,7 @@ from body_models.contracts import GENDERS, NUM_BETAS
 from body_models.joint_sets import SMPL24
 from body_models.safe_pickle import load_pickle
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import (
-    AnnotationError,
-    ImageError,
-    MissingFilesError,
-    as_floats,
-    find_files,
-    image_size,
-    macos_note,
-)
+from datamodules.files import AnnotationError, ImageError, MissingFilesError, find_files, image_size, macos_note
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box, turn_by
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw_json import find_image_files, find_threedpw_json, read_threedpw_json
@@ -146,8 +138,8 @@ def read_sequence_file(path: Path) -> SequenceFile:
     """
     content = load_pickle(path)
     try:
-        extrinsics = as_floats(content["cam_poses"]).reshape(-1, 4, 4)
-        intrinsics = as_floats(content["cam_intrinsics"]).reshape(3, 3)
+        extrinsics = np.asarray(content["cam_poses"], dtype=np.float64).reshape(-1, 4, 4)
+        intrinsics = np.asarray(content["cam_intrinsics"], dtype=np.float64).reshape(3, 3)
         tracks = [_read_track(content, person, len(extrinsics)) for person in range(len(content["poses"]))]
         Rotation.from_matrix(extrinsics[:, :3, :3])
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -199,7 +191,7 @@ def _read_track(content: dict[str, Any], person: int, count: int) -> dict[str, A
     """Arrays of one person, checked to have a row for each of the sequence's frames."""
 
     def column(name: str, *shape: int) -> NDArray[np.float64]:
-        return as_floats(content[name][person]).reshape(count, *shape)
+        return np.asarray(content[name][person], dtype=np.float64).reshape(count, *shape)
 
     gender = content["genders"][person]
     if gender not in _GENDERS:
@@ -209,7 +201,7 @@ def _read_track(content: dict[str, Any], person: int, count: int) -> dict[str, A
         "poses": column("poses", 72),
         "trans": column("trans", 3),
         "joints": column("jointPositions", 24, 3),
-        "betas": as_floats(content["betas"][person]).ravel()[:NUM_BETAS].reshape(NUM_BETAS),
+        "betas": np.asarray(content["betas"][person], dtype=np.float64).ravel()[:NUM_BETAS].reshape(NUM_BETAS),
         "campose_valid": column("campose_valid").astype(bool),
         "has_poses2d": column("poses2d", 3, 18).any(axis=(1, 2)),
         "gender": _GENDERS[gender],

@@ -276,14 +276,6 @@ def test_wrong_sequence_files_are_named(threedpw_root: Path, change: Callable[[d
         table_of(threedpw_root)
 
 
-def test_complex_numbers_are_refused(threedpw_root: Path) -> None:
-    content = load_pickle(pkl(threedpw_root))
-    content["poses"][0] = content["poses"][0] + 1j
-    pkl(threedpw_root).write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(AnnotationError, match=r"is not a 3DPW sequence file.*complex numbers"):
-        table_of(threedpw_root)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_poses_that_are_not_finite_are_counted(threedpw_root: Path, value: float) -> None:
     content = load_pickle(pkl(threedpw_root))
