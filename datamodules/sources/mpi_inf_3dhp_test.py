@@ -153,8 +153,11 @@ def _camera(
     take: Path, calibrations: Sequence[Path], size: tuple[int, int], joints_2d: NDArray[Any], joints_3d: NDArray[Any]
 ) -> Camera:
     """Intrinsics in pixels: of the calibration file, or fitted where it is missing; both checked against the joints."""
-    good = np.isfinite(joints_2d).all(-1) & np.isfinite(joints_3d).all(-1) & (joints_3d[..., 2] > 0)
-    points, rays = joints_2d[good], joints_3d[good][:, :2] / joints_3d[good][:, 2:]
+    # Joints in the camera's plane have no direction.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rays = joints_3d[..., :2] / joints_3d[..., 2:]
+    good = np.isfinite(joints_2d).all(-1) & np.isfinite(rays).all(-1) & (joints_3d[..., 2] > 0)
+    points, rays = joints_2d[good], rays[good]
     if not len(points):
         msg = f"{take / 'annot_data.mat'}: no joint of annot3 lies in front of the camera. {_REMEDY}"
         raise AnnotationError(msg)
@@ -164,17 +167,22 @@ def _camera(
     except np.linalg.LinAlgError as error:
         msg = f"{take / 'annot_data.mat'}: no camera can be fitted to annot2 and annot3 ({error}). {_REMEDY}"
         raise AnnotationError(msg) from error
-    errors = [float(np.median(np.linalg.norm(rays * focal + centre - points, axis=1))) for focal, centre in cameras]
-    if min(errors) > _MAX_MEDIAN_ERROR:
+    with np.errstate(over="ignore", invalid="ignore"):
+        medians = [np.median(np.linalg.norm(rays * focal + centre - points, axis=1)) for focal, centre in cameras]
+    errors = np.nan_to_num(medians, nan=np.inf)
+    if errors.min() > _MAX_MEDIAN_ERROR:
         what = "no camera fits" if path is None else f"{path} does not belong to it"
-        msg = f"{take / 'annot_data.mat'}: annot3 projects {min(errors):.0f} pixels away from annot2: {what}. {_REMEDY}"
+        msg = (
+            f"{take / 'annot_data.mat'}: annot3 projects {errors.min():.0f} pixels away from annot2: {what}. {_REMEDY}"
+        )
         raise AnnotationError(msg)
     return cameras[int(np.argmin(errors))]
 
 
 def _fit(points: NDArray[Any], rays: NDArray[Any]) -> Camera:
     """The pinhole camera whose projections of rays (N, 2) are closest to points (N, 2)."""
-    lines = [np.polyfit(rays[:, axis], points[:, axis], 1) for axis in (0, 1)]
+    ones = np.ones(len(rays))
+    lines = [np.linalg.lstsq(np.column_stack((rays[:, axis], ones)), points[:, axis])[0] for axis in (0, 1)]
     return np.array([line[0] for line in lines]), np.array([line[1] for line in lines])
 
 
