@@ -284,6 +284,19 @@ def _orientation(image: Image.Image) -> object:
         return 1
 
 
+def as_floats(values: Any) -> NDArray[np.float64]:
+    """Numbers as float64, but not complex ones, whose imaginary part numpy would only warn of.
+
+    Raises:
+        ValueError: they are complex, or no numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        msg = "complex numbers"
+        raise ValueError(msg)
+    return array.astype(np.float64)
+
+
 def require_some_image(root: Path, names: Sequence[str], annotations: Path, remedy: str) -> None:
     """Raise MissingFilesError, with the path of the first, if none of the images of annotations is on disk."""
     # os.path.isfile, unlike Path.is_file, has an answer for every name that a file may hold.

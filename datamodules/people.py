@@ -261,7 +261,9 @@ class PeopleBuilder:
                 continue
             shape = self._shapes[name]
             try:
-                values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
+                # What is too large for float32 becomes infinite, and is counted below.
+                with np.errstate(over="ignore"):
+                    values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
             except (TypeError, ValueError, OverflowError) as error:
                 msg = f"person {person}: {name} is not numbers of shape {shape} ({error})"
                 raise AnnotationError(msg) from error
@@ -337,5 +339,7 @@ def turn_by(view: Rotation, rotvec: NDArray[np.float64]) -> NDArray[np.float64]:
 def hull_box(points: NDArray[Any], margin: float) -> NDArray[Any]:
     """(..., 4) x, y, w, h around points (..., K, 2) in pixels, widened about its centre by a factor."""
     low, high = points.min(axis=-2), points.max(axis=-2)
-    centre, size = (low + high) / 2, (high - low) * margin
-    return np.concatenate([centre - size / 2, size], axis=-1)
+    # A box of infinite points is NaN, which a table counts.
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre, size = (low + high) / 2, (high - low) * margin
+        return np.concatenate([centre - size / 2, size], axis=-1)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP28
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, read_lines, read_matlab
+from datamodules.files import AnnotationError, MissingFilesError, as_floats, read_lines, read_matlab
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 from datamodules.sources.mpi_inf_3dhp_json import find_json, open_json_layout
@@ -224,7 +224,7 @@ def _read_annotations(path: Path, variant: str) -> tuple[list[NDArray[Any]], lis
     result = []
     for name, size in (("annot2", 2), (variant, 3)):
         try:
-            cells = [np.asarray(cell, dtype=np.float64) for cell in content[name].ravel()]
+            cells = [as_floats(cell) for cell in content[name].ravel()]
             result.append([cell.reshape(len(cell), _NUM_JOINTS, size) for cell in cells])
         except (ValueError, TypeError) as error:
             msg = f"{path}: {name} is not a cell of (frames, {_NUM_JOINTS * size}) arrays ({error}). {_REMEDY}"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
-from datamodules.files import AnnotationError, MissingFilesError, image_size, missing_files, read_lines
+from datamodules.files import AnnotationError, MissingFilesError, as_floats, image_size, missing_files, read_lines
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.progress import show_progress
 
@@ -33,6 +33,8 @@ _NUM_JOINTS = len(MPI_INF_3DHP17.names)
 # From the ankles to the top of the head: feet and hands reach beyond.
 _HULL_MARGIN = 1.2
 _MAX_FRAMES = 1_000_000
+# Above what is valid, or an activity, by far, and within a 32-bit number.
+_MAX_FLAG = 1000
 # Lens distortion, which the calibration leaves to its user, moves joints by a few pixels; another camera by many more.
 _MAX_MEDIAN_ERROR = 20.0
 _CALIBRATIONS = {"ts1-4cameras.calib": ("TS1", "TS2", "TS3", "TS4"), "ts5-6cameras.calib": ("TS5", "TS6")}
@@ -119,7 +121,10 @@ def _read_annotations(path: Path) -> dict[str, NDArray[Any]]:
                 if stored.size > _MAX_FRAMES * max(1, int(np.prod(shape))):
                     msg = f"{name} has shape {stored.shape}"
                     raise ValueError(msg)
-                arrays[name] = _frames_first(np.asarray(stored[()], dtype=np.float64), shape, name)
+                arrays[name] = _frames_first(as_floats(stored[()]), shape, name)
+                if not shape and not (np.abs(arrays[name]) < _MAX_FLAG).all():
+                    msg = f"{name} is no small number in every frame"
+                    raise ValueError(msg)
             arrays["activity"] = arrays.pop(activity)
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1 or not counts["annot2"]:
@@ -148,8 +153,11 @@ def _camera(
     take: Path, calibrations: Sequence[Path], size: tuple[int, int], joints_2d: NDArray[Any], joints_3d: NDArray[Any]
 ) -> Camera:
     """Intrinsics in pixels: of the calibration file, or fitted where it is missing; both checked against the joints."""
-    good = np.isfinite(joints_2d).all(-1) & np.isfinite(joints_3d).all(-1) & (joints_3d[..., 2] > 0)
-    points, rays = joints_2d[good], joints_3d[good][:, :2] / joints_3d[good][:, 2:]
+    # Joints in the camera's plane have no direction.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rays = joints_3d[..., :2] / joints_3d[..., 2:]
+    good = np.isfinite(joints_2d).all(-1) & np.isfinite(rays).all(-1) & (joints_3d[..., 2] > 0)
+    points, rays = joints_2d[good], rays[good]
     if not len(points):
         msg = f"{take / 'annot_data.mat'}: no joint of annot3 lies in front of the camera. {_REMEDY}"
         raise AnnotationError(msg)
@@ -159,17 +167,22 @@ def _camera(
     except np.linalg.LinAlgError as error:
         msg = f"{take / 'annot_data.mat'}: no camera can be fitted to annot2 and annot3 ({error}). {_REMEDY}"
         raise AnnotationError(msg) from error
-    errors = [float(np.median(np.linalg.norm(rays * focal + centre - points, axis=1))) for focal, centre in cameras]
-    if min(errors) > _MAX_MEDIAN_ERROR:
+    with np.errstate(over="ignore", invalid="ignore"):
+        medians = [np.median(np.linalg.norm(rays * focal + centre - points, axis=1)) for focal, centre in cameras]
+    errors = np.nan_to_num(medians, nan=np.inf)
+    if errors.min() > _MAX_MEDIAN_ERROR:
         what = "no camera fits" if path is None else f"{path} does not belong to it"
-        msg = f"{take / 'annot_data.mat'}: annot3 projects {min(errors):.0f} pixels away from annot2: {what}. {_REMEDY}"
+        msg = (
+            f"{take / 'annot_data.mat'}: annot3 projects {errors.min():.0f} pixels away from annot2: {what}. {_REMEDY}"
+        )
         raise AnnotationError(msg)
     return cameras[int(np.argmin(errors))]
 
 
 def _fit(points: NDArray[Any], rays: NDArray[Any]) -> Camera:
     """The pinhole camera whose projections of rays (N, 2) are closest to points (N, 2)."""
-    lines = [np.polyfit(rays[:, axis], points[:, axis], 1) for axis in (0, 1)]
+    ones = np.ones(len(rays))
+    lines = [np.linalg.lstsq(np.column_stack((rays[:, axis], ones)), points[:, axis])[0] for axis in (0, 1)]
     return np.array([line[0] for line in lines]), np.array([line[1] for line in lines])
 
 

@@ -21,7 +21,7 @@ from body_models.joint_sets import COCO17
 from datamodules.columns import build_or_open, open_columns
 from datamodules.dataset import PeopleDataset
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
-from datamodules.people import PeopleBuilder, PeopleTable
+from datamodules.people import PeopleBuilder, PeopleTable, hull_box
 from datamodules.sources.coco import open_coco
 from datamodules.sources.label_table import attach_labels
 
@@ -146,6 +146,15 @@ def test_a_built_table_is_what_was_added_over_many_blocks(tmp_path: Path) -> Non
         "box": "<f4", "image_size": "<i4", "frame": "<i4"
     }  # fmt: skip
     assert arrays["valid"].dtype == bool
+
+
+def test_what_is_too_large_for_its_column_is_counted(tmp_path: Path) -> None:
+    people = _builder(tmp_path)
+    person: dict[str, Any] = {"image": "a.jpg", "image_size": (9, 9), "box": (0, 0, 5, 5)}
+    people.add(1, **person, joints_2d=np.full((17, 3), 1e300))
+    people.add(2, **person, joints_2d=np.ones((17, 3)))
+    people.add(3, **{**person, "box": hull_box(np.full((17, 2), np.inf), 1.2)}, joints_2d=np.ones((17, 3)))
+    assert people.finish()[1]["dropped"] == {"joints_2d is not finite": 1, "box is not finite": 1}
 
 
 def test_a_wrong_shape_names_person_and_column(tmp_path: Path) -> None:

@@ -421,6 +421,9 @@ def _swap_calibrations(root: Path) -> None:
         (_with("annot3", lambda value: value[:4]), r"TS1/annot_data\.mat .*numbers of frames differ"),
         (_with("annot3", lambda value: -value), r"TS1/annot_data\.mat: no joint of annot3 lies in front"),
         (_with("annot2", lambda value: np.array([b"text"] * 5)), r"TS1/annot_data\.mat"),
+        (_with("annot2", lambda value: value + 1j), r"TS1/annot_data\.mat .*complex numbers"),
+        (_with("activity_annotation", lambda value: value * np.nan), r"activity_annotation is no small number"),
+        (_with("valid_frame", lambda value: value + np.inf), r"valid_frame is no small number in every frame"),
         (_with("annot2", lambda value: value * 3), r"ts1-4cameras\.calib does not belong to it"),
         (_swap_calibrations, r"annot3 projects \d+ pixels away from annot2: .*ts1-4cameras\.calib"),
         (
