@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-# albumentations asks the network for updates on import; wandb would look up hosts; both must not happen in tests.
 # Several test processes share few cores: one thread each. Before torch is imported, which reads it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# albumentations asks the network for updates on import; wandb would look up hosts; both must not happen in tests.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
