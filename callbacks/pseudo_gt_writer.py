@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from body_models.contracts import Batch, Prediction
+from body_models.mirror import mirror_batch
 from callbacks.label_rows import label_rows, mirror_disagreement, with_body_quality
 from datamodules.annotation import AnnotationDataModule
 from datamodules.ids import PersonId
@@ -119,11 +120,8 @@ class PseudoGTWriter(pl.Callback):
             raise LabelError(failure)
 
     def _predict_mirrored(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch) -> Prediction:
-        # Cameras of the full image look at where the crop lies in it.
-        affine = batch["affine"] * batch["affine"].new_tensor([[-1.0], [1.0]])
-        affine[:, 0, 2] += batch["image"].shape[-1]
         with trainer.precision_plugin.forward_context():
-            return pl_module({**batch, "image": batch["image"].flip(-1), "affine": affine})
+            return pl_module(mirror_batch(batch))
 
     def _table(self, name: str) -> DumpTable:
         if name not in self.tables:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from body_models.joint_limits import degrees_outside
-from body_models.rotations import axis_angle_to_matrix, mirror_pose
+from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import LabelError, read_labels
@@ -70,9 +70,8 @@ class Consistent(Oracle):
     def forward(self, batch):
         prediction = super().forward(batch)
         rotations = torch.cat((prediction.global_orient[:, None], prediction.body_pose), dim=1)
+        # The oracle says the body of the batch, which is mirrored with the image.
         flipped = bool((batch["image"][..., 0] > batch["image"][..., -1]).all())
-        if flipped:
-            rotations = mirror_pose(rotations)
         joints = BodyModel("standin").joints(rotations[:, 0], rotations[:, 1:], torch.zeros(len(rotations), 10))
         # The left wrist of the mirrored body is the right one's image.
         joints[:, 21 if flipped else 20, 1] += self.slip * flipped

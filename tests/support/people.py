@@ -37,6 +37,8 @@ class People(Dataset):
             "affine": torch.tensor([[1.0, 0.0, -10.0], [0.0, 1.0, -20.0]]),
             "joints_2d": torch.full((NUM_BODY_JOINTS, 2), 20.0),
             "joints_2d_conf": visible.float(),
+            "joints_3d": torch.zeros(NUM_BODY_JOINTS, 3),
+            "joints_3d_conf": torch.zeros(NUM_BODY_JOINTS),
             "global_orient": rotations[0],
             "body_pose": rotations[1:],
             "betas": torch.tensor(rng.normal(size=10), dtype=torch.float32),
