@@ -177,6 +177,9 @@ class NpzReader:
             kept = self._rows(name, values)
             if kept.dtype == object:  # rows that are arrays themselves
                 kept = np.array(kept.tolist())
+            if kept.dtype.kind == "c":
+                msg = "complex numbers"
+                raise TypeError(msg)
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
                 array: NDArray[Any] = kept.astype(dtype)
             array = array.reshape(len(array), *shape) if shape else array

@@ -186,7 +186,8 @@ class _Subject:
                 for key, shape in _CAMERA_SHAPES.items()
             }
             rotation = self._views[camera]["R"]
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+            turns = np.isfinite(rotation).all() and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            if not turns or np.linalg.det(rotation) < 0:
                 msg = f"{self._camera_path}: R of camera {camera} is not a rotation. {_REMEDY}"
                 raise AnnotationError(msg)
         return self._views[camera]

@@ -52,7 +52,7 @@ def dump(folder: str, kill_at: int | None, started: multiprocessing.synchronize.
     people, table = People(PEOPLE), table_of(Path(folder))
     started.set()
     table.open()
-    loader = DataLoader(people, BATCH, sampler=UnpaddedSampler(people, done=table.finished()))
+    loader = DataLoader(people, batch_size=BATCH, sampler=UnpaddedSampler(people, done=table.finished()))
     writer = PseudoGTWriter([table], flush_rows=FLUSH)
     trainer(writer).predict(Slow(), loader, return_predictions=False)
 

@@ -142,7 +142,9 @@ def test_an_interrupted_refining_dump_goes_on_bit_by_bit(tmp_path):
             return dataclasses.replace(prediction, joints_2d=prediction.joints_2d + 100)
 
     def refining(table, limit=1.0):
-        served = torch.utils.data.DataLoader(people, 4, sampler=UnpaddedSampler(people, done=table.finished()))
+        served = torch.utils.data.DataLoader(
+            people, batch_size=4, sampler=UnpaddedSampler(people, done=table.finished())
+        )
         refiner = Refiner(SMPLify(broad_mixture(), iterations=2), broad_mixture(), tolerance=1e6)
         writer = PseudoGTWriter([table], mirror=False, flush_rows=3, refiner=refiner)
         trainer(writer, limit_predict_batches=limit).predict(Lost(), served, return_predictions=False)
@@ -194,7 +196,7 @@ def test_an_interrupted_dump_goes_on(tmp_path):
     assert done.tolist() == [True] * 16 + [False] * 5
     # Wrong from here on: whose labels are there is passed over, though served.
     writer = PseudoGTWriter([table], mirror=False)
-    served = torch.utils.data.DataLoader(people, 4, sampler=UnpaddedSampler(people, done=done))
+    served = torch.utils.data.DataLoader(people, batch_size=4, sampler=UnpaddedSampler(people, done=done))
     assert [len(batch["id"]) for batch in served] == [4, 1]
     trainer(writer).predict(Oracle(), served, return_predictions=False)
     one, two = (read_labels(folder).columns for folder in (whole.folder, table.folder))

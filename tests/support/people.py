@@ -93,7 +93,7 @@ class Oracle(pl.LightningModule):
 
 def loader(people, batch_size=4, rank=0, world=1):
     """Unpadded and unshuffled: rank r gets r::world."""
-    return DataLoader(people, batch_size, sampler=range(len(people))[rank::world])
+    return DataLoader(people, batch_size=batch_size, sampler=range(len(people))[rank::world])
 
 
 def trainer(*callbacks, **options):

@@ -47,11 +47,11 @@ def resume(folder, people, table, rank, two):
     if rank == 0:
         dump.open()
         for number, mine in enumerate(([0, 3, 6, 9], [4, 10], [2, 5, 8])):
-            batch = next(iter(DataLoader(people, len(mine), sampler=mine)))
+            batch = next(iter(DataLoader(people, batch_size=len(mine), sampler=mine)))
             rows = with_body_quality(label_rows(batch, Oracle(0.1)(batch)), None)
             PartWriter(folder, number).write(np.array(mine), rows)
     dist.barrier()
-    rest = DataLoader(people, 4, sampler=UnpaddedSampler(people, 2, rank, dump.finished()))
+    rest = DataLoader(people, batch_size=4, sampler=UnpaddedSampler(people, 2, rank, dump.finished()))
     assert len(rest) == rank
     network = Oracle(0.1)
     network.allow_zero_length_dataloader_with_multiple_devices = True

@@ -98,7 +98,7 @@ def test_labels_lie_on_the_people_of_the_full_image(tiny_run: Path) -> None:
     """error_2d of the table, measured on the crop, equals that of the NeuralAnnot file on the full image."""
     folder = tiny_run / "three" / "labels" / "coco-train"
     table = read_labels(folder).columns
-    written = read_neuralannot(folder / "neuralannot.json", "coco", "train")
+    written = read_neuralannot(folder / "neuralannot.json", "coco", "train").columns
     assert list(written["id"]) == list(table["id"])
     body = BodyModel()
     points, expected = reproject(written, body), reproject(table, body)

@@ -63,7 +63,10 @@ def test_learns_to_reconstruct_and_keeps_its_codes_near_the_prior(tmp_path: Path
     trainer = pl.Trainer(
         max_steps=150, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    train, val = DataLoader(poses[:1920], 128, shuffle=True, drop_last=True), DataLoader(poses[1920:], 128)
+    train, val = (
+        DataLoader(poses[:1920], batch_size=128, shuffle=True, drop_last=True),
+        DataLoader(poses[1920:], batch_size=128),
+    )
     before = trainer.validate(module, val, verbose=False)[0]
     trainer.fit(module, train)
     after = trainer.validate(module, val, verbose=False)[0]
