@@ -120,9 +120,12 @@ def _group_means(values: NDArray[Any], numbers: NDArray[Any], count: int) -> NDA
 
 
 def count_excluded(values: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """Number of people without a value, by protocol; metrics that nobody has a value of are not asked."""
+    """Number of people without a value, by protocol; what is no metric of a protocol, such as limits, is not asked."""
     excluded: dict[str, int] = {}
+    of_protocols = tuple(f"{key}_" for key in PROTOCOLS)
     for name, value in values.items():
+        if not name.startswith(of_protocols):
+            continue
         protocol = protocol_of(name)
         missing = int(np.isnan(value).sum())
         excluded[protocol] = min(excluded.get(protocol, missing), missing)

@@ -77,3 +77,12 @@ def test_worst_and_joined_evaluations():
 def test_3dpw_takes_no_other_protocols():
     with pytest.raises(ValueError, match=r"h36m/p1 are not 3DPW's"):
         ThreeDPWEvaluator(protocols=["3dpw/lsp14", "p1"])
+
+
+def test_columns_of_no_protocol_are_kept_and_exclude_nobody(tmp_path) -> None:
+    """Joint limits of the mean pose lie beside its errors."""
+    ids = np.array(["coco/train/1", "coco/train/2"])
+    values = {"smpl24_pa_mpjpe": np.array([80.0, np.nan]), "limit_violations": np.zeros(2)}
+    Evaluation.of(ids, values).save(tmp_path / "labels.npz")
+    found = Evaluation.load(tmp_path / "labels.npz")
+    assert found.excluded == {"smpl24": 1} and set(found.values) == set(values)
