@@ -1,4 +1,4 @@
-"""Who made labels, as their provenance tells: the annotator's recipe, and whether it saw 3DPW-train."""
+"""Which annotator made labels, as their provenance tells: its recipe, and whether it was trained on 3DPW-train."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Annotator(NamedTuple):
         auxiliary: source of 3D supervision -> weight; None for the weight of what is no source but a word.
         init: initial weights; empty where nothing was trained.
         prior: pose prior; empty where there was none to choose.
-        used_3dpw_train: whether it saw 3DPW-train; None where nobody told.
+        used_3dpw_train: whether it was trained on 3DPW-train; None where that is not known.
     """
 
     recipe: str

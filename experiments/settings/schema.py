@@ -385,7 +385,7 @@ class Labels:
     folders: list[str] | None = option(
         None,
         "Label folders called <dataset>-<split>, or folders of such, a run's for example; null takes this run's own, "
-        "[] none. Short: labels=A,B. A run on given labels annotates nobody, whatever its recipe.",
+        "[] none. Short: labels=A,B. A run on given labels trains no annotator, whatever its recipe.",
     )
     filter: LabelFilter = field(default_factory=LabelFilter)
 
