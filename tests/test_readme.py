@@ -37,6 +37,7 @@ def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: l
     assert main([*keys, *tiny_folders, *dry]) == 0
 
 
+@pytest.mark.slow
 def test_tools_run_one_after_the_other(
     tiny_run: Path, tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

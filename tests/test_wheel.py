@@ -46,6 +46,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert packed == {name for name in names.stdout.splitlines() if (ROOT / name).is_file()}
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_the_loop_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     """In an environment of its own that takes this one's dependencies, but not this repository."""
     venv.create(tmp_path / "env", with_pip=False)

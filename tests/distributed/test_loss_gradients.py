@@ -80,6 +80,7 @@ def _process(rank: int, port: int, folder: str, prior: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["none", "adversarial"])
 def test_gradients_equal_those_of_the_doubled_batch(tmp_path: Path, prior: str) -> None:
     with socket.socket() as free:

@@ -34,6 +34,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[st
     return root / "runs", arguments
 
 
+@pytest.mark.slow
 def test_two_processes_dump_and_evaluate_alike(one_process: tuple[Path, list[str]]) -> None:
     runs, arguments = one_process
     shutil.copytree(runs / "one", runs / "two")
@@ -54,6 +55,7 @@ def test_two_processes_dump_and_evaluate_alike(one_process: tuple[Path, list[str
         np.testing.assert_allclose(two.values[name], values, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_nodes_of_torchrun_run_the_loop(one_process: tuple[Path, list[str]]) -> None:
     runs, arguments = one_process
     with socket.socket() as listener:

@@ -45,6 +45,7 @@ def test_recipe_grid_has_every_combination() -> None:
         assert grid.cell(cell.label) is cell is grid.cell(str(cell.index))
 
 
+@pytest.mark.slow
 def test_recipe_grid_runs_by_one_command(tiny_folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """All eight recipes, each with what it needs; what they share is made once; a second start makes nothing."""
     arguments = [*tiny_folders, "experiment=recipe_grid", "sweep.seed=[0]", *QUICK]
@@ -110,6 +111,7 @@ def test_failed_run_does_not_stop_the_others(
     assert read_state(folder / "init=file")["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_share_what_one_of_them_makes(
     tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

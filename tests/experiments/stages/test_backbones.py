@@ -21,6 +21,7 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vit_slim"])
 def test_annotates_with(tiny_folders: list[str], backbone: str) -> None:
     name = f"backbone-{backbone}"

@@ -96,6 +96,7 @@ def test_truth_labels_need_a_synthetic_world(tmp_path: Path) -> None:
         truth_labels([str(tmp_path), "--out", str(tmp_path / "out")])
 
 
+@pytest.mark.slow
 def test_table_of_families_and_label_sets(tiny_run: Path, tiny_folders: list[str]) -> None:
     """One command: annotators once, the truth beside them, then each family on each label set."""
     sweep = ["sweep.downstream.family=[hmr,i2l]", "sweep.seed=[0]", "trainer.epochs=1", "wandb.mode=disabled"]

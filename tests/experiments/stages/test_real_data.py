@@ -126,6 +126,7 @@ def trained(run: Path) -> dict[str, int]:
     return {name: row["trained"] for name, row in people.items() if row["trained"]}
 
 
+@pytest.mark.slow
 def test_synthetic_people_help_real_ones_and_are_not_3dpw(trees: list[str], tmp_path: Path) -> None:
     """Also where 3DPW itself is at hand; what was trained on 3DPW says so, what was trained on them does not."""
     auxiliary = "recipe.auxiliary={%s: 1, mpi_inf_3dhp: 1}"
@@ -140,6 +141,7 @@ def test_synthetic_people_help_real_ones_and_are_not_3dpw(trees: list[str], tmp_
             assert ("3DPW-train" in (run / table).read_text()) is is_flagged, table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fits", [False, True])
 def test_human36m_helps(trees: list[str], tmp_path: Path, fits: bool) -> None:
     """Joints in 3D: their term is there; that on rotations has somebody where SMPL fits lie beside them."""

@@ -62,6 +62,7 @@ def test_bodies_and_losses_stay_in_fp32_under_bf16(make_batch, family: str) -> N
     assert all(value.dtype == torch.float32 for value in (prediction.extra or {}).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_overfits_eight_people(eight_people, family: str) -> None:
     torch.manual_seed(0)
