@@ -7,7 +7,7 @@ from body_models.camera import process_box
 from body_models.joint_sets import COCO17
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.pseudo_gt.matching import AMBIGUOUS, NOBODY, match_images, match_people
+from datamodules.pseudo_gt.importing.matching import AMBIGUOUS, NOBODY, match_images, match_people
 
 BOX = (100.0, 80.0, 40.0, 120.0)
 

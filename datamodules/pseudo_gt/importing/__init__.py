@@ -1,9 +1,8 @@
 """Published pseudo-GTs as native label tables, under the ids of the data set's own people.
 
 Where a file holds the data set's own keys (annotation ids), the ids come from it. Where it holds image names only,
-its people are matched to those of a source (:mod:`datamodules.pseudo_gt.matching`): a person who fits nobody is left
-out and counted. Where the source knows the people, the file's units are compared with it
-(:mod:`datamodules.pseudo_gt.units`).
+its people are matched to those of a source (:mod:`.matching`): a person who fits nobody is left out and counted. Where the source knows the people, the file's units are compared with it
+(:mod:`.units`).
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from body_models.camera import process_box
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_published
 from datamodules.pseudo_gt.formats.exchange import CAMERA_COLUMNS, Published
-from datamodules.pseudo_gt.matching import AMBIGUOUS, NOBODY, match_images, match_people, nearest_people
+from datamodules.pseudo_gt.importing.matching import AMBIGUOUS, NOBODY, match_images, match_people, nearest_people
+from datamodules.pseudo_gt.importing.units import check_boxes, check_camera
 from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter, compare_ids
-from datamodules.pseudo_gt.units import check_boxes, check_camera
 
 
 @dataclass
