@@ -1,8 +1,8 @@
 """Published pseudo-GTs as native label tables, under the ids of the data set's own people.
 
-Where a file holds the data set's own keys (annotation ids), the ids come from it. Where it holds image names only,
-its people are matched to those of a source (:mod:`.matching`): a person who fits nobody is left out and counted. Where the source knows the people, the file's units are compared with it
-(:mod:`.units`).
+Where a file holds the data set's own keys (annotation ids), the ids come from it. Where it holds image names only, its
+people are matched to those of a source (:mod:`.matching`): a person who fits nobody is left out and counted. Where the
+source knows the people, the file's units are compared with it (:mod:`.units`).
 """
 
 from __future__ import annotations
