@@ -82,7 +82,7 @@ def find_annotations(root: Path, split: str) -> Path:
     if not found:
         found = [path for folder in (root / "annotations", root) for path in find_files(folder, "*.json")]
     shown = [path.name for path in found[:_SHOWN]] + ["..."] * (len(found) > _SHOWN)
-    there = f"There are {', '.join(shown)}: name one of them as PATH." if found else _REMEDY
+    there = f"There are {', '.join(shown)}: give one of them instead of the folder." if found else _REMEDY
     raise MissingFilesError([f"COCO {split}: looked for {root}/annotations/{named}. {there}"])
 
 

@@ -23,6 +23,8 @@ from datamodules.people import PeopleBuilder
 from datamodules.progress import show_progress
 from datamodules.sources.joint_names import Order, best_set, canonical_name, is_human, order_of
 
+# Some tools write the flag as a text or a truth value.
+_NO_CROWD = ("0", "0.0", "false", "no", "")
 # Several times the size of what is read; thrown away while the file is parsed.
 _UNREAD = ("segmentation", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _NUMBERS = {int, float}
@@ -169,7 +171,7 @@ class People:
             if category is None:
                 example = f"annotation {annotation['id']} has category_id {annotation['category_id']!r}"
                 people.drop("not a person", example=f"{example}; the person's is {', '.join(self._categories)}")
-            elif annotation.get("iscrowd", 0):
+            elif str(annotation.get("iscrowd") or 0).lower() not in _NO_CROWD:
                 people.drop("crowd, not one person")
             elif _has_box(self._file.path, annotation, people):
                 num_persons += 1

@@ -134,7 +134,7 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
         if is_absent(person, "parm_pose", "parm_shape", "parm_cam"):
             left_out["its label is null"] += 1
             continue
-        if numbers_at(where, person, "parm_cam", (3,))[0] == 0:
+        if person.get("parm_cam") in (0, [0]) or numbers_at(where, person, "parm_cam", (3,))[0] == 0:
             left_out["the scale of parm_cam is 0"] += 1
             continue
         for name, shape in _SHAPES.items():

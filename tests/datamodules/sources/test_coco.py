@@ -124,7 +124,7 @@ def test_files_of_macos_are_passed_over(coco_root: Path) -> None:
 def test_jsons_of_another_name_are_named(coco_root: Path) -> None:
     (coco_root / KEYPOINTS).rename(coco_root / "annotations/mine.json")
     with pytest.raises(
-        MissingFilesError, match=r"train2017\.json\. There are mine\.json: name one of them as PATH"
+        MissingFilesError, match=r"train2017\.json\. There are mine\.json: give one of them instead of the folder"
     ) as caught:
         table_of(coco_root)
     assert "annotations_trainval2017.zip" not in str(caught.value)

@@ -229,3 +229,13 @@ def test_a_byte_order_mark_is_no_content(
     path = coco_root / KEYPOINTS
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
     assert open_coco(str(coco_root), "train", str(coco_root / "cache")).ids() == ids
+
+
+@pytest.mark.parametrize(("flag", "kept"), [("0", True), (False, True), (None, True), ("1", False), (True, False)])
+def test_the_flag_of_crowds_in_other_words(
+    flag: object, kept: bool, content: dict[str, Any], opened: Callable[[], PeopleTable]
+) -> None:
+    content["annotations"][0]["iscrowd"] = flag
+    table = opened()
+    assert len(table) == 11 + kept
+    assert table.dropped["crowd, not one person"] == 2 - kept

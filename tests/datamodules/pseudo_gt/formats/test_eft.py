@@ -98,12 +98,13 @@ def test_people_without_a_camera_or_a_body_are_left_out(labels, tmp_path):
     content = json.loads((tmp_path / "out.json").read_text())
     content["data"][1]["parm_cam"] = [0, 0, 0]
     content["data"][1]["parm_pose"] = [[[float("nan")] * 3] * 3] * 24
+    content["data"][2]["parm_cam"] = 0
     content["data"][3]["parm_shape"] = None
     (tmp_path / "some.json").write_text(json.dumps(content))
     read, _, left_out = read_eft(tmp_path / "some.json", "coco", "train")
-    assert read["id"].tolist() == columns["id"][[0, 2, 4, 5]].tolist()
+    assert read["id"].tolist() == columns["id"][[0, 4, 5]].tolist()
     assert np.isfinite(read["transl"]).all()
-    assert left_out == {"the scale of parm_cam is 0": 1, "its label is null": 1}
+    assert left_out == {"the scale of parm_cam is 0": 2, "its label is null": 1}
     content["data"][0]["parm_cam"][0] = -0.5
     (tmp_path / "bad.json").write_text(json.dumps(content))
     with pytest.raises(LabelError, match=r"person 0: scale of parm_cam must be positive, got \[-0\.5\]"):
