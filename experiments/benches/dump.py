@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from body_models.contracts import Batch, Prediction
+from body_models.contracts import NUM_BODY_ROTATIONS, Batch, Prediction
 from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.columns import META_FILE, write_folder
@@ -47,6 +47,10 @@ class _Crowd(Dataset[Any]):
             "affine": torch.eye(2, 3).repeat(_BATCH, 1, 1),
             "joints_2d": torch.rand(_BATCH, NUM_BODY_JOINTS, 2, generator=generator) * size,
             "joints_2d_conf": torch.ones(_BATCH, NUM_BODY_JOINTS),
+            "joints_3d": torch.zeros(_BATCH, NUM_BODY_JOINTS, 3),
+            "joints_3d_conf": torch.zeros(_BATCH, NUM_BODY_JOINTS),
+            "global_orient": torch.eye(3).repeat(_BATCH, 1, 1),
+            "body_pose": torch.eye(3).repeat(_BATCH, NUM_BODY_ROTATIONS, 1, 1),
         }
 
     def __len__(self) -> int:

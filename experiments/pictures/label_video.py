@@ -32,7 +32,8 @@ from experiments.pictures.figures import PALETTE, mesh_color
 _DRAWN = ("image", "box", "global_orient", "body_pose", "betas", "transl", "focal", "princpt")
 _SIDES = 3
 """People shown from the side; with more the views would be too small."""
-_PARTS_OF_A_TRACK = 5
+_PARTS_OF_A_TRACK = 3
+"""Of a key that names a track: sequence, frame, person."""
 
 
 class VideoError(RuntimeError):

@@ -79,7 +79,8 @@ def test_labels_and_mix_have_to_fit(
     folder = labels if labels == "[]" else downloads / "run" / "labels" / labels
     code = main(["--dry-run", *argv, f"labels={folder}"])
     assert code == (0 if said is None else 1)
-    assert said is None or said in capsys.readouterr().err.replace("\n", " ")
+    printed = capsys.readouterr()
+    assert said is None or said in " ".join((printed.out + printed.err).split())
 
 
 def test_truth_labels_are_the_truth(downloads: Path) -> None:

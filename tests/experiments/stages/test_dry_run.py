@@ -20,11 +20,12 @@ ONE_SOURCE = ["annotate.targets={coco: 1}", "recipe=none", "stages=[world,prior,
 
 
 @pytest.fixture
-def dry(tiny_folders: list[str], capsys: pytest.CaptureFixture):
+def dry(tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
     """Runs it; returns the exit code and what was said, without the terminal's line breaks."""
 
     def run(*argv: str) -> tuple[int, str]:
-        code = main([*tiny_folders, *ONE_SOURCE, *argv, "--dry-run"])
+        # Runs of its own: one of another test would be refused as one of other settings.
+        code = main([*tiny_folders, f"paths.runs={tmp_path / 'runs'}", *ONE_SOURCE, *argv, "--dry-run"])
         return code, " ".join(capsys.readouterr().out.split())
 
     return run
