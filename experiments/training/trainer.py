@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from callbacks.batchnorm import BatchNormAverage
 from callbacks.leakage import LeakageGuard
 from callbacks.progress import progress_bar
+from callbacks.save_on_sigterm import SaveOnSigterm
 from callbacks.step_seed import StepSeed
 from experiments.engine.pipeline import Run
 from experiments.engine.processes import launched_outside, local_world, on_rank_zero, world_size
@@ -65,13 +66,13 @@ def fit(
         The checkpoint to go on with.
 
     Raises:
-        SystemExit: 143, after the step in which SIGTERM came.
+        SystemExit: 143, after the step in which SIGTERM came; one process has saved it.
     """
     interval = max(1, steps // run.settings.trainer.epochs)
     last = ModelCheckpoint(
         folder, Path(LAST).stem, save_top_k=1, every_n_train_steps=interval, enable_version_counter=False
     )
-    kept: list[pl.Callback] = [last]
+    kept: list[pl.Callback] = [last, SaveOnSigterm(folder / LAST)]
     if monitor is not None:
         kept.append(
             ModelCheckpoint(

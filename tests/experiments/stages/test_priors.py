@@ -213,23 +213,33 @@ def test_an_interrupted_prior_is_the_same_prior(
         assert torch.equal(value, second[name]), name
 
 
-def test_a_job_ended_by_its_scheduler_does_not_look_done(
+def test_a_job_ended_by_its_scheduler_does_not_look_done_and_goes_on_where_it_was(
     tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = [*tiny_folders, *COMMON, "recipe.prior=vposer", "stages=world,prior", f"paths.cache={tmp_path}"]
+    """SIGTERM within a part: the steps before it are kept, and the end is that of a training without it."""
+    caches = [tmp_path / name for name in ("stopped", "whole")]
+    common = [*tiny_folders, *COMMON, "recipe.prior=vposer", "stages=world,prior", "prior.lr=0.002"]
+    stopped, whole = ([*common, f"name={cache.name}-term", f"paths.cache={cache}"] for cache in caches)
     original = PosePriorModule.training_step
 
     def end(self, batch, index):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if index == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
         return original(self, batch, index)
 
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(PosePriorModule, "training_step", end)
-        assert run_command(main, arguments) == 128 + signal.SIGTERM
+        assert run_command(main, stopped) == 128 + signal.SIGTERM
     wandb.finish()
     signal.signal(signal.SIGTERM, before)
-    assert not list(tmp_path.glob("prior-*/final.ckpt"))
+    (folder,) = caches[0].glob("prior-*")
+    assert not (folder / "final.ckpt").exists()
+    assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 7
+    assert main(stopped) == 0 and main(whole) == 0
+    first, second = (weights(next(cache.glob("prior-*")) / "final.ckpt") for cache in caches)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
 
 
 def test_an_interrupted_adversarial_training_goes_on(tiny_folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
