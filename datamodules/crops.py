@@ -33,7 +33,10 @@ from datamodules.progress import show_progress
 # Workers are processes already; OpenCV's own threads would only fight with them.
 cv2.setNumThreads(0)
 # Its warnings come again with each image; what does not decode is an ImageError.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+if hasattr(cv2, "setLogLevel"):  # before OpenCV 5
+    cv2.setLogLevel(2)
+else:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 _REDUCED_FLAGS = {
     1: cv2.IMREAD_COLOR,
