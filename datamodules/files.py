@@ -191,7 +191,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: it is missing, not an image, or of a kind that is not read.
     """
-    with _open_image(path, path) as image:
+    with open_image(path, path) as image:
         return image.size
 
 
@@ -219,7 +219,7 @@ def check_image(path: str | bytes | Path, size: Sequence[int] | None = None) -> 
 
 def check_header(file: BinaryIO, shown: str, size: Sequence[int] | None = None) -> str:
     """The same of an open file; ``shown`` is its path for messages."""
-    with _open_image(file, shown) as image:
+    with open_image(file, shown) as image:
         if size is not None and image.size != (size[0], size[1]):
             raise ImageError(_other_size(image, shown, size))
         # A JPEG with a second picture behind the first is read as the first.
@@ -231,7 +231,7 @@ def check_header(file: BinaryIO, shown: str, size: Sequence[int] | None = None) 
 
 
 @contextmanager
-def _open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image]:
+def open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image]:
     """An image of a kind that is read, opened by Pillow, which has read its header."""
     try:
         image = Image.open(file, formats=_FORMATS)
@@ -258,7 +258,7 @@ def _unread(image: Image.Image) -> str | None:
         return None
     if image.mode not in _TIFF_MODES:
         return f"TIFF with pixels of the kind {image.mode}; convert it to PNG or JPEG"
-    if (orientation := _orientation(image)) != 1:
+    if (orientation := exif_orientation(image)) != 1:
         return f"TIFF with orientation {orientation}, which not all programs turn alike; convert it to PNG or JPEG"
     return None
 
@@ -267,7 +267,7 @@ def _other_size(image: Image.Image, shown: str, size: Sequence[int]) -> str:
     """Message: what size was found, and whether someone has annotated the image as EXIF turns it."""
     width, height = image.size
     msg = f"image {shown} has another size ({width} x {height}) than its annotation says ({size[0]} x {size[1]})"
-    orientation = _orientation(image) if (height, width) == (size[0], size[1]) else 1
+    orientation = exif_orientation(image) if (height, width) == (size[0], size[1]) else 1
     if orientation not in _TURNING:
         return f"{msg}; is it another image?"
     return (
@@ -276,7 +276,7 @@ def _other_size(image: Image.Image, shown: str, size: Sequence[int]) -> str:
     )
 
 
-def _orientation(image: Image.Image) -> object:
+def exif_orientation(image: Image.Image) -> object:
     """EXIF orientation; 1, as it is stored, where there is none."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
