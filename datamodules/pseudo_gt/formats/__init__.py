@@ -314,7 +314,7 @@ def schemas() -> str:
         "|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in _rows()),
         "",
-        _markdown(inspect.cleandoc(__doc__ or "").split("\n\n", 1)[1]),
+        docstring_markdown(inspect.cleandoc(__doc__ or "").split("\n\n", 1)[1]),
     ]
     by_module: dict[str, list[str]] = {}
     for name, one in FORMATS.items():
@@ -322,12 +322,12 @@ def schemas() -> str:
     by_module[write_meshes.__module__] = list(MESH_FORMATS)
     for module, names in by_module.items():
         text = inspect.cleandoc(sys.modules[module].__doc__ or "")
-        lines += ["", f"## {', '.join(names)}", "", _markdown(text)]
+        lines += ["", f"## {', '.join(names)}", "", docstring_markdown(text)]
     return "\n".join(lines)
 
 
-def _markdown(text: str) -> str:
-    """A module's docstring as Markdown: its tables, which are aligned by spaces, are fenced."""
+def docstring_markdown(text: str) -> str:
+    """A docstring as Markdown: its tables, which are aligned by spaces, are fenced, and its roles are code."""
     lines, fenced = [], False
     for line in text.replace("``", "`").splitlines():
         ruler = line.startswith("===")
