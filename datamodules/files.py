@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -175,7 +176,7 @@ def _survives(read: Callable[[], object]) -> bool:
 
 
 # What Pillow was seen to raise on damaged headers.
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
@@ -239,7 +240,7 @@ def open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image
         kinds = ", ".join(_FORMATS)
         msg = f"image {shown} cannot be read: it does not decode as {kinds}; get it again, or convert it"
         raise ImageError(msg) from error
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         msg = f"image {shown} cannot be read ({error}); get it again"
         raise ImageError(msg) from error
     with image:
@@ -280,8 +281,20 @@ def exif_orientation(image: Image.Image) -> object:
     """EXIF orientation; 1, as it is stored, where there is none."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return 1
+
+
+def exif_numbers(image: Image.Image) -> dict[int, float]:
+    """Finite numbers among the EXIF tags about the exposure, by tag; none where they cannot be read."""
+    numbers = {}
+    try:
+        for tag, value in image.getexif().get_ifd(ExifTags.IFD.Exif).items():
+            with suppress(TypeError, ValueError, ZeroDivisionError, OverflowError):
+                numbers[int(tag)] = float(value)
+    except PILLOW_ERRORS:
+        return {}
+    return {tag: value for tag, value in numbers.items() if math.isfinite(value)}
 
 
 def as_floats(values: Any) -> NDArray[np.float64]:

@@ -101,7 +101,7 @@ class Detections:
     """What is read of a 2D pose tool's files, docs/detections.md."""
 
     images: str | None = option(
-        None, "Folder of the photographs that the tool was run on; null is images/ beside its files."
+        None, "Folder of the photographs that the tool was run on, or the video; null is images/ beside its files."
     )
     image_list: str | None = option(
         None, "COCO-style json with the images that the numbers of COCO results mean; null takes them from the names."

@@ -23,9 +23,11 @@ of the person in the file, from 0. docs/detections.md has the command of each to
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,7 @@ from datamodules.sources.detections.photos import Photos
 from datamodules.sources.detections.skeletons import AUTO, UNREAD
 from datamodules.sources.detections.vitpose import VITPOSE
 from datamodules.sources.detections.yolo import YOLO
+from datamodules.videos import VIDEO_SUFFIXES, frames_folder
 
 VERSION = 1
 LAYOUTS = (RESULTS, OPENPOSE, VITPOSE, RTMLIB, MMPOSE, MEDIAPIPE, LABEL_STUDIO)
@@ -67,6 +70,7 @@ MIN_SCORE = 0.3
 _PATTERNS = ("*.json", "*/*.json", "labels/**/*.txt", "*.txt")
 _MIN_JOINTS = 3
 _HULL_MARGIN = 1.2
+_LAST_NUMBER = re.compile(r"(\d{1,12})(?:\.\w+)?$")
 _REMEDY = "docs/detections.md says how each tool writes its file"
 _NAMED = 3
 # Pixels below which joints are shares of the image, and times the whole above which shares are pixels.
@@ -90,8 +94,8 @@ def open_detections(
         root: the tool's file, or the folder that its files are in.
         split: part of the ids.
         cache_dir: folder for caches.
-        images: folder of the photographs, or of the frames of a video in order; None is ``images/`` in the folder of
-            the files or in the one above.
+        images: folder of the photographs, or of the frames of a video in order, or the video, whose frames are
+            decoded into the cache; None is ``images/`` in the folder of the files or in the one above.
         image_list: COCO-style json whose images have the numbers of a file of COCO results; without it an image's
             number is the one that its name ends in.
         skeleton: order of the joints, one of :data:`datamodules.sources.detections.skeletons.SKELETONS`; ``auto`` is
@@ -104,10 +108,12 @@ def open_detections(
     """
     files = _find_files(Path(root))
     numbers = _numbers_of(Path(image_list)) if image_list else None
-    photos = Photos(_images_folder(Path(root), files, images), numbers)
+    video = Path(images) if images and Path(images).suffix.lower() in VIDEO_SUFFIXES else None
+    folder = frames_folder(video, cache_dir) if video else _images_folder(Path(root), files, images)
+    photos = Photos(folder, numbers)
     arguments = {
         "split": split, "root": str(Path(root).absolute()), "images": str(photos.folder.absolute()),
-        "digest": photos.digest, "skeleton": skeleton, "min_score": min_score,
+        "digest": photos.digest, "video": video is not None, "skeleton": skeleton, "min_score": min_score,
     }  # fmt: skip
     sources = [*files, *([Path(image_list)] if image_list else [])]
     return PeopleTable(
@@ -117,7 +123,7 @@ def open_detections(
             sources,
             arguments,
             VERSION,
-            lambda: _read(files, photos, split, skeleton, min_score, cache_dir),
+            lambda: _read(files, photos, split, skeleton, min_score, cache_dir, video),
         )
     )
 
@@ -155,10 +161,18 @@ def _numbers_of(path: Path) -> dict[int, str]:
 
 
 def _read(
-    files: Sequence[Path], photos: Photos, split: str, skeleton: str, min_score: float, cache_dir: str
+    files: Sequence[Path],
+    photos: Photos,
+    split: str,
+    skeleton: str,
+    min_score: float,
+    cache_dir: str,
+    video: Path | None,
 ) -> tuple[Arrays, dict[str, Any]]:
     layout, found = _found(files, skeleton)
     _check_unit(files, layout, found)
+    if video is not None:
+        found = [_as_frame(person, video, layout.first_frame) for person in found]
     images = [photos.find(person.image, person.frame) for person in found]
     headers = _headers(photos, [name for name, _ in images if name is not None])
     orders = list(dict.fromkeys(person.names for person in found))
@@ -170,7 +184,8 @@ def _read(
         raise AnnotationError(msg)
     folder = upright_folder(photos.folder, headers, cache_dir)
     people = PeopleBuilder("detections", split, joint_set, folder)
-    videos = _video_columns(found)
+    known = _video_columns(found)
+    focals = [header.focal for header in headers.values()]
     numbers, kept = Counter[str](), set[str]()
     for row, (person, (name, why)) in enumerate(zip(found, images, strict=True)):
         if name is None or name not in headers:
@@ -192,13 +207,21 @@ def _read(
             image_size=headers[name].size,
             box=hull_box(joints[sure, :2], _HULL_MARGIN) if box is None else box,
             joints_2d=joints,
-            **{column: values[row] for column, values in videos.items()},
+            **{column: values[row] for column, values in known.items()},
+            **(_camera(headers[name]) if None not in focals else {}),
         )
     for note in (macos_note(files[0].parent, f"*{files[0].suffix}"), *_joint_notes(layout.tool, found, joint_set)):
         people.note(note)
     for note in _image_notes(photos, kept, headers):
         people.note(note)
     return people.finish()
+
+
+def _as_frame(person: Found, video: Path, first: int) -> Found:
+    """A person of a video's frame, whose number is the last one in the name that the tool gave it."""
+    match = _LAST_NUMBER.search(str(person.image)) if person.frame is None else None
+    frame = int(match[1]) - first if match else -1
+    return replace(person, image=video.stem, frame=frame) if frame >= 0 else person
 
 
 def _found(files: Sequence[Path], skeleton: str) -> tuple[Layout, list[Found]]:
@@ -277,6 +300,11 @@ def _in_pixels(
     return np.concatenate([points, confidence], axis=1), box
 
 
+def _camera(header: PhotoHeader) -> dict[str, Any]:
+    """Columns of a camera of known focal length, with the principal point in the middle."""
+    return {"focal": [header.focal] * 2, "princpt": [side / 2 for side in header.size]}
+
+
 def _video_columns(found: Sequence[Found]) -> dict[str, list[Any]]:
     """Columns of videos, where everybody is in one: name, frame, and the tracker's number where everybody has one."""
     if not all(person.frame is not None for person in found):
@@ -315,6 +343,9 @@ def _image_notes(photos: Photos, kept: Set[str], headers: Mapping[str, PhotoHead
     if empty:
         shown = ", ".join(map(_printable, empty[:_NAMED])) + ", ..." * (len(empty) > _NAMED)
         yield f"{len(empty)} of {len(photos.names)} images have nobody in the files: {shown}"
+    told = sum(header.focal is not None for header in headers.values())
+    if 0 < told < len(headers):
+        yield f"{told} of {len(headers)} images tell their focal length in EXIF; it is used only where all do"
     turned = sum(header.orientation != 1 for header in headers.values())
     if turned:
         yield (

@@ -47,12 +47,14 @@ class Layout(NamedTuple):
         unit: of the coordinates.
         matches: whether the content of a file is of this layout.
         read: (path, content, skeleton) -> the people in it.
+        first_frame: number that the tool gives the first frame of a video in the names of its files.
     """
 
     tool: str
     unit: float
     matches: Callable[[Any], bool]
     read: Callable[[Path, Any, str], Iterator[Found]]
+    first_frame: int = 0
 
 
 def is_list_of(content: Any, *keys: str) -> bool:

@@ -2,8 +2,8 @@
 
 ``class cx cy w h``, then x, y and, unless the model has none, the score of each joint, all as shares of the image's
 width and height. ``yolo pose predict save_txt=True`` adds the person's confidence with ``save_conf=True`` and, last,
-the track of ``yolo pose track``; data sets to train on have 0, 1 or 2 in place of the score. No file is nobody.
-Source: ultralytics ``engine/results.py``, ``save_txt``.
+the track of ``yolo pose track``; data sets to train on have 0, 1 or 2 in place of the score. No file is nobody. Of a
+video NAME ends in the frame's number, from 1. Source: ultralytics ``engine/results.py``, ``save_txt``.
 """
 
 from __future__ import annotations
@@ -57,4 +57,4 @@ def _name(path: Path) -> str:
     return "/".join(parts[len(parts) - parts[::-1].index("labels") :]) if "labels" in parts else path.stem
 
 
-YOLO = Layout("YOLO-pose", SHARES, lambda content: False, _read)
+YOLO = Layout("YOLO-pose", SHARES, lambda content: False, _read, first_frame=1)

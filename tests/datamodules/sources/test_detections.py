@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from datamodules.people import PeopleTable
 from datamodules.sources import open_source
 from datamodules.sources.detections import open_detections
 from datamodules.sources.detections.skeletons import SKELETONS
+from datamodules.writing import write_json, write_text
 from tests.support.detections import (
     IMAGES,
     SIZE,
@@ -25,6 +27,7 @@ from tests.support.detections import (
     WHERE,
     box_of,
     joint_of,
+    joints_of,
     mmpose_person,
     write_coco_results,
     write_images,
@@ -32,6 +35,7 @@ from tests.support.detections import (
     write_mmpose,
     write_openpose,
     write_yolo,
+    yolo_line,
 )
 
 WITH_BOXES = {"coco_results", "alphapose", "mmpose", "yolo", "label_studio"}
@@ -170,6 +174,72 @@ def test_numbers_that_are_no_track_are_not_taken_for_one(root: Path) -> None:
     (root / "walk.json").write_text(json.dumps([{"frame_id": 0, "instances": [person, person]}]))
     table = table_of(root)
     assert table.has("frame") and not table.has("person")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A video of three frames, each of a brightness of its own."""
+    path = tmp_path / "walk_2.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, SIZE)
+    for number in range(3):
+        writer.write(np.full((SIZE[1], SIZE[0], 3), 60 + 40 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def openpose_frame(folder: Path, name: str) -> None:
+    people = [{"person_id": [7], "pose_keypoints_2d": joints_of(SKELETONS["openpose_25"], 0).ravel().tolist()}]
+    write_json(folder / f"{name}_keypoints.json", {"people": people})
+
+
+def check_frames(table: PeopleTable, frames: list[int]) -> None:
+    """Each person is on the frame that the tool saw, told by its brightness."""
+    assert table.column("frame").tolist() == frames
+    assert table.column("sequence").tolist() == [b"walk_2"] * len(frames)
+    for name, frame in zip(table.column("image").tolist(), frames, strict=True):
+        image = cv2.imread(str(Path(table.image_root) / name.decode()))
+        assert abs(float(image.mean()) - (60 + 40 * frame)) < 5
+
+
+def test_a_video_is_decoded_for_files_of_frames(clip: Path, tmp_path: Path) -> None:
+    """OpenPose numbers frames from 0, Ultralytics from 1, AlphaPose's names are numbers from 0."""
+    for number in (0, 2):
+        openpose_frame(tmp_path / "json", f"walk_2_{number:012d}")
+    table = table_of(tmp_path / "json", images=str(clip))
+    check_frames(table, [0, 2])
+    assert table.column("person").tolist() == [7, 7]
+    for number in (1, 3):
+        write_text(tmp_path / "yolo" / "labels" / f"walk_2_{number}.txt", yolo_line(0))
+    check_frames(table_of(tmp_path / "yolo", images=str(clip)), [0, 2])
+    keypoints = joints_of(SKELETONS["halpe_26"], 0).ravel().tolist()
+    people = [{"image_id": f"{number}.jpg", "keypoints": keypoints, "score": 2.5} for number in (1, 2)]
+    write_json(tmp_path / "alphapose" / "alphapose-results.json", people)
+    check_frames(table_of(tmp_path / "alphapose", images=str(clip)), [1, 2])
+
+
+def test_what_is_no_frame_of_the_video(clip: Path, tmp_path: Path) -> None:
+    for name in ("walk_2_000000000001", "walk_2_000000000009", "other"):
+        openpose_frame(tmp_path / "json", name)
+    dropped = table_of(tmp_path / "json", images=str(clip)).dropped
+    assert dropped == {"the folder has fewer images than the video has frames": 1, "no image of that name": 1}
+    clip.write_bytes(b"no video")
+    with pytest.raises(AnnotationError, match=r"walk_2\.mp4 does not open as a video"):
+        table_of(tmp_path / "json", images=str(clip))
+
+
+def test_focal_lengths_that_all_images_tell(root: Path) -> None:
+    write_openpose(root)
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 28
+    for number, name in enumerate(IMAGES[:2]):
+        Image.open(root / "images" / name).save(root / "images" / name, exif=exif)
+        table = table_of(root)
+        assert table.has("focal") == (number == 1)
+        told = "1 of 2 images tell their focal length in EXIF; it is used only where all do"
+        assert (told in table.notes) == (number == 0)
+        (root / "images" / f"new{number}.jpg").write_bytes((root / "images" / name).read_bytes())
+    np.testing.assert_allclose(table.column("focal"), 28 / math.hypot(36, 24) * 400, rtol=1e-5)
+    assert (table.column("princpt") == [160, 120]).all()
 
 
 def test_photographs_in_another_folder(root: Path) -> None:
