@@ -19,6 +19,7 @@ from torch import Tensor
 
 from body_models.contracts import Batch, Prediction
 from body_models.mirror import mirror_batch
+from body_models.spec import SMPL, BodySpec
 from callbacks.label_rows import label_rows, mirror_disagreement, with_body_quality
 from datamodules.annotation import AnnotationDataModule
 from datamodules.ids import PersonId
@@ -43,6 +44,7 @@ class PseudoGTWriter(pl.Callback):
             It is about what the network says before it is refined.
         refiner: refines each prediction before it is written; None writes what the network says.
         flush_rows: people buffered in each process before they are written.
+        spec: of the bodies that the network says.
 
     Raises:
         LabelError: at the end of the pass, in every process, if the ids are not exactly the expected ones.
@@ -55,8 +57,10 @@ class PseudoGTWriter(pl.Callback):
         mirror: bool = True,
         refiner: Refiner | None = None,
         flush_rows: int = 4096,
+        spec: BodySpec = SMPL,
     ) -> None:
         self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
+        self.spec = spec
         self.tables = {table.people.name: table for table in tables}
         self._done: dict[str, NDArray[np.bool_]] = {}
         self._buffers: dict[str, list[_Rows]] = defaultdict(list)
@@ -93,7 +97,7 @@ class PseudoGTWriter(pl.Callback):
         prediction: Prediction = outputs["prediction"]
         disagreement: Tensor | None = None
         if self.mirror:
-            disagreement = mirror_disagreement(prediction, self._predict_mirrored(trainer, pl_module, batch))
+            disagreement = mirror_disagreement(self.spec, prediction, self._predict_mirrored(trainer, pl_module, batch))
         accepted: Tensor | None = None
         if self.refiner is not None:
             prediction, accepted = self.refiner(batch, prediction)
@@ -121,7 +125,7 @@ class PseudoGTWriter(pl.Callback):
 
     def _predict_mirrored(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch) -> Prediction:
         with trainer.precision_plugin.forward_context():
-            return pl_module(mirror_batch(batch))
+            return pl_module(mirror_batch(batch, self.spec))
 
     def _table(self, name: str) -> DumpTable:
         if name not in self.tables:
@@ -141,4 +145,4 @@ class PseudoGTWriter(pl.Callback):
         parts = self._buffers.pop(name)
         columns = {key: np.concatenate([part[key] for _, part in parts]) for key in parts[0][1]}
         rows = np.concatenate([rows for rows, _ in parts])
-        self._writers[name].write(rows, with_body_quality(columns, self.mixture))
+        self._writers[name].write(rows, with_body_quality(self.spec, columns, self.mixture))

@@ -51,6 +51,7 @@ from scipy.spatial.transform import Rotation
 
 from body_models.camera import BoxError, process_box
 from body_models.joint_sets import JOINT_SETS, JointSet
+from body_models.spec import SMPL, BodySpec
 from datamodules.columns import Arrays, open_columns
 from datamodules.files import AnnotationError, missing_files
 
@@ -150,9 +151,9 @@ class PeopleTable:
             left_out[reason] = left_out.get(reason, 0) + len(self.rows) - len(rows)
         return PeopleTable(self.folder, rows, left_out)
 
-    def labelled_joints(self) -> NDArray[Any]:
+    def labelled_joints(self, spec: BodySpec = SMPL) -> NDArray[Any]:
         """(N,) number of annotated 2D joints that have a counterpart on the body."""
-        mapped = self.joint_set.body_index >= 0
+        mapped = spec.rows(self.joint_set) >= 0
         return (self.column("joints_2d")[:, mapped, 2] > 0).sum(axis=1)
 
     def missing_images(self) -> tuple[NDArray[Any], list[Path]]:

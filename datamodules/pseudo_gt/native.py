@@ -61,9 +61,9 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import STANDIN, BodyModels
 from body_models.camera import project
-from body_models.rotations import axis_angle_to_matrix
-from body_models.smpl import BodyModel
+from body_models.parameters import BodyParameters
 from datamodules.writing import replacing, write_json
 
 VERSION = 2
@@ -455,34 +455,20 @@ def iter_labels(
                 yield block
 
 
-def body_parameters(columns: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
-    """Labels as the body model takes them: global_orient (N, 3, 3), body_pose (N, 23, 3, 3), betas, transl (m)."""
-    rotations = {
-        "global_orient": torch.tensor(columns["global_orient"], dtype=torch.float32),
-        "body_pose": torch.tensor(columns["body_pose"], dtype=torch.float32).unflatten(1, (23, 3)),
-    }
-    tensors = {name: axis_angle_to_matrix(value) for name, value in rotations.items()}
-    for name in ("betas", "transl"):
-        tensors[name] = torch.tensor(columns[name], dtype=torch.float32)
-    return tensors
+def body_models_of(provenance: Mapping[str, Any], default: str = STANDIN) -> str:
+    """Reference of the bodies that a table's labels were made with; the default where it does not say."""
+    return str(provenance.get("settings", {}).get("paths", {}).get("body_models", default))
 
 
-def reproject(columns: Mapping[str, NDArray[Any]], body: BodyModel, rows: int = 256) -> NDArray[np.float32]:
+def reproject(columns: Mapping[str, NDArray[Any]], bodies: BodyModels) -> NDArray[np.float32]:
     """(N, J, 2) body joints on the full image, in pixels, from nothing but what a label file holds.
 
     Args:
         columns: global_orient, body_pose, betas, transl, focal, princpt, as read from any format.
-        body: the body that the labels belong to.
-        rows: people posed at once.
+        bodies: that the labels belong to; without a column gender the neutral one.
     """
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(columns["betas"]), rows):
-            some = {name: values[start : start + rows] for name, values in columns.items()}
-            joints = body.joints(**body_parameters(some))
-            points = project(joints, torch.tensor(some["focal"]), torch.tensor(some["princpt"]))
-            parts.append(points.numpy())
-    return np.concatenate(parts)
+    joints = bodies.joints(BodyParameters.of_columns(columns))
+    return project(joints, torch.tensor(columns["focal"]), torch.tensor(columns["princpt"])).numpy()
 
 
 def read_people(folder: Path, ids: Sequence[str]) -> Columns:

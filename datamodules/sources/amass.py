@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS
+from body_models.spec import RECORDED_JOINTS
 from datamodules.columns import Arrays, build_or_open, open_columns
 from datamodules.files import AnnotationError, MissingFilesError, count_macos_files, find_files
 from datamodules.progress import show_progress
@@ -32,7 +33,6 @@ from datamodules.progress import show_progress
 VERSION = 3
 SEQUENCES = ("**/*_poses.npz", "**/*_stageii.npz")
 """Patterns of the sequences below a root."""
-_NUM_JOINTS = 21
 # Number of values of a pose -> name of the model.
 _MODELS = {156: "smplh", 165: "smplx"}
 _RATES = ("mocap_framerate", "mocap_frame_rate")
@@ -145,7 +145,7 @@ def read_sequence(path: Path) -> AmassSequence:
     except _ERRORS as error:
         msg = f"{path} is not an AMASS sequence ({error!r}). {_REMEDY}"
         raise AnnotationError(msg) from error
-    body = poses[:, 3 : 3 + 3 * _NUM_JOINTS].reshape(-1, _NUM_JOINTS, 3)
+    body = poses[:, 3 : 3 + 3 * len(RECORDED_JOINTS)].reshape(-1, len(RECORDED_JOINTS), 3)
     return AmassSequence(_MODELS[poses.shape[1]], gender, fps, poses[:, :3], body, betas, transl)
 
 
