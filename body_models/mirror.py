@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from body_models.contracts import Batch
-from body_models.parameters import BodyParameters
 from body_models.spec import BodySpec
 
 Values = TypeVar("Values", NDArray[np.floating], Tensor)
@@ -54,7 +53,7 @@ def mirror_batch(batch: Batch, spec: BodySpec) -> Batch:
     affine[:, 0, 2] += last
     joints_2d, known = batch["joints_2d"][:, order], batch["joints_2d_conf"][:, order]
     across = (last - joints_2d[..., 0]) * (known > 0)  # unlabelled joints stay at 0
-    pose = mirror_pose(BodyParameters.of_batch(batch).rotations, spec)
+    pose = mirror_pose(torch.cat((batch["global_orient"][:, None], batch["body_pose"]), dim=1), spec)
     return {
         **batch,
         "image": batch["image"].flip(-1),

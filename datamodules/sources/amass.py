@@ -53,7 +53,7 @@ class Poses(NamedTuple):
     """Poses of many recordings.
 
     Attributes:
-        body_pose: (N, 21, 3) axis-angle of the body joints 1 to 21, mapped from disk.
+        body_pose: (N, K, 3) axis-angle of RECORDED_JOINTS, mapped from disk.
         sequence: (N,) number of the recording, mapped from disk.
         dropped: files that were passed over, by reason.
     """
@@ -71,7 +71,7 @@ class AmassSequence(NamedTuple):
         gender: neutral, male or female; None where the file does not say.
         fps: frames a second.
         global_orient: (F, 3) axis-angle, world (z up).
-        body_pose: (F, 21, 3) axis-angle of the body joints 1 to 21.
+        body_pose: (F, K, 3) axis-angle of RECORDED_JOINTS.
         betas: (B,) shape of the model of this gender; None where the file does not say.
         transl: (F, 3) metres, world; None where the file does not say.
     """

@@ -164,7 +164,7 @@ def _skeleton_of(clip: Path) -> Path | None:
 
 
 def read_clip(path: Path, skeleton: Skeleton, fps: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(F, 3) root and (F, 21, 3) body joint rotations of a clip at ``fps``, axis-angle, y up."""
+    """(F, 3) root and (F, K, 3) body joint rotations of a clip at ``fps``, axis-angle, y up."""
     motion = read_amc(path, skeleton, max(1, round(FRAME_RATE / fps)))
     return retarget(skeleton, bone_rotations(skeleton, motion))
 
@@ -277,7 +277,7 @@ def retarget(
         rotations: (F, 3, 3) by bone, of :func:`bone_rotations`.
 
     Returns:
-        (F, 3) root and (F, 21, 3) body joints 1 to 21, axis-angle, in the motion's world (y up).
+        (F, 3) root and (F, K, 3) of RECORDED_JOINTS, axis-angle, in the motion's world (y up).
     """
     posed = {}
     for joint in (SMPL.joints[0], *RECORDED_JOINTS):
