@@ -19,7 +19,6 @@ from torch import Tensor
 
 from body_models.contracts import Batch, Prediction
 from body_models.mirror import mirror_batch
-from body_models.spec import SMPL, BodySpec
 from callbacks.label_rows import label_rows, mirror_disagreement, with_body_quality
 from datamodules.annotation import AnnotationDataModule
 from datamodules.ids import PersonId
@@ -38,13 +37,12 @@ class PseudoGTWriter(pl.Callback):
     served again; served by other loaders, they are passed over.
 
     Args:
-        tables: what to write.
+        tables: what to write, one or more of one kind of body.
         mixture: scores the poses, for ``prior_score``.
         mirror: whether to look at each crop's mirror image too, for ``mirror_disagreement``: a second forward pass.
             It is about what the network says before it is refined.
         refiner: refines each prediction before it is written; None writes what the network says.
         flush_rows: people buffered in each process before they are written.
-        spec: of the bodies that the network says.
 
     Raises:
         LabelError: at the end of the pass, in every process, if the ids are not exactly the expected ones.
@@ -57,10 +55,9 @@ class PseudoGTWriter(pl.Callback):
         mirror: bool = True,
         refiner: Refiner | None = None,
         flush_rows: int = 4096,
-        spec: BodySpec = SMPL,
     ) -> None:
         self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
-        self.spec = spec
+        self.spec = tables[0].spec
         self.tables = {table.people.name: table for table in tables}
         self._done: dict[str, NDArray[np.bool_]] = {}
         self._buffers: dict[str, list[_Rows]] = defaultdict(list)
@@ -74,7 +71,9 @@ class PseudoGTWriter(pl.Callback):
                 table.open()
         trainer.strategy.barrier("parts of an interrupted dump sorted out")
         self._done = {name: table.finished() for name, table in self.tables.items()}
-        self._writers = {name: PartWriter(table.folder, trainer.global_rank) for name, table in self.tables.items()}
+        self._writers = {
+            name: PartWriter(table.folder, trainer.global_rank, table.spec) for name, table in self.tables.items()
+        }
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, AnnotationDataModule):
             data.leave_out(self._done)

@@ -75,9 +75,15 @@ def fuse_views(
     frames, seen, moved = 0, 0, 0.0
     with (
         LabelWriter(
-            views, joint_set=people.joint_set.name, image_root=people.image_root, provenance=origin
+            views,
+            joint_set=people.joint_set.name,
+            image_root=people.image_root,
+            provenance=origin,
+            spec=bodies.spec,
         ) as view_writer,
-        LabelWriter(world, provenance=origin, joint_set=None, image_root=None, frame="world") as world_writer,
+        LabelWriter(
+            world, provenance=origin, joint_set=None, image_root=None, frame="world", spec=bodies.spec
+        ) as world_writer,
         pq.ParquetFile(source / LABELS_FILE) as file,
         torch.no_grad(),
     ):

@@ -144,7 +144,7 @@ class _Truth:
     def groups(self) -> dict[str, str]:
         """Sequence of each person; the image where people are of no sequence."""
         table = self.table
-        column = table.column("sequence" if table.has("sequence") else "image")
+        column = table.groups()
         return dict(zip(table.ids(), (value.decode("utf-8", "replace") for value in column.tolist()), strict=True))
 
 

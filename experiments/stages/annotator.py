@@ -212,16 +212,14 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
             table,
             {**origin, "data": people_provenance(table)},
             key,
+            body_spec(run.settings.paths.body_models),
         )
         for name, table in people.items()
     }
     mixture = _mixture(run)
     # Optimisers look at joints, too, and treat the mirror image of a person as the mirror image.
     mirror = run.settings.dump.mirror and run.settings.annotate.method == "network"
-    writer = PseudoGTWriter(
-        list(tables.values()), mixture, mirror, fitting.refiner(run, module),
-        spec=body_spec(run.settings.paths.body_models),
-    )  # fmt: skip
+    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
