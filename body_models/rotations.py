@@ -6,6 +6,8 @@ and pi and belongs in files only.
 
 from __future__ import annotations
 
+import math
+
 import roma
 import torch
 from torch import Tensor
@@ -60,3 +62,8 @@ def complete_pose(rotations: Tensor, count: int) -> Tensor:
     """
     rest = torch.eye(3, device=rotations.device, dtype=rotations.dtype)
     return torch.cat((rotations, rest.expand(len(rotations), count - rotations.shape[1], 3, 3)), dim=1)
+
+
+def upright() -> Tensor:
+    """(3, 3) root rotation of a person who stands facing the camera: SMPL's y points up, the camera's down."""
+    return axis_angle_to_matrix(torch.tensor([math.pi, 0.0, 0.0]))

@@ -13,8 +13,8 @@ has ids ``dataset/split/subject/sequence/frame``, global_orient and transl in th
 box or camera, and besides: sequence, frame, views and view_disagreement.
 
 labels.json: ``version``, ``rows``, ``joint_set`` (of body_models.joint_sets), ``image_root``, ``frame`` (camera or
-world), ``body`` (kind, rotations besides the root's, numbers of shape), ``provenance``. Tables without body are of SMPL;
-those of version 1 have no joint_set, image_root and frame either. All are still read.
+world), ``body`` (kind, rotations besides the root's, numbers of shape), ``provenance``. Tables without body are of
+SMPL; those of version 1 have no joint_set, image_root and frame either. All are still read.
 
 How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.shards`. For users: docs/labels.md.
 """

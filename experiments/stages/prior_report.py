@@ -31,9 +31,9 @@ from body_models.bodies import BodyModels
 from body_models.joint_limits import degrees_outside, violations
 from body_models.parameters import BodyParameters
 from body_models.render import side_view
+from body_models.rotations import upright
 from body_models.spec import RECORDED_JOINTS
 from datamodules.writing import write_json
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture, mixture_values
 from lightning_modules.priors.pose_prior import PosePriorModule
 
