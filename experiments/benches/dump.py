@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from body_models.contracts import NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
+from body_models.contracts import Batch, Prediction
+from body_models.joint_sets import COCO17
+from body_models.spec import SMPL
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.columns import META_FILE, write_folder
 from datamodules.people import PeopleTable
@@ -47,12 +48,12 @@ class _Crowd(Dataset[Any]):
             "box": torch.rand(_BATCH, 4, generator=generator) * 100 + 10,
             "image_size": torch.full((_BATCH, 2), float(size)),
             "affine": torch.eye(2, 3).repeat(_BATCH, 1, 1),
-            "joints_2d": torch.rand(_BATCH, NUM_BODY_JOINTS, 2, generator=generator) * size,
-            "joints_2d_conf": torch.ones(_BATCH, NUM_BODY_JOINTS),
-            "joints_3d": torch.zeros(_BATCH, NUM_BODY_JOINTS, 3),
-            "joints_3d_conf": torch.zeros(_BATCH, NUM_BODY_JOINTS),
+            "joints_2d": torch.rand(_BATCH, len(SMPL.body_joints), 2, generator=generator) * size,
+            "joints_2d_conf": torch.ones(_BATCH, len(SMPL.body_joints)),
+            "joints_3d": torch.zeros(_BATCH, len(SMPL.body_joints), 3),
+            "joints_3d_conf": torch.zeros(_BATCH, len(SMPL.body_joints)),
             "global_orient": torch.eye(3).repeat(_BATCH, 1, 1),
-            "body_pose": torch.eye(3).repeat(_BATCH, NUM_BODY_ROTATIONS, 1, 1),
+            "body_pose": torch.eye(3).repeat(_BATCH, SMPL.num_rotations, 1, 1),
         }
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels, body_spec
 from callbacks.label_rows import body_quality
 from callbacks.overlays import OverlayCallback
 from callbacks.pseudo_gt_writer import PseudoGTWriter
@@ -214,6 +214,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
             table,
             {**origin, "data": people_provenance(table)},
             key,
+            body_spec(run.settings.paths.body_models),
         )
         for name, table in people.items()
     }
@@ -279,13 +280,14 @@ def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, 
     name, folder = table.people.name, table.folder.parent
     if mixture is not None:
         mixture.cpu()
+    bodies = BodyModels(run.settings.paths.body_models)
     found = fuse_views(
         table.folder,
         folder / name,
         folder / f"{name}-world",
         table.people,
-        BodyModel(run.settings.paths.body_models),
-        partial(body_quality, mixture=mixture),
+        bodies,
+        partial(body_quality, bodies.spec, mixture=mixture),
     )
     console.print(
         f"  {name}: {found['frames']:,} frames in the world, {found['views']:.1f} views each, which lie "
@@ -314,10 +316,11 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
         labels = folder / (f"{people.name}-world" if of_world else people.name)
         if not of_world or is_mocap(people):
             export_labels(labels, name, labels / FORMATS[name].name, body_models)
-    mapped = np.flatnonzero(people.joint_set.body_index >= 0)
-    body, errors = BodyModel(body_models), []
+    bodies, errors = BodyModels(body_models), []
+    index = bodies.spec.rows(people.joint_set)
+    mapped = np.flatnonzero(index >= 0)
     for columns in iter_labels(folder / people.name):
-        points = reproject(columns, body)[:, people.joint_set.body_index[mapped]]
+        points = reproject(columns, bodies)[:, index[mapped]]
         joints = columns["joints_2d"][:, mapped]
         distances = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
         errors.append(distances[joints[..., 2] > 0])

@@ -1,6 +1,7 @@
 """Write the documents that code knows better than people: python -m experiments docs [--out docs]
 
-joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md. Tests keep each of them equal to the code.
+joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md, rows.md and a table of labels.md. Tests keep
+each of them equal to the code.
 Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
 """
 
@@ -15,7 +16,8 @@ from experiments.cli import CommandParser
 
 def main(argv: Sequence[str]) -> int:
     """Write the documents."""
-    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols}
+    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols,
+               "rows": _rows}  # fmt: skip
     parser = CommandParser("docs", __doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder to write to (default: docs)")
     parser.add_argument("--only", nargs="+", choices=tuple(writers), default=list(writers), help="some of them")
@@ -54,3 +56,13 @@ def _protocols(out: Path) -> list[Path]:
     from lightning_modules.scoring.protocols import definitions
 
     return [write_text(out / "protocols.md", definitions())]
+
+
+def _rows(out: Path) -> list[Path]:
+    from experiments.documents.row_page import LABELS, TEXT, labels_text, rows_text
+
+    written = [write_text(out / TEXT, rows_text())]
+    path = out / LABELS
+    if path.is_file():
+        written.append(write_text(path, labels_text(path.read_text(encoding="utf-8"))))
+    return written

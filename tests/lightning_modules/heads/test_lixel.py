@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from body_models.camera import project
+from body_models.parameters import BodyParameters
 from callbacks.overlays import prediction_panels
 from lightning_modules.heads.lixel import LIXEL_JOINTS, LixelNet, _gaussians
 from lightning_modules.mesh_regressor import MeshRegressorModule
-from lightning_modules.scoring.protocols import Bodies, BodyScorer, Meshes, predicted
+from lightning_modules.scoring.protocols import BodyScorer, Meshes, predicted
 from lightning_modules.targets import label_meshes
 
 NOTHING_SAID: Any = None
@@ -101,7 +102,7 @@ def test_a_true_mesh_costs_nothing_and_scores_zero(make_batch, module: MeshRegre
         assert (found.total / found.valid).max() < 1e-3
     body = predicted(prediction)
     assert isinstance(body, Meshes)
-    true = Bodies(batch["global_orient"], batch["body_pose"], batch["betas"])
+    true = BodyParameters(batch["global_orient"], batch["body_pose"], batch["betas"])
     assert BodyScorer(protocols=["lsp14"])(body, true)["lsp14_mpvpe"].max() < 0.1
 
 
