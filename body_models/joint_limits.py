@@ -1,4 +1,4 @@
-"""Anatomical ranges of the 23 SMPL joints: the synthetic world samples strictly inside, metrics count outside.
+"""Anatomical ranges of SMPL's joints: the synthetic world samples strictly inside, metrics count outside.
 
 **Decomposition.** A joint rotation is split as ``R = swing @ twist``: first a twist about the rest-pose direction of
 the bone (the coordinate axis nearest to it: x for the arms, y for spine, head and legs, z for the feet), then a swing
@@ -14,20 +14,27 @@ collar and shoulder (one third to two thirds), turning the hand by elbow and wri
 range (side play of knee and elbow, the joint of the toes), get about 10 degrees, as SMPL's joint centres are not exact.
 SMPL's two hand joints stand for all fingers at once.
 
+The ranges go by the joints' names: another body's joint of the same name has them too, a joint without a range here may
+be turned as one likes.
+
 [1] American Academy of Orthopaedic Surgeons, Joint Motion: Method of Measuring and Recording, 1965.
 [2] Boone and Azen, Normal range of motion of joints in male subjects, J. Bone Joint Surg. 61-A, 1979.
 """
 
 from __future__ import annotations
 
+import math
+from functools import cache
+from typing import NamedTuple
+
 import roma
 import torch
 from torch import Tensor
 
-from body_models.joint_sets import SMPL_JOINTS
 from body_models.rotations import axis_angle_to_matrix
+from body_models.spec import SMPL, BodySpec
 
-BODY_JOINT_NAMES = SMPL_JOINTS[1:]
+BODY_JOINT_NAMES = SMPL.joints[1:]
 
 # joint of the left side or the midline -> twist axis, and (low, high) degrees about x, y, z.
 Range = tuple[float, float]
@@ -58,46 +65,59 @@ _RANGES: dict[str, tuple[str, Range, Range, Range]] = {
     "left_wrist": ("x", (-80, 45), (-25, 38), (-80, 75)),
     "left_hand": ("x", (-20, 20), (-20, 20), (-90, 30)),
 }
+# Of a joint that has no range here; a twist about y is as good as any.
+_ANY: Range = (-math.inf, math.inf)
+_UNLIMITED = ("y", _ANY, _ANY, _ANY)
 
 
-def _table() -> tuple[Tensor, Tensor, Tensor]:
-    """(23,) twist axes, (23, 3) lows and (23, 3) highs in degrees; the right side mirrored in x."""
+class _Limits(NamedTuple):
+    """Of R joints: (R, 3) bool slots of the twist angle, (R, 3) lows and (R, 3) highs in degrees."""
+
+    twist_slot: Tensor
+    low: Tensor
+    high: Tensor
+
+
+@cache
+def _limits(joints: tuple[str, ...]) -> _Limits:
     axes, lows, highs = [], [], []
-    for name in BODY_JOINT_NAMES:
-        axis, *ranges = _RANGES[name.replace("right", "left")]
+    for name in joints:
+        axis, *ranges = _RANGES.get(name.replace("right", "left"), _UNLIMITED)
         if name.startswith("right"):
             ranges = [ranges[0], *((-high, -low) for low, high in ranges[1:])]
         axes.append("xyz".index(axis))
         lows.append([float(low) for low, _ in ranges])
         highs.append([float(high) for _, high in ranges])
-    return torch.tensor(axes), torch.tensor(lows), torch.tensor(highs)
+    twist_slot = torch.nn.functional.one_hot(torch.tensor(axes), 3).bool()
+    return _Limits(twist_slot, torch.tensor(lows), torch.tensor(highs))
 
 
-TWIST_AXIS, LOW, HIGH = _table()
-_TWIST_SLOT = torch.nn.functional.one_hot(TWIST_AXIS, 3).bool()
+_TWISTS, LOW, HIGH = _limits(BODY_JOINT_NAMES)
+TWIST_AXIS = _TWISTS.int().argmax(-1)
 
 
-def swing_twist_to_matrix(angles: Tensor) -> Tensor:
+def swing_twist_to_matrix(angles: Tensor, spec: BodySpec = SMPL) -> Tensor:
     """Joint rotations of given swing-twist angles.
 
     Args:
-        angles: (..., 23, 3) degrees about x, y, z of the rest pose; see the module's head.
+        angles: (..., R, 3) degrees about x, y, z of the rest pose; see the module's head.
+        spec: of the body.
 
     Returns:
-        (..., 23, 3, 3).
+        (..., R, 3, 3).
     """
     radians = torch.deg2rad(angles)
-    twist_slot = _TWIST_SLOT.to(angles.device)
+    twist_slot = _limits(spec.joints[1:]).twist_slot.to(angles.device)
     swing = axis_angle_to_matrix(radians.masked_fill(twist_slot, 0))
     twist = axis_angle_to_matrix(radians.masked_fill(~twist_slot, 0))
     return swing @ twist
 
 
-def matrix_to_swing_twist(body_pose: Tensor) -> Tensor:
-    """Inverse of :func:`swing_twist_to_matrix`: (..., 23, 3, 3) -> (..., 23, 3) degrees, each in [-180, 180]."""
+def matrix_to_swing_twist(body_pose: Tensor, spec: BodySpec = SMPL) -> Tensor:
+    """Inverse of :func:`swing_twist_to_matrix`: (..., R, 3, 3) -> (..., R, 3) degrees, each in [-180, 180]."""
     quaternion = roma.rotmat_to_unitquat(body_pose)  # x, y, z, w
     vector, real = quaternion[..., :3], quaternion[..., 3]
-    twist_slot = _TWIST_SLOT.to(body_pose.device)
+    twist_slot = _limits(spec.joints[1:]).twist_slot.to(body_pose.device)
     along = (vector * twist_slot).sum(-1)
     half_twist = torch.atan2(along, real)
     twist_vector = twist_slot * half_twist.sin().unsqueeze(-1)
@@ -112,38 +132,40 @@ def matrix_to_swing_twist(body_pose: Tensor) -> Tensor:
     return torch.rad2deg(torch.where(twist_slot, twist.unsqueeze(-1), swing_angles))
 
 
-def angles_outside(body_pose: Tensor) -> Tensor:
+def angles_outside(body_pose: Tensor, spec: BodySpec = SMPL) -> Tensor:
     """How far each of a joint's three angles is beyond its range, to be counted or, as it is differentiable, avoided.
 
     Args:
-        body_pose: (..., 23, 3, 3) SMPL joint rotations without the root.
+        body_pose: (..., R, 3, 3) joint rotations without the root.
+        spec: of the body.
 
     Returns:
-        (..., 23, 3) degrees, 0 inside.
+        (..., R, 3) degrees, 0 inside.
     """
-    angles = matrix_to_swing_twist(body_pose)
-    return torch.maximum(LOW.to(angles) - angles, angles - HIGH.to(angles)).clamp(min=0)
+    limits, angles = _limits(spec.joints[1:]), matrix_to_swing_twist(body_pose, spec)
+    return torch.maximum(limits.low.to(angles) - angles, angles - limits.high.to(angles)).clamp(min=0)
 
 
-def degrees_outside(body_pose: Tensor) -> Tensor:
+def degrees_outside(body_pose: Tensor, spec: BodySpec = SMPL) -> Tensor:
     """How far each joint is beyond its range.
 
     Args:
-        body_pose: (..., 23, 3, 3) SMPL joint rotations without the root.
+        body_pose: (..., R, 3, 3) joint rotations without the root.
+        spec: of the body.
 
     Returns:
-        (..., 23) degrees: the largest excess over the joint's three angles, 0 inside.
+        (..., R) degrees: the largest excess over the joint's three angles, 0 inside.
     """
-    return angles_outside(body_pose).amax(-1)
+    return angles_outside(body_pose, spec).amax(-1)
 
 
 def violations(body_pose: Tensor, tolerance_deg: float = 0.1) -> Tensor:
-    """(..., 23) bool: joints of body_pose (..., 23, 3, 3) that are beyond their range by more than the tolerance."""
+    """(..., R) bool: SMPL joints of body_pose (..., R, 3, 3) that are beyond their range by more than the tolerance."""
     return degrees_outside(body_pose) > tolerance_deg
 
 
 def sample_inside(shape: tuple[int, ...], generator: torch.Generator, margin_deg: float = 1.0) -> Tensor:
-    """Swing-twist angles drawn evenly from the ranges: (*shape, 23, 3) degrees.
+    """Swing-twist angles of SMPL's joints drawn evenly from their ranges: (*shape, R, 3) degrees.
 
     Args:
         shape: leading dimensions.

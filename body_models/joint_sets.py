@@ -86,20 +86,6 @@ class JointSet:
             msg = f"joint set {self.name}: {len(self.names)} names but {len(self.body)} body joints"
             raise ValueError(msg)
 
-    @property
-    def body_index(self) -> np.ndarray:
-        """(K,) row of BODY_JOINTS for each joint of the set, -1 where there is none."""
-        return np.array([-1 if name is None else BODY_JOINT_INDEX[name] for name in self.body])
-
-    @property
-    def root_body_index(self) -> int:
-        """Row of BODY_JOINTS that this set's 3D joints are compared relative to (the SMPL pelvis for 2D sets)."""
-        if self.root is None:
-            return 0
-        body = self.body[self.names.index(self.root)]
-        assert body is not None
-        return BODY_JOINT_INDEX[body]
-
 
 _LIMBS = tuple(
     (f"{side}_{a}", f"{side}_{b}")

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from body_models.contracts import GENDERS, NUM_BETAS
-from body_models.joint_sets import EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirror_permutation
+from body_models.contracts import GENDERS
+from body_models.joint_sets import mirror_permutation
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, load_pickle
+from body_models.spec import SMPL
 from body_models.standin import is_standin_body, is_standin_regressor, standin_arrays, standin_regressors
 
-NUM_VERTICES, NUM_FACES = 6890, 13776
+NUM_VERTICES, NUM_FACES = SMPL.num_vertices, 13776
 
 # Lower case: the official downloads differ in it, and so do file systems.
 BODY_NAMES = {
@@ -49,11 +50,11 @@ SOURCES = {
 SHAPES = {
     "v_template": (NUM_VERTICES, 3),
     "f": (NUM_FACES, 3),
-    "shapedirs": (NUM_VERTICES, 3, NUM_BETAS),
-    "posedirs": (NUM_VERTICES, 3, 9 * (len(SMPL_JOINTS) - 1)),
-    "J_regressor": (len(SMPL_JOINTS), NUM_VERTICES),
-    "weights": (NUM_VERTICES, len(SMPL_JOINTS)),
-    "kintree_table": (2, len(SMPL_JOINTS)),
+    "shapedirs": (NUM_VERTICES, 3, SMPL.shape_size),
+    "posedirs": (NUM_VERTICES, 3, 9 * SMPL.num_rotations),
+    "J_regressor": (len(SMPL.joints), NUM_VERTICES),
+    "weights": (NUM_VERTICES, len(SMPL.joints)),
+    "kintree_table": (2, len(SMPL.joints)),
 }
 
 # Rows that have a counterpart among SMPL's joints, and how far from it they may lie: the definitions differ by a few
@@ -79,8 +80,8 @@ class ModelFiles:
 
     Attributes:
         arrays: keys and shapes of SMPL's files, see :func:`body_models.standin.standin_arrays`.
-        J_regressor_h36m: (17, 6890), rows in the order of :data:`body_models.joint_sets.H36M_JOINTS`.
-        J_regressor_extra: (9, 6890), rows in the order of :data:`body_models.joint_sets.EXTRA_JOINTS`.
+        J_regressor_h36m: (17, V), rows in the order of :data:`body_models.joint_sets.H36M_JOINTS`.
+        J_regressor_extra: (9, V), rows in the order of :data:`body_models.joint_sets.EXTRA_JOINTS`.
         is_standin: whether the body is the licence-free stand-in, which every result must say.
     """
 
@@ -111,7 +112,7 @@ def read_model_files(body_models: Path | str = "standin", gender: str = "neutral
     standin = is_standin_body(arrays)
     joints = arrays["J_regressor"] @ arrays["v_template"]
     regressors = {}
-    for key, names in (("J_regressor_h36m", H36M_JOINTS), ("J_regressor_extra", EXTRA_JOINTS)):
+    for key, names in SMPL.regressors.items():
         path = found[key]
         regressor = _read_regressor(path, len(names))
         if is_standin_regressor(regressor) and not standin:
@@ -183,7 +184,7 @@ def _read_body(path: Path) -> dict[str, NDArray[Any]]:
             raise ModelFileError(msg)
         array = np.asarray(content[key])
         if key == "shapedirs" and array.ndim:
-            array = array[..., :NUM_BETAS]  # version 1.1.0 has 300
+            array = array[..., : SMPL.shape_size]  # version 1.1.0 has 300
         if array.shape != shape or array.dtype.kind not in "iuf":
             msg = f"{path}: {key} is {array.shape} {array.dtype}, but SMPL's is {shape}; SMPL-H and SMPL-X do not fit"
             raise ModelFileError(msg)
@@ -192,7 +193,7 @@ def _read_body(path: Path) -> dict[str, NDArray[Any]]:
         if not np.isfinite(arrays[key]).all():
             msg = f"{path}: {key} holds NaN or infinite numbers"
             raise ModelFileError(msg)
-    if tuple(arrays["kintree_table"][0, 1:]) != SMPL_PARENTS[1:]:
+    if tuple(arrays["kintree_table"][0, 1:]) != SMPL.parents[1:]:
         msg = f"{path}: kintree_table is not SMPL's joint tree"
         raise ModelFileError(msg)
     if arrays["f"].min() < 0 or arrays["f"].max() >= NUM_VERTICES:
@@ -235,7 +236,7 @@ def _check_places(path: Path, places: NDArray[Any], names: tuple[str, ...], join
         if name not in _COUNTERPARTS:
             continue
         counterpart = _COUNTERPARTS[name]
-        distance = float(np.linalg.norm(place - joints[SMPL_JOINTS.index(counterpart)]))
+        distance = float(np.linalg.norm(place - joints[SMPL.index[counterpart]]))
         if distance > _TOLERANCE:
             msg = (
                 f"{path}: puts {name} {100 * distance:.0f} cm from the body's {counterpart}, so it belongs to another "

@@ -6,13 +6,11 @@ and pi and belongs in files only.
 
 from __future__ import annotations
 
+import math
+
 import roma
 import torch
 from torch import Tensor
-
-from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
-
-_MIRROR = torch.from_numpy(mirror_permutation(SMPL_JOINTS))
 
 
 def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
@@ -57,12 +55,15 @@ def rotation_about_z(angle: Tensor) -> Tensor:
     return torch.stack((cos, -sin, zero, sin, cos, zero, zero, zero, one), dim=-1).unflatten(-1, (3, 3))
 
 
-def mirror_pose(rotations: Tensor) -> Tensor:
-    """Pose of the mirrored body: left and right exchanged and each rotation reflected in the plane x = 0.
+def complete_pose(rotations: Tensor, count: int) -> Tensor:
+    """(N, count, 3, 3) rotations of all joints from those of the first K, (N, K, 3, 3): the others are at rest.
 
-    Args:
-        rotations: (..., 24, 3, 3), the root first. Its mirror image is right both for SMPL's own axes and for a camera
-            frame, as x points sideways in each.
+    Recordings and priors know a body's first joints only, SMPL's 1 to 21 of 23: nothing says how hands are turned.
     """
-    reflection = torch.diag(rotations.new_tensor([-1.0, 1.0, 1.0]))
-    return reflection @ rotations[..., _MIRROR.to(rotations.device), :, :] @ reflection
+    rest = torch.eye(3, device=rotations.device, dtype=rotations.dtype)
+    return torch.cat((rotations, rest.expand(len(rotations), count - rotations.shape[1], 3, 3)), dim=1)
+
+
+def upright() -> Tensor:
+    """(3, 3) root rotation of a person who stands facing the camera: SMPL's y points up, the camera's down."""
+    return axis_angle_to_matrix(torch.tensor([math.pi, 0.0, 0.0]))

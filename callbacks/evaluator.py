@@ -16,8 +16,9 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from body_models.contracts import Batch
+from body_models.parameters import BodyParameters
 from callbacks.person_errors import Evaluation, EvaluationError
-from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer, Protocol, predicted, protocol_of
+from lightning_modules.scoring.protocols import PER_JOINT, BodyScorer, Protocol, predicted, protocol_of
 
 
 class TrueJoints(NamedTuple):
@@ -37,7 +38,7 @@ class MeshEvaluator(pl.Callback):
     Args:
         name: source in the metrics' names.
         protocols: as :func:`lightning_modules.scoring.protocols.find_protocols` takes them.
-        body_models: folder of model files with both genders, or "standin".
+        body_models: reference of the bodies of all genders, see :mod:`body_models.bodies`.
         folder: where ``val_<name>.npz`` and ``test_<name>.npz`` are written (last pass wins); None for nowhere.
         excluded: ids that a protocol does not count, by its key: smpl24 leaves out frames without poses2d.
         truths: by the protocol's key true joints that replace the batch's: the same people in another annotation.
@@ -96,7 +97,7 @@ class MeshEvaluator(pl.Callback):
         protocols = self._scorer.protocols
         pred = predicted(outputs["prediction"])
         on_bodies = {protocol.key for protocol in protocols if not protocol.needs_joints}
-        true = Bodies.true(batch) if on_bodies else None
+        true = BodyParameters.of_batch(batch) if on_bodies else None
         joints = {protocol.key: self._joints(protocol, batch) for protocol in protocols if protocol.needs_joints}
         scores = self._scorer.score(pred, true, joints)
         arrays = {**scores.values, **{f"{key}_{PER_JOINT}": value for key, value in scores.per_joint.items()}}
@@ -109,7 +110,7 @@ class MeshEvaluator(pl.Callback):
 
     def _joints(self, protocol: Protocol, batch: Batch) -> torch.Tensor:
         if protocol.key not in self._truths:
-            return protocol.joints_of(batch)
+            return protocol.joints_of(batch, self._scorer.spec)
         rows, joints = self._truths[protocol.key]
         lost = [person for person in batch["id"] if person not in rows]
         if lost:

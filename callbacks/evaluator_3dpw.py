@@ -13,7 +13,7 @@ class ThreeDPWEvaluator(MeshEvaluator):
     """Logs ``val/threedpw/lsp14_pa_mpjpe`` and the like, and keeps each person's errors.
 
     Args:
-        body_models: folder of model files with both genders, or "standin".
+        body_models: reference of the bodies of all genders, see :mod:`body_models.bodies`.
         protocols: of 3DPW.
         name: source in the metrics' names.
         folder: as of :class:`MeshEvaluator`.

@@ -12,12 +12,13 @@ from torch import Tensor
 from body_models.camera import crop_camera_to_image
 from body_models.contracts import Batch, Prediction
 from body_models.joint_limits import degrees_outside
-from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.mirror import mirror_points
+from body_models.parameters import BodyParameters
+from body_models.rotations import axis_angle_to_matrix
+from body_models.spec import BodySpec
 from lightning_modules.fitting.refinement import error_2d
 from lightning_modules.priors.pose_mixture import PoseMixture
 
-_MIRROR = torch.from_numpy(mirror_permutation(SMPL_JOINTS))
 _LIMIT_TOLERANCE_DEG = 0.1
 
 
@@ -39,16 +40,15 @@ def label_rows(
     """
     size = batch["image"].shape[-1]
     focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], size)
-    global_orient, body_pose, betas = prediction.parameters()
-    rotations = torch.cat((global_orient.unsqueeze(1), body_pose), dim=1).float()
-    pose = matrix_to_axis_angle(rotations).flatten(1)
+    body = BodyParameters(*prediction.parameters())
+    pose = body.axis_angle()
     error = error_2d(batch, prediction)
     unknown = torch.full_like(error, torch.nan)
     columns = {
         "box": batch["box"],
         "global_orient": pose[:, :3],
         "body_pose": pose[:, 3:],
-        "betas": betas,
+        "betas": body.betas,
         "transl": prediction.transl,
         "focal": focal,
         "princpt": princpt,
@@ -67,34 +67,38 @@ def label_rows(
     return {"gender": np.full(people, "neutral"), **rows, "refinement": refinement}
 
 
-def with_body_quality(columns: dict[str, NDArray[Any]], mixture: PoseMixture | None) -> dict[str, NDArray[Any]]:
+def with_body_quality(
+    spec: BodySpec, columns: dict[str, NDArray[Any]], mixture: PoseMixture | None
+) -> dict[str, NDArray[Any]]:
     """Rows of :func:`label_rows` with the columns that their bodies alone decide.
 
     Args:
+        spec: of the bodies.
         columns: of any number of people; a few thousand at once take a tenth of the time of as many small batches.
         mixture: what poses are scored by; None leaves ``prior_score`` NaN.
     """
     device = torch.device("cpu") if mixture is None else next(mixture.buffers()).device
     pose, betas = (torch.from_numpy(columns[name]).to(device) for name in ("body_pose", "betas"))
     with torch.no_grad():
-        quality = body_quality(axis_angle_to_matrix(pose.unflatten(1, (-1, 3))), pose, betas, mixture)
+        quality = body_quality(spec, axis_angle_to_matrix(pose.unflatten(1, (-1, 3))), pose, betas, mixture)
     rows = {name: value.cpu().numpy() for name, value in quality.items()}
     rows["limit_violations"] = rows["limit_violations"].astype(np.int32)
     return {**columns, **rows}
 
 
 def body_quality(
-    body_pose: Tensor, axis_angle: Tensor, betas: Tensor, mixture: PoseMixture | None = None
+    spec: BodySpec, body_pose: Tensor, axis_angle: Tensor, betas: Tensor, mixture: PoseMixture | None = None
 ) -> dict[str, Tensor]:
     """Quality columns that the body alone decides, (B,) each.
 
     Args:
-        body_pose: (B, 23, 3, 3).
-        axis_angle: (B, 69) the same, radians.
-        betas: (B, 10).
+        spec: of the bodies.
+        body_pose: (B, R, 3, 3).
+        axis_angle: (B, 3 R) the same, radians.
+        betas: (B, S).
         mixture: what poses are scored by; None leaves ``prior_score`` NaN.
     """
-    outside = degrees_outside(body_pose)
+    outside = degrees_outside(body_pose, spec)
     scored = torch.full_like(axis_angle[:, 0], torch.nan) if mixture is None else mixture.neg_log_density(axis_angle)
     return {
         "prior_score": scored,
@@ -104,12 +108,12 @@ def body_quality(
     }
 
 
-def mirror_disagreement(prediction: Prediction, mirrored: Prediction) -> Tensor:
-    """(B,) mm: mean root-relative distance of the 24 joints to those of the mirrored crop, mirrored back."""
+def mirror_disagreement(spec: BodySpec, prediction: Prediction, mirrored: Prediction) -> Tensor:
+    """(B,) mm: mean root-relative distance of the turned joints to those of the mirrored crop, mirrored back."""
     joints, other = (
-        each.joints_3d[:, : len(SMPL_JOINTS)] - each.joints_3d[:, :1].float() for each in (prediction, mirrored)
+        each.joints_3d[:, : len(spec.joints)] - each.joints_3d[:, :1].float() for each in (prediction, mirrored)
     )
-    other = other[:, _MIRROR.to(other.device)] * other.new_tensor([-1.0, 1.0, 1.0])
+    other = mirror_points(other, np.array(spec.mirror))
     return 1000 * torch.linalg.vector_norm(joints - other, dim=-1)[:, 1:].mean(dim=1)
 
 

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from body_models.bodies import Body, open_body
 from body_models.camera import crop_affine
 from body_models.contracts import Batch, Prediction
 from body_models.render import BODY_COLOR, overlay, side_view
-from body_models.smpl import BodyModel
 
 PANEL_SIZE = 224
 
@@ -75,7 +75,7 @@ def person_panels(
     return Panels(photo, front, side_view(vertices, faces, (size, size), color))
 
 
-def prediction_panels(batch: Batch, prediction: Prediction, body: BodyModel, size: int = PANEL_SIZE) -> list[Panels]:
+def prediction_panels(batch: Batch, prediction: Prediction, body: Body, size: int = PANEL_SIZE) -> list[Panels]:
     """Panels of each person of a batch, on the network's own crops, with the crop's camera."""
     mesh = prediction.vertices
     if mesh is None:
@@ -105,7 +105,7 @@ class OverlayCallback(pl.Callback):
 
     Args:
         batch: the people, without augmentation, on the CPU.
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         folder: where pictures are written.
         size: side of each panel in pixels.
         every_n_steps: training steps between two pictures; None draws after every validation.
@@ -120,7 +120,7 @@ class OverlayCallback(pl.Callback):
         every_n_steps: int | None = None,
     ) -> None:
         self.batch, self.folder, self.size, self.every_n_steps = batch, Path(folder), size, every_n_steps
-        self._body = BodyModel(body_models)
+        self._body = open_body(body_models)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Validation has put the network into eval mode.

@@ -37,7 +37,7 @@ class PseudoGTWriter(pl.Callback):
     served again; served by other loaders, they are passed over.
 
     Args:
-        tables: what to write.
+        tables: what to write, one or more of one kind of body.
         mixture: scores the poses, for ``prior_score``.
         mirror: whether to look at each crop's mirror image too, for ``mirror_disagreement``: a second forward pass.
             It is about what the network says before it is refined.
@@ -57,6 +57,7 @@ class PseudoGTWriter(pl.Callback):
         flush_rows: int = 4096,
     ) -> None:
         self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
+        self.spec = tables[0].spec
         self.tables = {table.people.name: table for table in tables}
         self._done: dict[str, NDArray[np.bool_]] = {}
         self._buffers: dict[str, list[_Rows]] = defaultdict(list)
@@ -70,7 +71,9 @@ class PseudoGTWriter(pl.Callback):
                 table.open()
         trainer.strategy.barrier("parts of an interrupted dump sorted out")
         self._done = {name: table.finished() for name, table in self.tables.items()}
-        self._writers = {name: PartWriter(table.folder, trainer.global_rank) for name, table in self.tables.items()}
+        self._writers = {
+            name: PartWriter(table.folder, trainer.global_rank, table.spec) for name, table in self.tables.items()
+        }
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, AnnotationDataModule):
             data.leave_out(self._done)
@@ -93,7 +96,7 @@ class PseudoGTWriter(pl.Callback):
         prediction: Prediction = outputs["prediction"]
         disagreement: Tensor | None = None
         if self.mirror:
-            disagreement = mirror_disagreement(prediction, self._predict_mirrored(trainer, pl_module, batch))
+            disagreement = mirror_disagreement(self.spec, prediction, self._predict_mirrored(trainer, pl_module, batch))
         accepted: Tensor | None = None
         if self.refiner is not None:
             prediction, accepted = self.refiner(batch, prediction)
@@ -121,7 +124,7 @@ class PseudoGTWriter(pl.Callback):
 
     def _predict_mirrored(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch) -> Prediction:
         with trainer.precision_plugin.forward_context():
-            return pl_module(mirror_batch(batch))
+            return pl_module(mirror_batch(batch, self.spec))
 
     def _table(self, name: str) -> DumpTable:
         if name not in self.tables:
@@ -141,4 +144,4 @@ class PseudoGTWriter(pl.Callback):
         parts = self._buffers.pop(name)
         columns = {key: np.concatenate([part[key] for _, part in parts]) for key in parts[0][1]}
         rows = np.concatenate([rows for rows, _ in parts])
-        self._writers[name].write(rows, with_body_quality(columns, self.mixture))
+        self._writers[name].write(rows, with_body_quality(self.spec, columns, self.mixture))

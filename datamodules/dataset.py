@@ -13,8 +13,8 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from body_models.camera import apply_affine, crop_affine, process_box
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS
-from body_models.joint_sets import BODY_JOINTS, NUM_BODY_JOINTS, SMPL_JOINTS, mirror_permutation
+from body_models.mirror import mirror_points, mirror_pose
+from body_models.spec import SMPL, BodySpec
 from datamodules.crops import (
     NO_AUGMENTATION,
     Augmentation,
@@ -26,13 +26,9 @@ from datamodules.crops import (
     read_image,
     warp,
 )
+from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
 
-_MIRROR_JOINTS = mirror_permutation(BODY_JOINTS)
-_MIRROR_SMPL = mirror_permutation(SMPL_JOINTS)
-# diag(-1, 1, 1) R diag(-1, 1, 1), element by element.
-_MIRROR_SIGNS = np.outer([-1, 1, 1], [-1, 1, 1])
-_IDENTITY_POSE = np.tile(np.eye(3, dtype=np.float32), (1 + NUM_BODY_ROTATIONS, 1, 1))
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -47,6 +43,10 @@ class PeopleDataset(Dataset[Any]):
         input_size: side of the square crops in pixels.
         augmentation: ranges of the random changes.
         crops: cached crops of this table, or None to decode the images each time.
+        spec: of the body whose joints and parameters the samples have.
+
+    Raises:
+        AnnotationError: the table's bodies are of another kind.
     """
 
     def __init__(
@@ -56,14 +56,18 @@ class PeopleDataset(Dataset[Any]):
         input_size: int,
         augmentation: Augmentation = NO_AUGMENTATION,
         crops: CropCache | None = None,
+        spec: BodySpec = SMPL,
     ) -> None:
+        require_body(table, spec)
+        self.spec = spec
         self.table, self.source, self.input_size = table, source, input_size
         self.augmentation, self.crops = augmentation, crops
         self._change_pixels = PixelChange(augmentation, input_size)
-        mapped = table.joint_set.body_index
+        mapped = spec.rows(table.joint_set)
         self._from, self._to = np.flatnonzero(mapped >= 0), mapped[mapped >= 0]
-        self._root_index = table.joint_set.root_body_index
+        self._root_index = spec.root_row(table.joint_set)
         self._root = os.fsencode(table.image_root)
+        self._rest = np.tile(np.eye(3, dtype=np.float32), (len(spec.joints), 1, 1))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -99,8 +103,9 @@ class PeopleDataset(Dataset[Any]):
         return warp(read_image(path, size, reduction), affine, self.input_size, reduction)
 
     def _joints(self, row: int, affine: NDArray[Any], change: Change) -> dict[str, Any]:
-        joints_2d, conf_2d = np.zeros((NUM_BODY_JOINTS, 2), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
-        joints_3d, conf_3d = np.zeros((NUM_BODY_JOINTS, 3), np.float32), np.zeros(NUM_BODY_JOINTS, np.float32)
+        count = len(self.spec.body_joints)
+        joints_2d, conf_2d = np.zeros((count, 2), np.float32), np.zeros(count, np.float32)
+        joints_3d, conf_3d = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
         known = self.table.columns["joints_2d"][row][self._from]
         conf_2d[self._to] = known[:, 2]
         # Unlabelled joints stay at zero instead of at the image's corner, wherever the crop is.
@@ -110,9 +115,9 @@ class PeopleDataset(Dataset[Any]):
             joints_3d[self._to] = known[:, :3] @ _about_z(change.rotation_deg).T
             conf_3d[self._to] = known[:, 3]
         if change.flip:
-            joints_2d, conf_2d = joints_2d[_MIRROR_JOINTS], conf_2d[_MIRROR_JOINTS]
-            joints_3d, conf_3d = joints_3d[_MIRROR_JOINTS], conf_3d[_MIRROR_JOINTS]
-            joints_3d[:, 0] *= -1
+            order = self.spec.mirror_body_joints
+            joints_2d, conf_2d, conf_3d = joints_2d[order], conf_2d[order], conf_3d[order]
+            joints_3d = mirror_points(joints_3d, order)
         return {
             "joints_2d": joints_2d,
             "joints_2d_conf": conf_2d,
@@ -124,18 +129,18 @@ class PeopleDataset(Dataset[Any]):
     def _body(self, row: int, change: Change) -> dict[str, Any]:
         columns = self.table.columns
         has_pose, has_betas = "global_orient" in columns, "betas" in columns
-        rotations = _IDENTITY_POSE
+        rotations = self._rest
         if has_pose:
             pose = np.concatenate((columns["global_orient"][row], columns["body_pose"][row])).reshape(-1, 3)
             rotations = Rotation.from_rotvec(pose).as_matrix()
             rotations[0] = _about_z(change.rotation_deg) @ rotations[0]
             if change.flip:
-                rotations = rotations[_MIRROR_SMPL] * _MIRROR_SIGNS
+                rotations = mirror_pose(rotations, self.spec)
             rotations = rotations.astype(np.float32)
         return {
             "global_orient": rotations[0],
             "body_pose": rotations[1:],
-            "betas": columns["betas"][row].copy() if has_betas else np.zeros(NUM_BETAS, np.float32),
+            "betas": columns["betas"][row].copy() if has_betas else np.zeros(self.spec.shape_size, np.float32),
             "transl": columns["transl"][row].copy() if has_pose else np.zeros(3, np.float32),
             "has_pose": _ONE if has_pose else _ZERO,
             "has_betas": _ONE if has_betas else _ZERO,
@@ -164,6 +169,17 @@ class JoinedDataset(Dataset[Any]):
         number = int(np.searchsorted(self._ends, index, side="right"))
         dataset = self.datasets[number]
         return dataset[index - int(self._ends[number]) + len(dataset), seed]
+
+
+def require_body(table: PeopleTable, spec: BodySpec) -> None:
+    """Raise an AnnotationError if a table has parameters of another kind of body."""
+    for name, size in (("body_pose", 3 * spec.num_rotations), ("betas", spec.shape_size)):
+        if table.has(name) and (found := table.columns[name].shape[1]) != size:
+            msg = (
+                f"{table.name} has {found} numbers of {name}, the body {spec.kind} has {size}: its bodies are of "
+                "another kind; give the body that they were made with as body_models"
+            )
+            raise AnnotationError(msg)
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,30 +1,10 @@
 """PeopleTable: what every source becomes, one row a person, in original pixels, with a stable id.
 
-================== ============ =====================================================================
-column             shape        content
-================== ============ =====================================================================
-id                 bytes        ``dataset/split/key``, UTF-8
-image              bytes        path below ``image_root``
-image_size         (2,)         width, height in pixels
-box                (4,)         x, y, w, h in pixels, as annotated (crops widen it)
-joints_2d          (K, 3)       x, y in pixels and confidence, joints of the table's joint set
-joints_3d          (K, 4)       metres, axes of the original camera, and confidence
-focal, princpt     (2,)         pixels, camera of the original image
-camera_rotation    (3, 3)       world to camera
-camera_translation (3,)         metres, world to camera
-global_orient      (3,)         axis-angle, camera axes
-body_pose          (69,)        axis-angle
-betas              (10,)        shape of the body of ``gender``
-transl             (3,)         metres, camera frame
-gender             int          index into contracts.GENDERS
-sequence           bytes        name of the video or take
-frame              int          number within it
-person             int          number of the person within the sequence
-camera             int          number of the camera, where several film the same
-================== ============ =====================================================================
+The columns are those of the people table in :mod:`body_models.rows`; docs/rows.md lists them.
 
-The first five are in every table; a source has the others or not, for all its people: :meth:`PeopleTable.has` says
-which. Within a column, a joint that is not known has confidence 0. A batch tells these apart for each person:
+Id, image, image_size, box and joints_2d are in every table; a source has the others or not, for all its people:
+:meth:`PeopleTable.has` says which. Within a column, a joint that is not known has confidence 0. A batch tells these
+apart for each person:
 
 ============== ===========================================================================================
 has_pose       the table has ``global_orient`` (then also ``body_pose`` and ``transl``)
@@ -41,7 +21,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +31,13 @@ from scipy.spatial.transform import Rotation
 
 from body_models.camera import BoxError, process_box
 from body_models.joint_sets import JOINT_SETS, JointSet
+from body_models.rows import forms, shape_of, sizes_of
+from body_models.spec import SMPL, BodySpec
 from datamodules.columns import Arrays, open_columns
 from datamodules.files import AnnotationError, missing_files
 
-_TYPES: dict[str, tuple[tuple[int, ...], type]] = {
-    "image_size": ((2,), np.int32),
-    "box": ((4,), np.float32),
-    "joints_2d": ((-1, 3), np.float32),
-    "joints_3d": ((-1, 4), np.float32),
-    "focal": ((2,), np.float32),
-    "princpt": ((2,), np.float32),
-    "camera_rotation": ((3, 3), np.float32),
-    "camera_translation": ((3,), np.float32),
-    "global_orient": ((3,), np.float32),
-    "body_pose": ((69,), np.float32),
-    "betas": ((10,), np.float32),
-    "transl": ((3,), np.float32),
-    "gender": ((), np.uint8),
-    "frame": ((), np.int32),
-    "person": ((), np.int32),
-    "camera": ((), np.int32),
-}
+# Texts, and the source's own columns, are kept as they come.
+_FORMS = {name: form for name, form in forms("people").items() if form.dtype != "text"}
 # Shares of the image may reach out of it a little; nobody is a pixel or two large.
 _MIN_SHARE, _MAX_SHARE = -0.5, 1.5
 # Rows of a column that are allocated at a time while a table is built.
@@ -137,6 +103,10 @@ class PeopleTable:
         """Ids of the people, in order."""
         return [value.decode() for value in self.column("id").tolist()]
 
+    def groups(self) -> NDArray[np.bytes_]:
+        """(N,) what belongs together: the sequence, or without sequences the image."""
+        return self.column("sequence" if self.has("sequence") else "image")
+
     def select(self, keep: NDArray[Any], reason: str | None = None) -> PeopleTable:
         """View of some rows.
 
@@ -150,9 +120,9 @@ class PeopleTable:
             left_out[reason] = left_out.get(reason, 0) + len(self.rows) - len(rows)
         return PeopleTable(self.folder, rows, left_out)
 
-    def labelled_joints(self) -> NDArray[Any]:
+    def labelled_joints(self, spec: BodySpec = SMPL) -> NDArray[Any]:
         """(N,) number of annotated 2D joints that have a counterpart on the body."""
-        mapped = self.joint_set.body_index >= 0
+        mapped = spec.rows(self.joint_set) >= 0
         return (self.column("joints_2d")[:, mapped, 2] > 0).sum(axis=1)
 
     def missing_images(self) -> tuple[NDArray[Any], list[Path]]:
@@ -179,7 +149,7 @@ class PeopleTable:
 class _Column:
     """Values of one shape and type, kept in blocks: a few bytes more than the array, whatever the number."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: type) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._shape, self._dtype, self._blocks, self._free = shape, dtype, list[NDArray[Any]](), 0
 
     def append(self, value: NDArray[Any]) -> None:
@@ -204,11 +174,13 @@ class PeopleBuilder:
         joint_set: of the rows' joints.
         image_root: folder that image paths start from.
         image_places: folders in which the images were looked for, where there are several.
+        sizes: of the rows' bodies, by :func:`body_models.rows.sizes_of`, where they are not SMPL's.
     """
 
     def __init__(
-        self, dataset: str, split: str, joint_set: JointSet, image_root: Path, image_places: Sequence[Path] = ()
-    ) -> None:
+        self, dataset: str, split: str, joint_set: JointSet, image_root: Path, image_places: Sequence[Path] = (),
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self.dataset, self.split, self.joint_set, self.image_root = dataset, split, joint_set, image_root
         self.image_places = list(image_places)
         self.dropped: Counter[str] = Counter()
@@ -218,10 +190,8 @@ class PeopleBuilder:
         # Texts and the source's own columns, as they come.
         self._others: dict[str, list[Any]] = {"id": []}
         self._seen: set[str] = set()
-        self._shapes = {
-            name: tuple(len(joint_set.names) if size == -1 else size for size in shape)
-            for name, (shape, _) in _TYPES.items()
-        }
+        sizes = {**sizes_of(SMPL, joint_set), **(sizes or {})}
+        self._shapes = {name: shape_of(form, sizes) for name, form in _FORMS.items()}
 
     def drop(self, reason: str, count: int = 1, example: str = "") -> None:
         """Count people that are left out.
@@ -257,13 +227,13 @@ class PeopleBuilder:
             return self.drop("id occurs twice")
         values = {"image_size": image_size, "box": box, **columns}
         for name, value in values.items():
-            if name not in _TYPES:
+            if name not in _FORMS:
                 continue
             shape = self._shapes[name]
             try:
                 # What is too large for float32 becomes infinite, and is counted below.
                 with np.errstate(over="ignore"):
-                    values[name] = value = np.asarray(value, dtype=_TYPES[name][1])
+                    values[name] = value = np.asarray(value, dtype=_FORMS[name].dtype)
             except (TypeError, ValueError, OverflowError) as error:
                 msg = f"person {person}: {name} is not numbers of shape {shape} ({error})"
                 raise AnnotationError(msg) from error
@@ -281,11 +251,11 @@ class PeopleBuilder:
         self._seen.add(person)
         self._others["id"].append(person)
         for name, value in {"image": image, **values}.items():
-            if name not in _TYPES:
+            if name not in _FORMS:
                 self._others.setdefault(name, []).append(value)
                 continue
             if name not in self._checked:
-                self._checked[name] = _Column(self._shapes[name], _TYPES[name][1])
+                self._checked[name] = _Column(self._shapes[name], np.dtype(_FORMS[name].dtype))
             self._checked[name].append(value)
 
     def finish(self) -> tuple[Arrays, dict[str, Any]]:

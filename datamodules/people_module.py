@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from body_models.bodies import STANDIN, body_spec
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
@@ -49,6 +50,7 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: folder for caches.
         seed: of the order and the augmentation.
         pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
+        body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); the stand-in is as SMPL.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: str = "cache",
         seed: int = 0,
         pretrain: tuple[float, Mapping[str, float]] | None = None,
+        body_models: str = STANDIN,
     ) -> None:
         super().__init__()
         for what, names in (("quotas", quotas), ("targets", targets), ("pretrain", pretrain and pretrain[1])):
@@ -90,6 +93,7 @@ class PeopleDataModule(pl.LightningDataModule):
         self.skip_missing_images, self.skip_damaged_images = skip_missing_images, skip_damaged_images
         self.crop_cache = crop_cache
         self.num_workers, self.cache_dir, self.seed = num_workers, cache_dir, seed
+        self.spec = body_spec(body_models)
         self._tables: dict[str, PeopleTable] = {}
 
     def prepare_data(self) -> None:
@@ -132,7 +136,7 @@ class PeopleDataModule(pl.LightningDataModule):
             if self._is_trained_on(name):
                 _require_people(table, "trained on")
         datasets = [
-            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name))
+            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name), self.spec)
             for name, table in tables.items()
         ]
         ranks, rank = self._ranks()
@@ -207,11 +211,10 @@ class PeopleDataModule(pl.LightningDataModule):
             self._tables[name] = table
         return self._tables[name]
 
-    @staticmethod
-    def _at_least(table: PeopleTable, joints: int) -> PeopleTable:
+    def _at_least(self, table: PeopleTable, joints: int) -> PeopleTable:
         if joints < 1:
             return table
-        return table.select(table.labelled_joints() >= joints, f"fewer than {joints} annotated joints")
+        return table.select(table.labelled_joints(self.spec) >= joints, f"fewer than {joints} annotated joints")
 
     def _crops(self, name: str) -> CropCache | None:
         if not self.crop_cache:
@@ -228,7 +231,7 @@ class PeopleDataModule(pl.LightningDataModule):
         self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
     ) -> DataLoader[Any]:
         _require_people(table, "predicted")
-        dataset = PeopleDataset(table, source, self.input_size, crops=crops)
+        dataset = PeopleDataset(table, source, self.input_size, crops=crops, spec=self.spec)
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
 

@@ -51,5 +51,5 @@ class Pose2DDataModule(PeopleDataModule):
         return table.select(self._held_out(table))
 
     def _held_out(self, table: PeopleTable) -> NDArray[np.bool_]:
-        groups = table.column("sequence" if table.has("sequence") else "image")
-        return np.array([crc32(group) < self.holdout * _HASHES for group in groups.tolist()], dtype=bool)
+        groups = table.groups().tolist()
+        return np.array([crc32(group) < self.holdout * _HASHES for group in groups], dtype=bool)

@@ -19,10 +19,10 @@ from datamodules.sources.poses import open_poses
 
 
 class PoseDataset(Dataset[Any]):
-    """Poses (21, 3), fetched a batch at a time: a sample alone is too small to be worth a call.
+    """Poses (K, 3), fetched a batch at a time: a sample alone is too small to be worth a call.
 
     Args:
-        poses: (N, 21, 3) axis-angle.
+        poses: (N, K, 3) axis-angle.
         rows: (M,) those to use.
     """
 
@@ -46,7 +46,7 @@ def _as_fetched(batch: Tensor) -> Tensor:
 
 
 class PosePriorDataModule(pl.LightningDataModule):
-    """Batches of poses (B, 21, 3), axis-angle of the body joints 1 to 21; whole sequences are held out.
+    """Batches of poses (B, K, 3), axis-angle of SMPL's joints that sequences know; whole sequences are held out.
 
     Args:
         root: folder of AMASS, or of ASF/AMC clips.

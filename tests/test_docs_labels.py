@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from datamodules.pseudo_gt import native
+from body_models.rows import forms
 from datamodules.pseudo_gt.native import LabelWriter
 from tests.support.repository import DOCS
 
@@ -28,5 +28,5 @@ def test_the_five_lines_run(tmp_path, monkeypatch):
 
 def test_every_column_is_described():
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in [*native._NUMBERS, native.JOINTS, "id", "image", "gender", "refinement", "sequence"]:
+    for name in forms("labels"):
         assert re.search(rf"\b{name}\b", text), name

@@ -26,20 +26,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from body_models.bodies import BodyModels
 from body_models.camera import project
-from body_models.joint_sets import SMPL_JOINTS
+from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from body_models.smpl import BodyModel
+from body_models.spec import BodySpec
 from datamodules.ids import PersonId
 from datamodules.people import PeopleTable
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import LABELS_FILE, Columns, LabelError, LabelWriter, read_provenance, to_numpy
 
 Quality = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
-"""Quality columns of body_pose (N, 23, 3, 3), the same as axis-angle (N, 69), and betas (N, 10)."""
+"""Quality columns of body_pose (N, R, 3, 3), the same as axis-angle (N, 3 R), and betas (N, S)."""
 
 _COLUMNS = ("joints_3d", "camera_rotation", "camera_translation", "focal", "princpt", "sequence", "frame")
-_POSED_AT_ONCE = 256
 
 
 def is_mocap(people: PeopleTable) -> bool:
@@ -48,7 +48,7 @@ def is_mocap(people: PeopleTable) -> bool:
 
 
 def fuse_views(
-    source: Path, views: Path, world: Path, people: PeopleTable, body: BodyModel, quality: Quality
+    source: Path, views: Path, world: Path, people: PeopleTable, bodies: BodyModels, quality: Quality
 ) -> dict[str, float]:
     """Make the world's and the views' tables out of what the annotator says about each view.
 
@@ -57,7 +57,7 @@ def fuse_views(
         views: folder of the views' table to write.
         world: folder of the world's table to write.
         people: of ``source``, in its order.
-        body: that the labels belong to.
+        bodies: that the labels belong to.
         quality: computes the quality columns of the fused bodies.
 
     Returns:
@@ -75,9 +75,15 @@ def fuse_views(
     frames, seen, moved = 0, 0, 0.0
     with (
         LabelWriter(
-            views, joint_set=people.joint_set.name, image_root=people.image_root, provenance=origin
+            views,
+            joint_set=people.joint_set.name,
+            image_root=people.image_root,
+            provenance=origin,
+            spec=bodies.spec,
         ) as view_writer,
-        LabelWriter(world, provenance=origin, joint_set=None, image_root=None, frame="world") as world_writer,
+        LabelWriter(
+            world, provenance=origin, joint_set=None, image_root=None, frame="world", spec=bodies.spec
+        ) as world_writer,
         pq.ParquetFile(source / LABELS_FILE) as file,
         torch.no_grad(),
     ):
@@ -87,7 +93,7 @@ def fuse_views(
             if labels["id"].tolist() != rows.ids():
                 msg = f"{source} is not the label table of {people.name}: run the dump again"
                 raise LabelError(msg)
-            fused, in_views = _fuse(labels, rows, body, quality)
+            fused, in_views = _fuse(labels, rows, bodies, quality)
             world_writer.write(fused)
             view_writer.write(in_views)
             frames += len(fused["id"])
@@ -96,7 +102,7 @@ def fuse_views(
     return {"frames": frames, "views": seen / frames, "view_disagreement_mm": moved / frames}
 
 
-def _fuse(labels: Columns, rows: PeopleTable, body: BodyModel, quality: Quality) -> tuple[Columns, Columns]:
+def _fuse(labels: Columns, rows: PeopleTable, bodies: BodyModels, quality: Quality) -> tuple[Columns, Columns]:
     """World's and views' columns of one sequence."""
     frames, frame_of = np.unique(rows.column("frame"), return_inverse=True)
     groups = torch.from_numpy(frame_of)
@@ -114,11 +120,11 @@ def _fuse(labels: Columns, rows: PeopleTable, body: BodyModel, quality: Quality)
     # The nearest rotation to the mean matrix.
     fused = roma.special_procrustes(mean(rotations))
     shape = mean(betas.double()).float()
-    joints = _pose(body, fused, shape)
-    place = _place(rows, joints, mean, turn, shift)
+    joints, spec = bodies.joints(BodyParameters.of_rotations(fused, shape)), bodies.spec
+    place = _place(rows, spec, joints, mean, turn, shift)
 
-    single = _pose(body, rotations, betas)[:, : len(SMPL_JOINTS)]
-    single, common = (value - value[:, :1] for value in (single, joints[groups, : len(SMPL_JOINTS)]))
+    single = bodies.joints(BodyParameters.of_rotations(rotations, betas))
+    single, common = (value[:, : len(spec.joints)] - value[:, :1] for value in (single, joints[groups]))
     disagreement = mean(1000 * torch.linalg.vector_norm(single - common, dim=-1)[:, 1:].mean(dim=1))
 
     pose = matrix_to_axis_angle(fused).flatten(1).float()
@@ -138,7 +144,7 @@ def _fuse(labels: Columns, rows: PeopleTable, body: BodyModel, quality: Quality)
         "views": views.numpy(),
     }
     # The rest root turns with nothing, so it is taken out before the camera's rotation and put back after it.
-    root = body.rest_pelvis(shape).double()
+    root = bodies.neutral.rest_pelvis(shape).double()
     transl = torch.einsum("nij,nj->ni", turn, (root + place)[groups]) + shift - root[groups]
     seen = torch.einsum("nij,nkj->nki", turn, (joints.double() + place[:, None])[groups]) + shift[:, None]
     in_views = {
@@ -150,13 +156,16 @@ def _fuse(labels: Columns, rows: PeopleTable, body: BodyModel, quality: Quality)
         "princpt": rows.column("princpt"),
         "views": views[groups].numpy(),
     }
-    in_views["error_2d"], in_views["visible_joints"] = _error_2d(labels, rows, seen)
+    in_views["error_2d"], in_views["visible_joints"] = _error_2d(labels, rows, spec, seen)
     return world, in_views
 
 
-def _place(rows: PeopleTable, joints: Tensor, mean: Callable[[Tensor], Tensor], turn: Tensor, shift: Tensor) -> Tensor:
+def _place(
+    rows: PeopleTable, spec: BodySpec, joints: Tensor, mean: Callable[[Tensor], Tensor], turn: Tensor, shift: Tensor
+) -> Tensor:
     """(F, 3) metres: the translation that brings the body's joints (F, J, 3) nearest to the measured ones."""
-    mapped = np.flatnonzero(rows.joint_set.body_index >= 0)
+    index = spec.rows(rows.joint_set)
+    mapped = np.flatnonzero(index >= 0)
     measured = torch.from_numpy(rows.column("joints_3d")[:, mapped]).double()
     known = (measured[..., 3:] > 0).double()
     in_world = torch.einsum("nji,nkj->nki", turn, measured[..., :3] - shift[:, None])
@@ -164,15 +173,16 @@ def _place(rows: PeopleTable, joints: Tensor, mean: Callable[[Tensor], Tensor], 
     if (count.sum(dim=1) == 0).any():
         msg = f"{rows.name}: a frame of {rows.column('sequence')[0].decode()} has no 3D joint that the body has"
         raise LabelError(msg)
-    wanted = total - count * joints[:, rows.joint_set.body_index[mapped]].double()
+    wanted = total - count * joints[:, index[mapped]].double()
     return wanted.sum(dim=1) / count.sum(dim=1)
 
 
-def _error_2d(labels: Columns, rows: PeopleTable, seen: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+def _error_2d(labels: Columns, rows: PeopleTable, spec: BodySpec, seen: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean distance of the annotated joints in crop widths, and how many there are; as the dump measures it."""
-    mapped = np.flatnonzero(rows.joint_set.body_index >= 0)
+    index = spec.rows(rows.joint_set)
+    mapped = np.flatnonzero(index >= 0)
     focal, princpt = (torch.from_numpy(rows.column(name)) for name in ("focal", "princpt"))
-    points = project(seen[:, rows.joint_set.body_index[mapped]], focal, princpt).numpy()
+    points = project(seen[:, index[mapped]], focal, princpt).numpy()
     annotated = rows.column("joints_2d")[:, mapped]
     visible = annotated[..., 2] > 0
     distance = np.linalg.norm(points - annotated[..., :2], axis=-1) / labels["box"][:, 2:3]
@@ -182,19 +192,9 @@ def _error_2d(labels: Columns, rows: PeopleTable, seen: Tensor) -> tuple[NDArray
 
 
 def _rotations(labels: Columns) -> Tensor:
-    """(N, 24, 3, 3), in double precision: means of many views shall be exact where the views agree."""
+    """(N, 1 + R, 3, 3), in double precision: means of many views shall be exact where the views agree."""
     turns = np.concatenate([labels["global_orient"], labels["body_pose"]], axis=1)
     return axis_angle_to_matrix(torch.from_numpy(turns).double().unflatten(1, (-1, 3)))
-
-
-def _pose(body: BodyModel, rotations: Tensor, betas: Tensor) -> Tensor:
-    """(N, J, 3) metres: joints of bodies at the origin."""
-    return torch.cat(
-        [
-            body.joints(some[:, 0], some[:, 1:], shapes)
-            for some, shapes in zip(rotations.split(_POSED_AT_ONCE), betas.split(_POSED_AT_ONCE), strict=True)
-        ]
-    )
 
 
 def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> Columns:

@@ -3,42 +3,18 @@
 A folder ``labels/<dataset>-<split>/`` holds ``labels-00000.parquet`` and, written last, ``labels.json``; without the
 latter the labels are not complete, and are not read. With pandas: ``pandas.read_parquet(labels_file)``.
 
-=================== ======== ==============================================================================
-column              shape    content
-=================== ======== ==============================================================================
-id                  string   ``dataset/split/key``, once each, in the order of the data set
-image               string   path below the table's ``image_root``
-image_size          2 int    width, height in pixels
-person_box          4        x, y, w, h in image pixels, as annotated
-box                 4        x, y, w, h in image pixels, the square crop that the network saw
-joints_2d           3 K      x, y in image pixels and confidence of each joint of the table's ``joint_set``
-global_orient       3        axis-angle, camera frame
-body_pose           69       axis-angle
-betas               10       shape of the body of ``gender``
-transl              3        metres, camera frame
-gender              string   of the body model
-focal               2        pixels, full image
-princpt             2        pixels, full image
-latent              32       code of the pose prior
-error_2d            number   mean distance of the annotated joints, in crop widths; NaN where none is annotated
-visible_joints      int      annotated 2D joints that the error was measured on
-prior_score         number   -log density of the pose under the pose mixture; lower is more plausible
-limit_violations    int      joint angles out of the anatomical range
-limit_excess_deg    number   degrees out of the range, summed
-max_abs_beta        number   largest absolute shape coefficient
-mirror_disagreement number   mm, mean root-relative joint distance to the mirrored prediction of the mirrored crop
-refinement          string   none, accepted or rejected
-=================== ======== ==============================================================================
+Its columns are those of the label table in :mod:`body_models.rows`; docs/labels.md lists them.
 
 A table has the columns that its writer knew; only ``id`` and the body (global_orient, body_pose, betas) are always
 there. Numbers that are unknown for single rows are NaN.
 
 A table of the *world* frame (MoCap: one body a frame, fused over the cameras; folder ``<dataset>-<split>-world``)
 has ids ``dataset/split/subject/sequence/frame``, global_orient and transl in the world's axes and metres, no image,
-box or camera, and besides: sequence (string), frame (int), views (int, cameras fused), view_disagreement (mm).
+box or camera, and besides: sequence, frame, views and view_disagreement.
 
 labels.json: ``version``, ``rows``, ``joint_set`` (of body_models.joint_sets), ``image_root``, ``frame`` (camera or
-world), ``provenance``. Version 1 tables, without joint_set, image_root and frame, are still read.
+world), ``body`` (kind, rotations besides the root's, numbers of shape), ``provenance``. Tables without body are of
+SMPL; those of version 1 have no joint_set, image_root and frame either. All are still read.
 
 How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.shards`. For users: docs/labels.md.
 """
@@ -46,6 +22,7 @@ How the rows of several processes become one table: :mod:`datamodules.pseudo_gt.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -61,9 +38,12 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import STANDIN, BodyModels
 from body_models.camera import project
-from body_models.rotations import axis_angle_to_matrix
-from body_models.smpl import BodyModel
+from body_models.parameters import BodyParameters
+from body_models.rows import fits, forms, sizes_of
+from body_models.spec import SMPL, BodySpec
+from datamodules.people import PeopleTable
 from datamodules.writing import replacing, write_json
 
 VERSION = 2
@@ -72,30 +52,8 @@ PROVENANCE_FILE = "labels.json"
 BLOCK_ROWS = 8192
 JOINTS = "joints_2d"
 
-# Columns of numbers: (length of each row's vector, or 0 for a scalar; type). joints_2d is (K, 3); others are strings.
-_FLOAT, _INT = pa.float32(), pa.int32()
-_NUMBERS: dict[str, tuple[int, pa.DataType]] = {
-    "image_size": (2, _INT),
-    "person_box": (4, _FLOAT),
-    "box": (4, _FLOAT),
-    "global_orient": (3, _FLOAT),
-    "body_pose": (69, _FLOAT),
-    "betas": (10, _FLOAT),
-    "transl": (3, _FLOAT),
-    "focal": (2, _FLOAT),
-    "princpt": (2, _FLOAT),
-    "latent": (32, _FLOAT),
-    "error_2d": (0, _FLOAT),
-    "visible_joints": (0, _INT),
-    "prior_score": (0, _FLOAT),
-    "limit_violations": (0, _INT),
-    "limit_excess_deg": (0, _FLOAT),
-    "max_abs_beta": (0, _FLOAT),
-    "mirror_disagreement": (0, _FLOAT),
-    "frame": (0, _INT),
-    "views": (0, _INT),
-    "view_disagreement": (0, _FLOAT),
-}
+_FORMS = forms("labels")
+_TYPES = {"float32": pa.float32(), "int32": pa.int32()}
 
 # Types in labels.json.
 _META: dict[str, tuple[type, ...]] = {
@@ -104,8 +62,14 @@ _META: dict[str, tuple[type, ...]] = {
     "joint_set": (str, type(None)),
     "image_root": (str, type(None)),
     "frame": (str,),
+    "body": (dict,),
     "provenance": (dict,),
 }
+# What older tables do not say: those of version 1 the first three, none before there were other bodies the last.
+_OLD_META = {
+    "joint_set": None, "image_root": None, "frame": "camera",
+    "body": {"kind": SMPL.kind, "rotations": SMPL.num_rotations, "shape": SMPL.shape_size},
+}  # fmt: skip
 # What Arrow was seen to raise on damaged files.
 _PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError)
 
@@ -137,32 +101,26 @@ def require_people(path: str | Path, people: int, left_out: Mapping[str, int]) -
         raise LabelError(msg)
 
 
-def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
-    """Label columns as an Arrow table in the types of the native table.
+def to_arrow(columns: Mapping[str, Any], spec: BodySpec = SMPL) -> pa.Table:
+    """Label columns of a kind of body as an Arrow table in the types of the native table.
 
     Raises:
         LabelError: a column has rows of a wrong shape; it is named.
     """
-    arrays = {}
+    arrays, sizes = {}, sizes_of(spec)
     for name, values in columns.items():
-        if name == JOINTS:
-            values = np.ascontiguousarray(values)
-            if values.ndim != 3 or values.shape[2] != 3:
-                msg = f"label column {name} has shape {values.shape}, expected (N, K, 3): x, y, confidence"
-                raise LabelError(msg)
-            length, kind = values.shape[1] * 3, _FLOAT
-            values = values.reshape(-1, length)
-        elif name in _NUMBERS:
-            length, kind = _NUMBERS[name]
-            values = np.ascontiguousarray(values)
-        else:
+        form = _FORMS.get(name)
+        if form is None or form.dtype == "text":
             arrays[name] = pa.array([str(value) for value in values], pa.string())
             continue
-        if values.shape[1:] != ((length,) if length else ()):
-            msg = f"label column {name} has rows of shape {values.shape[1:]}, expected {(length,) if length else ()}"
+        values = np.ascontiguousarray(values)
+        if not fits(form, values.shape[1:], sizes):
+            wanted = " x ".join(str(sizes.get(str(size), size)) for size in form.shape)
+            msg = f"label column {name} has rows of shape {values.shape[1:]}, expected ({wanted}) of a body {spec.kind}"
             raise LabelError(msg)
-        flat = pa.array(values.reshape(-1), kind)
-        arrays[name] = pa.FixedSizeListArray.from_arrays(flat, length) if length else flat
+        length = math.prod(values.shape[1:])
+        flat = pa.array(values.reshape(-1), _TYPES[form.dtype])
+        arrays[name] = pa.FixedSizeListArray.from_arrays(flat, length) if form.shape else flat
     return pa.table(arrays)
 
 
@@ -176,8 +134,8 @@ def to_numpy(table: pa.Table) -> Columns:
             columns[name] = column.to_numpy(False)
             continue
         length = column.type.list_size
-        values = column.flatten().to_numpy().reshape(-1, length)
-        columns[name] = values.reshape(-1, length // 3, 3) if name == JOINTS else values
+        values = column.flatten().to_numpy()
+        columns[name] = values.reshape(-1, *_row_shape(name, length))
     return columns
 
 
@@ -218,6 +176,7 @@ def write_meta(
     image_root: str | None,
     provenance: Mapping[str, Any],
     frame: Frame = "camera",
+    spec: BodySpec = SMPL,
 ) -> None:
     """Write labels.json, which says that the table beside it is complete; arguments as in :class:`LabelWriter`."""
     content = {
@@ -226,6 +185,7 @@ def write_meta(
         "joint_set": joint_set,
         "image_root": None if image_root is None else os.path.abspath(image_root),
         "frame": frame,
+        "body": {"kind": spec.kind, "rotations": spec.num_rotations, "shape": spec.shape_size},
         "provenance": dict(provenance),
     }
     write_json(folder / PROVENANCE_FILE, content)
@@ -243,6 +203,7 @@ class LabelWriter:
         image_root: folder that image paths start from; None where unknown.
         provenance: plain values for labels.json.
         frame: of global_orient and transl.
+        spec: of the bodies.
 
     Attributes:
         rows: written so far.
@@ -259,7 +220,9 @@ class LabelWriter:
         image_root: str | None,
         provenance: Mapping[str, Any],
         frame: Frame = "camera",
+        spec: BodySpec = SMPL,
     ) -> None:
+        self.spec = spec
         self.folder = Path(folder)
         self.rows = 0
         self._joint_set, self._image_root, self._provenance, self._frame = joint_set, image_root, provenance, frame
@@ -272,7 +235,7 @@ class LabelWriter:
 
     def write(self, columns: Mapping[str, Any]) -> None:
         """Append rows as one row group; the same columns every time."""
-        table = to_arrow(columns)
+        table = to_arrow(columns, self.spec)
         if self._writer is None:
             temporary = self._file.enter_context(replacing(self.folder / LABELS_FILE))
             self._writer = pq.ParquetWriter(temporary, table.schema)
@@ -301,11 +264,12 @@ class LabelWriter:
             image_root=self._image_root,
             provenance=self._provenance,
             frame=self._frame,
+            spec=self.spec,
         )
 
 
 def read_provenance(folder: str | Path) -> dict[str, Any]:
-    """Content of labels.json: ``version``, ``rows``, ``joint_set``, ``image_root``, ``frame``, ``provenance``.
+    """Content of labels.json, as the module's head says; what older tables do not say is filled in.
 
     Raises:
         LabelError: there are no complete labels.
@@ -315,9 +279,10 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
         msg = f"{folder} holds no complete labels ({PROVENANCE_FILE} is missing): run the dump stage (again)"
         raise LabelError(msg)
     try:
-        content = {"joint_set": None, "image_root": None, "frame": "camera", **json.loads(path.read_bytes())}
+        content = {**_OLD_META, **json.loads(path.read_bytes())}
         wrong = [name for name, kinds in _META.items() if type(content.get(name)) not in kinds]
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        wrong += ["body"] * any(type(content["body"].get(name)) is not int for name in ("rotations", "shape"))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         msg = f"{path} is not the labels.json of a label table ({error!r}): run the dump stage again"
         raise LabelError(msg) from error
     if type(content.get("version")) is int and content["version"] > VERSION:
@@ -328,6 +293,15 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
         msg = f"{path} is not the labels.json of a label table ({shown}): run the dump stage again"
         raise LabelError(msg)
     return content
+
+
+def body_sizes(folder: str | Path) -> dict[str, int]:
+    """Sizes of the columns of a table that depend on its body, as :class:`datamodules.people.PeopleBuilder` takes them.
+
+    Raises:
+        LabelError: there are no complete labels.
+    """
+    return _sizes(read_provenance(folder))
 
 
 def column_names(folder: str | Path) -> list[str]:
@@ -341,7 +315,8 @@ def column_names(folder: str | Path) -> list[str]:
 
 
 def _open_table(folder: str | Path) -> pq.ParquetFile:
-    rows, path = read_provenance(folder)["rows"], Path(folder) / LABELS_FILE
+    meta, path = read_provenance(folder), Path(folder) / LABELS_FILE
+    rows, sizes = meta["rows"], _sizes(meta)
     with _readable(path):
         file = pq.ParquetFile(path)
     if file.metadata.num_rows != rows:
@@ -349,7 +324,7 @@ def _open_table(folder: str | Path) -> pq.ParquetFile:
         file.close()
         msg = f"{folder}: {PROVENANCE_FILE} promises {rows} rows, {LABELS_FILE} has {found}"
         raise LabelError(msg)
-    wrong = [field for field in file.schema_arrow if not _is_native(field)]
+    wrong = [field for field in file.schema_arrow if not _is_native(field, sizes)]
     if wrong:
         file.close()
         msg = f"{path}: column {wrong[0].name} is of type {wrong[0].type}, which is not a label table's"
@@ -378,16 +353,27 @@ def _complete(table: pa.Table) -> Columns:
     return to_numpy(table)
 
 
-def _is_native(field: pa.Field) -> bool:
+def _sizes(meta: Mapping[str, Any]) -> dict[str, int]:
+    """Sizes of the bodies of a table, by its labels.json."""
+    return {"3R": 3 * meta["body"]["rotations"], "S": meta["body"]["shape"]}
+
+
+def _is_native(field: pa.Field, sizes: Mapping[str, int]) -> bool:
     """Whether a column has the type that its name stands for; columns of other names are strings or plain numbers."""
-    kind, (length, value) = field.type, _NUMBERS.get(field.name, (0, None))
-    if pa.types.is_fixed_size_list(kind):
-        fits = kind.list_size % 3 == 0 if field.name == JOINTS else kind.list_size == length
-        kind = kind.value_type
-        return fits and kind.equals(_FLOAT if field.name == JOINTS else value)
-    if value is not None or field.name == JOINTS:
-        return not length and field.name != JOINTS and kind.equals(value)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    kind, form = field.type, _FORMS.get(field.name)
+    if form is None or form.dtype == "text":
+        return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not form.shape:
+        return kind.equals(_TYPES[form.dtype])
+    if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(_TYPES[form.dtype]):
+        return False
+    return fits(form, _row_shape(field.name, kind.list_size), sizes)
+
+
+def _row_shape(name: str, length: int) -> tuple[int, ...]:
+    """The shape of one row of a column, of whose numbers Parquet only knows how many there are."""
+    last = _FORMS[name].shape[1:]
+    return (length // 3, *map(int, last)) if last and length % 3 == 0 else (length,)
 
 
 def _check_columns(folder: str | Path, file: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
@@ -455,34 +441,37 @@ def iter_labels(
                 yield block
 
 
-def body_parameters(columns: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
-    """Labels as the body model takes them: global_orient (N, 3, 3), body_pose (N, 23, 3, 3), betas, transl (m)."""
-    rotations = {
-        "global_orient": torch.tensor(columns["global_orient"], dtype=torch.float32),
-        "body_pose": torch.tensor(columns["body_pose"], dtype=torch.float32).unflatten(1, (23, 3)),
-    }
-    tensors = {name: axis_angle_to_matrix(value) for name, value in rotations.items()}
-    for name in ("betas", "transl"):
-        tensors[name] = torch.tensor(columns[name], dtype=torch.float32)
-    return tensors
+def body_models_of(provenance: Mapping[str, Any], default: str = STANDIN) -> str:
+    """Reference of the bodies that a table's labels were made with; the default where it does not say."""
+    return str(provenance.get("settings", {}).get("paths", {}).get("body_models", default))
 
 
-def reproject(columns: Mapping[str, NDArray[Any]], body: BodyModel, rows: int = 256) -> NDArray[np.float32]:
+def reproject(columns: Mapping[str, NDArray[Any]], bodies: BodyModels) -> NDArray[np.float32]:
     """(N, J, 2) body joints on the full image, in pixels, from nothing but what a label file holds.
 
     Args:
         columns: global_orient, body_pose, betas, transl, focal, princpt, as read from any format.
-        body: the body that the labels belong to.
-        rows: people posed at once.
+        bodies: that the labels belong to; without a column gender the neutral one.
     """
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(columns["betas"]), rows):
-            some = {name: values[start : start + rows] for name, values in columns.items()}
-            joints = body.joints(**body_parameters(some))
-            points = project(joints, torch.tensor(some["focal"]), torch.tensor(some["princpt"]))
-            parts.append(points.numpy())
-    return np.concatenate(parts)
+    joints = bodies.joints(BodyParameters.of_columns(columns))
+    return project(joints, torch.tensor(columns["focal"]), torch.tensor(columns["princpt"])).numpy()
+
+
+def annotated_columns(people: PeopleTable, rows: NDArray[Any]) -> Columns:
+    """What a label table says of people besides their labels: image, box, joints, and where known group and time.
+
+    Args:
+        people: of a source.
+        rows: of this view of it.
+    """
+    names = {"id": "id", "image": "image", "image_size": "image_size", "box": "person_box", JOINTS: JOINTS}
+    names |= {name: name for name in ("sequence", "frame") if people.has(name)}
+    columns = {new: people.columns[old][people.rows[rows]] for old, new in names.items()}
+    for name, values in columns.items():
+        if values.dtype.kind == "S":
+            texts = [value.decode("utf-8", "surrogateescape") for value in values.tolist()]
+            columns[name] = np.array(texts, dtype=object)
+    return columns
 
 
 def read_people(folder: Path, ids: Sequence[str]) -> Columns:

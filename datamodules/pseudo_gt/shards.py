@@ -22,14 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from body_models.spec import SMPL, BodySpec
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import (
     BLOCK_ROWS,
     LABELS_FILE,
     PROVENANCE_FILE,
-    Columns,
     LabelError,
     LabelWriter,
+    annotated_columns,
     read_provenance,
     some_of,
     to_arrow,
@@ -54,12 +55,14 @@ class DumpTable:
         provenance: plain values for labels.json.
         key: plain values that the labels depend on (checkpoint, settings); parts of an interrupted dump with the same
             key and people are kept. None keeps none.
+        spec: of the labels' bodies.
     """
 
     folder: Path
     people: PeopleTable
     provenance: Mapping[str, Any]
     key: Any = None
+    spec: BodySpec = SMPL
 
     @property
     def parts(self) -> list[Path]:
@@ -135,12 +138,14 @@ class DumpTable:
             joint_set=self.people.joint_set.name,
             image_root=self.people.image_root,
             provenance={**self.provenance, "dump": self.identity},
+            spec=self.spec,
         ) as writer:
             for start in range(0, len(self.people), BLOCK_ROWS):
                 stop = min(start + BLOCK_ROWS, len(self.people))
                 block = pa.concat_tables([piece for part in parts for piece in part.between(start, stop)])
                 block = block.take(np.argsort(block.column(_ROW).to_numpy()))
-                writer.write({**_as_annotated(self.people, start, stop), **to_numpy(block.drop_columns(_ROW))})
+                annotated = annotated_columns(self.people, np.arange(start, stop))
+                writer.write({**annotated, **to_numpy(block.drop_columns(_ROW))})
         shutil.rmtree(self.folder / _SHARDS)
 
     def _check(self, parts: list[_Part]) -> None:
@@ -196,9 +201,11 @@ class PartWriter:
     Args:
         folder: of the label table.
         rank: number of this process.
+        spec: of the labels' bodies.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, spec: BodySpec = SMPL) -> None:
+        self.spec = spec
         self._folder, self._rank = folder / _SHARDS, rank
         # Behind those of an interrupted dump.
         taken = [int(path.stem.rpartition("-")[2]) for path in self._folder.glob(f"shard-{rank:05d}-*.parquet")]
@@ -211,7 +218,7 @@ class PartWriter:
             rows: (N,) rows of the people, rising.
             columns: of the label table, (N, ...) each; the same names every time.
         """
-        table = to_arrow(columns).add_column(0, _ROW, pa.array(rows, pa.int64()))
+        table = to_arrow(columns, self.spec).add_column(0, _ROW, pa.array(rows, pa.int64()))
         path = self._folder / f"shard-{self._rank:05d}-{self._number:05d}.parquet"
         with replacing(path) as temporary:
             pq.write_table(table, temporary)
@@ -245,15 +252,3 @@ def _rows_of_part(path: Path) -> NDArray[np.int64] | None:
         return _Part(path).rows
     except (pa.ArrowException, OSError, KeyError):
         return None
-
-
-def _as_annotated(people: PeopleTable, start: int, stop: int) -> Columns:
-    rows = people.rows[start:stop]
-    column = {name: people.columns[name][rows] for name in ("id", "image", "image_size", "box", "joints_2d")}
-    return {
-        "id": np.array([name.decode() for name in column["id"].tolist()], dtype=object),
-        "image": np.array([name.decode() for name in column["image"].tolist()], dtype=object),
-        "image_size": column["image_size"],
-        "person_box": column["box"],
-        "joints_2d": column["joints_2d"],
-    }

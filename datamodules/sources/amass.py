@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import NUMPY_ERRORS
+from body_models.spec import RECORDED_JOINTS
 from datamodules.columns import Arrays, build_or_open, open_columns
 from datamodules.files import AnnotationError, MissingFilesError, count_macos_files, find_files
 from datamodules.progress import show_progress
@@ -32,7 +33,6 @@ from datamodules.progress import show_progress
 VERSION = 3
 SEQUENCES = ("**/*_poses.npz", "**/*_stageii.npz")
 """Patterns of the sequences below a root."""
-_NUM_JOINTS = 21
 # Number of values of a pose -> name of the model.
 _MODELS = {156: "smplh", 165: "smplx"}
 _RATES = ("mocap_framerate", "mocap_frame_rate")
@@ -53,7 +53,7 @@ class Poses(NamedTuple):
     """Poses of many recordings.
 
     Attributes:
-        body_pose: (N, 21, 3) axis-angle of the body joints 1 to 21, mapped from disk.
+        body_pose: (N, K, 3) axis-angle of RECORDED_JOINTS, mapped from disk.
         sequence: (N,) number of the recording, mapped from disk.
         dropped: files that were passed over, by reason.
     """
@@ -71,7 +71,7 @@ class AmassSequence(NamedTuple):
         gender: neutral, male or female; None where the file does not say.
         fps: frames a second.
         global_orient: (F, 3) axis-angle, world (z up).
-        body_pose: (F, 21, 3) axis-angle of the body joints 1 to 21.
+        body_pose: (F, K, 3) axis-angle of RECORDED_JOINTS.
         betas: (B,) shape of the model of this gender; None where the file does not say.
         transl: (F, 3) metres, world; None where the file does not say.
     """
@@ -145,7 +145,7 @@ def read_sequence(path: Path) -> AmassSequence:
     except _ERRORS as error:
         msg = f"{path} is not an AMASS sequence ({error!r}). {_REMEDY}"
         raise AnnotationError(msg) from error
-    body = poses[:, 3 : 3 + 3 * _NUM_JOINTS].reshape(-1, _NUM_JOINTS, 3)
+    body = poses[:, 3 : 3 + 3 * len(RECORDED_JOINTS)].reshape(-1, len(RECORDED_JOINTS), 3)
     return AmassSequence(_MODELS[poses.shape[1]], gender, fps, poses[:, :3], body, betas, transl)
 
 

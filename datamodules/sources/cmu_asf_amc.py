@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from body_models.joint_sets import SMPL_JOINTS, SMPL_PARENTS
-from body_models.smpl import BodyModel
+from body_models.bodies import open_body
+from body_models.spec import RECORDED_JOINTS, SMPL
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, find_files, read_lines
 from datamodules.progress import show_progress
@@ -46,7 +46,6 @@ CLIPS = "**/*.amc"
 """Pattern of the clips below a root."""
 FRAME_RATE = 120.0
 """Frames a second of the clips; the files do not say it."""
-_NUM_JOINTS = 21
 _REMEDY = "Get the clips as .amc and their skeletons as .asf from http://mocap.cs.cmu.edu"
 _ROOT = "root"
 _ANGLES = {"rx": "x", "ry": "y", "rz": "z"}
@@ -165,7 +164,7 @@ def _skeleton_of(clip: Path) -> Path | None:
 
 
 def read_clip(path: Path, skeleton: Skeleton, fps: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(F, 3) root and (F, 21, 3) body joint rotations of a clip at ``fps``, axis-angle, y up."""
+    """(F, 3) root and (F, K, 3) body joint rotations of a clip at ``fps``, axis-angle, y up."""
     motion = read_amc(path, skeleton, max(1, round(FRAME_RATE / fps)))
     return retarget(skeleton, bone_rotations(skeleton, motion))
 
@@ -278,20 +277,21 @@ def retarget(
         rotations: (F, 3, 3) by bone, of :func:`bone_rotations`.
 
     Returns:
-        (F, 3) root and (F, 21, 3) body joints 1 to 21, axis-angle, in the motion's world (y up).
+        (F, 3) root and (F, K, 3) of RECORDED_JOINTS, axis-angle, in the motion's world (y up).
     """
     posed = {}
-    for joint in SMPL_JOINTS[: 1 + _NUM_JOINTS]:
+    for joint in (SMPL.joints[0], *RECORDED_JOINTS):
         posed[joint] = rotations[_driver(joint)] @ _alignment(skeleton, joint)
     for chain in _CHAINS:
         _share_evenly(posed, chain)
     for side in ("left", "right"):
         _share_twist(posed, f"{side}_elbow", f"{side}_wrist")
     local = [posed["pelvis"]]
-    for joint, parent in list(zip(SMPL_JOINTS, SMPL_PARENTS, strict=True))[1 : 1 + _NUM_JOINTS]:
-        local.append(posed[SMPL_JOINTS[parent]].swapaxes(1, 2) @ posed[joint])
+    for joint in RECORDED_JOINTS:
+        parent = SMPL.joints[SMPL.parents[SMPL.index[joint]]]
+        local.append(posed[parent].swapaxes(1, 2) @ posed[joint])
     vectors = Rotation.from_matrix(np.stack(local, axis=1).reshape(-1, 3, 3)).as_rotvec()
-    vectors = vectors.reshape(-1, 1 + _NUM_JOINTS, 3).astype(np.float32)
+    vectors = vectors.reshape(-1, 1 + len(RECORDED_JOINTS), 3).astype(np.float32)
     return vectors[:, 0], vectors[:, 1:]
 
 
@@ -338,7 +338,7 @@ def _driver(joint: str) -> str:
 @cache
 def _rest_joints() -> dict[str, NDArray[np.float64]]:
     """(3,) of each joint of the stand-in body, whose joints lie where SMPL's do."""
-    return dict(zip(SMPL_JOINTS, BodyModel("standin").joint_template.numpy().astype(np.float64), strict=True))
+    return dict(zip(SMPL.joints, open_body().joint_template.numpy().astype(np.float64), strict=True))
 
 
 def _rest_direction(joint: str, following: str) -> NDArray[np.float64]:
@@ -421,7 +421,7 @@ def _parents_first(parents: Mapping[str, str]) -> list[str]:
 
 def _check(skeleton: Skeleton) -> None:
     """Raise ValueError for bones that are missing, have no direction, or bend about themselves."""
-    needed = {_driver(joint) for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]}
+    needed = {_driver(joint) for joint in RECORDED_JOINTS}
     missing = sorted(needed - set(skeleton.bones))
     if missing:
         msg = f"no bone {', '.join(missing)}"
@@ -434,7 +434,7 @@ def _check(skeleton: Skeleton) -> None:
         if not np.isfinite(axes).all():
             msg = f"the axes of bone {name} are not finite"
             raise ValueError(msg)
-    for joint in SMPL_JOINTS[1 : 1 + _NUM_JOINTS]:
+    for joint in RECORDED_JOINTS:
         with np.errstate(divide="ignore", invalid="ignore"):
             aligned = _alignment(skeleton, joint)
         if not np.isfinite(aligned).all():

@@ -23,9 +23,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-from body_models.contracts import NUM_BETAS
+from body_models.bodies import open_body
 from body_models.joint_sets import HUMAN36M17
-from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable, turn_by
@@ -49,7 +49,7 @@ _REMEDY = (
 )
 _INDICES = ("subject", "action_idx", "subaction_idx", "cam_idx", "frame_idx")
 _CAMERA_SHAPES = {"R": (3, 3), "t": (3,), "f": (2,), "c": (2,)}
-_FIT_SHAPES = {"pose": (72,), "shape": (NUM_BETAS,), "trans": (3,)}
+_FIT_SHAPES = {"pose": (SMPL.pose_size,), "shape": (SMPL.shape_size,), "trans": (3,)}
 
 
 def open_human36m(
@@ -70,7 +70,7 @@ def open_human36m(
         protocol: 2 trains on subjects 1, 5, 6, 7, 8 and tests on 9, 11; 1 trains on 9, too, and tests on 11.
         cameras: numbers (1 to 4) of the cameras to use; None takes all for train, 4 for test, as the public code does.
         frame_step: use frames whose number is divisible by it; None takes 5 for train, 64 for test, as that does.
-        body_models: folder of the SMPL files: adds the SMPL fits, and leaves out people without one; None for joints
+        body_models: reference of the SMPL body: adds the SMPL fits, and leaves out people without one; None for joints
             only.
     """
     if protocol not in SUBJECTS or split not in SUBJECTS[protocol]:
@@ -125,7 +125,7 @@ class _Subject:
         self._fit_path = fit
         self._cameras, self._joints = _read_dict(self._camera_path), _read_dict(self._joints_path)
         self._fits = None if fit is None else _read_dict(fit)
-        self._body = None if body_models is None else BodyModel(body_models, "neutral")
+        self._body = None if body_models is None else open_body(body_models)
         self._views: dict[int, dict[str, NDArray[np.float64]]] = {}
 
     def read(self, people: PeopleBuilder, cameras: Sequence[int], frame_step: int) -> None:

@@ -22,6 +22,7 @@ from datamodules.pseudo_gt.native import (
     LABELS_FILE,
     PROVENANCE_FILE,
     LabelError,
+    body_sizes,
     column_names,
     compare_ids,
     iter_labels,
@@ -30,7 +31,8 @@ from datamodules.pseudo_gt.native import (
 )
 from datamodules.pseudo_gt.views import Filters, view
 
-VERSION = 2
+VERSION = 3
+"""3 reads group and time."""
 _COLUMNS = ("global_orient", "body_pose", "betas", "transl", "focal", "princpt")
 _PEOPLE_COLUMNS = ("id", "image", "image_size", "person_box", "joints_2d")
 
@@ -79,15 +81,19 @@ def open_pseudo_gt(
         files,
         arguments,
         VERSION,
-        lambda: _read_alone(root, PeopleBuilder(dataset, found, JOINT_SETS[meta["joint_set"]], Path(images))),
+        lambda: _read_alone(
+            root,
+            PeopleBuilder(dataset, found, JOINT_SETS[meta["joint_set"]], Path(images), sizes=body_sizes(root)),
+        ),
     )
     return PeopleTable(folder)
 
 
 def _read_alone(root: str, people: PeopleBuilder) -> tuple[Arrays, dict[str, Any]]:
-    columns = [*_PEOPLE_COLUMNS, *_COLUMNS]
-    with_gender = "gender" in column_names(root)
-    blocks = iter_labels(root, columns=[*columns, "gender"] if with_gender else columns)
+    there = column_names(root)
+    more = [name for name in ("sequence", "frame") if name in there]
+    wanted = [*_PEOPLE_COLUMNS, *_COLUMNS, *(name for name in ("gender", *more) if name in there)]
+    blocks = iter_labels(root, columns=wanted)
     for block in show_progress(blocks, "reading labels"):
         genders = block.get("gender", ["neutral"] * len(block["id"]))
         for i, (name, gender) in enumerate(zip(block["id"], genders, strict=True)):
@@ -105,7 +111,7 @@ def _read_alone(root: str, people: PeopleBuilder) -> tuple[Arrays, dict[str, Any
                 box=block["person_box"][i],
                 joints_2d=block["joints_2d"][i],
                 gender=GENDERS.index(gender),
-                **{column: block[column][i] for column in _COLUMNS},
+                **{column: block[column][i] for column in (*_COLUMNS, *more)},
             )
     return people.finish()
 

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from body_models.contracts import GENDERS, NUM_BETAS
+from body_models.contracts import GENDERS
 from body_models.joint_sets import SMPL24
 from body_models.safe_pickle import load_pickle
+from body_models.spec import SMPL
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, ImageError, MissingFilesError, find_files, image_size, macos_note
 from datamodules.people import PeopleBuilder, PeopleTable, hull_box, turn_by
@@ -198,10 +199,12 @@ def _read_track(content: dict[str, Any], person: int, count: int) -> dict[str, A
         msg = f"gender of person {person} is {gender!r}, not m or f"
         raise ValueError(msg)
     return {
-        "poses": column("poses", 72),
+        "poses": column("poses", SMPL.pose_size),
         "trans": column("trans", 3),
-        "joints": column("jointPositions", 24, 3),
-        "betas": np.asarray(content["betas"][person], dtype=np.float64).ravel()[:NUM_BETAS].reshape(NUM_BETAS),
+        "joints": column("jointPositions", len(SMPL.joints), 3),
+        "betas": np.asarray(content["betas"][person], dtype=np.float64)
+        .ravel()[: SMPL.shape_size]
+        .reshape(SMPL.shape_size),
         "campose_valid": column("campose_valid").astype(bool),
         "has_poses2d": column("poses2d", 3, 18).any(axis=(1, 2)),
         "gender": _GENDERS[gender],

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from body_models.contracts import GENDERS, NUM_BETAS
+from body_models.contracts import GENDERS
 from body_models.joint_sets import SMPL24
+from body_models.spec import SMPL
 from datamodules.columns import Arrays
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleBuilder
@@ -151,11 +152,11 @@ def _read_body(path: Path, annotation: dict[str, Any]) -> dict[str, Any]:
     if gender is None:
         msg = f"{path}: {name} has gender {smpl['gender']!r}, which is none of {', '.join(GENDERS)}"
         raise AnnotationError(msg)
-    pose = _numbers(path, f"pose in {name}", smpl["pose"], 72)
+    pose = _numbers(path, f"pose in {name}", smpl["pose"], SMPL.pose_size)
     return {
         "global_orient": pose[:3],
         "body_pose": pose[3:],
-        "betas": _numbers(path, f"shape in {name}", smpl["shape"], NUM_BETAS),
+        "betas": _numbers(path, f"shape in {name}", smpl["shape"], SMPL.shape_size),
         "transl": _numbers(path, f"trans in {name}", smpl["trans"], 3),
         "gender": gender,
     }

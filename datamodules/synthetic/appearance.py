@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from body_models.joint_sets import SMPL_JOINTS, VERTEX_JOINTS
-from body_models.smpl import BodyModel
+from body_models.smpl import SkinnedBody
+from body_models.spec import SMPL
 
 Floats = NDArray[np.float32]
 
@@ -59,17 +59,17 @@ class Tailor:
     places: dict[str, Floats]
 
     @classmethod
-    def of(cls, body: BodyModel) -> Tailor:
+    def of(cls, body: SkinnedBody) -> Tailor:
         """Measure a body model."""
         vertices = body.get_buffer("mesh_template").numpy()
         joints = body.joint_template.numpy()
-        places = dict(zip(SMPL_JOINTS, joints, strict=True))
-        places |= {name: vertices[index] for name, index in VERTEX_JOINTS.items()}
+        places = dict(zip(SMPL.joints, joints, strict=True))
+        places |= {name: vertices[index] for name, index in SMPL.landmarks.items()}
         rest = vertices[body.faces].mean(1)
         bone = body.get_buffer("mesh_weights").numpy()[body.faces].mean(1).argmax(1)
 
         def on(*parts: str) -> NDArray[np.bool_]:
-            return np.isin(bone, [i for i, name in enumerate(SMPL_JOINTS) if name.split("_")[-1] in parts])
+            return np.isin(bone, [i for i, name in enumerate(SMPL.joints) if name.split("_")[-1] in parts])
 
         shoulder, wrist = places["left_shoulder"][0], places["left_wrist"][0]
         hip, ankle = places["left_hip"][1], places["left_ankle"][1]

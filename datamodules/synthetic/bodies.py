@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from body_models.contracts import NUM_BETAS
+from body_models.bodies import Body, open_body
 from body_models.rotations import matrix_to_axis_angle
-from body_models.smpl import BodyModel
+from body_models.smpl import SkinnedBody
+from body_models.spec import SMPL
 from datamodules.synthetic.appearance import Tailor
 
 Floats = NDArray[np.float64]
@@ -21,21 +22,24 @@ _BETA_LIMIT = 2.5
 
 
 @cache
-def load_body(body_models: str, gender: str) -> tuple[BodyModel, Tailor]:
-    """A body model and where its parts lie."""
-    body = BodyModel(body_models, gender)
+def load_body(body_models: str, gender: str) -> tuple[SkinnedBody, Tailor]:
+    """A body and where its parts lie; the data sets' files hold SMPL's parameters, so it must be in SMPL's layout."""
+    body = open_body(body_models, gender)
+    if body.spec != SMPL or not isinstance(body, SkinnedBody):
+        msg = f"{body_models}: people of the synthetic world are SMPL bodies, this is a body {body.spec.kind}"
+        raise ValueError(msg)
     return body, Tailor.of(body)
 
 
 def draw_betas(rng: np.random.Generator) -> Floats:
-    """(10,) shape of a new person, less extreme than SMPL's own spread allows."""
-    return np.clip(rng.normal(0, 1, NUM_BETAS), -_BETA_LIMIT, _BETA_LIMIT)
+    """(S,) shape of a new person, less extreme than SMPL's own spread allows."""
+    return np.clip(rng.normal(0, 1, SMPL.shape_size), -_BETA_LIMIT, _BETA_LIMIT)
 
 
 def pose_bodies(
-    body: BodyModel, global_orient: torch.Tensor, body_pose: torch.Tensor, betas: Floats
+    body: Body, global_orient: torch.Tensor, body_pose: torch.Tensor, betas: Floats
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vertices (N, 6890, 3) and body joints (N, J, 3) in metres, of bodies without translation."""
+    """Vertices (N, V, 3) and body joints (N, J, 3) in metres, of bodies without translation."""
     with torch.inference_mode():
         output = body(global_orient.float(), body_pose, torch.as_tensor(betas, dtype=torch.float32))
     return output.vertices.numpy(), output.joints.numpy()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from body_models.joint_sets import COCO17, MPII16, JointSet
+from body_models.spec import SMPL
 from datamodules.synthetic.appearance import dress
 from datamodules.synthetic.bodies import draw_betas, load_body, pose_bodies, to_axis_angle, write_image
 from datamodules.synthetic.cameras import Camera, draw_yaw, focal_length, frame_person, upright
@@ -39,7 +40,7 @@ class Person:
         box: (4,) x, y, w, h in pixels, of what is seen of the person.
         area: pixels seen.
         truth: columns of the truth file.
-        angles: (23, 3) swing-twist angles, for the comparison of the sets.
+        angles: (R, 3) swing-twist angles, for the comparison of the sets.
     """
 
     joints: NDArray[np.float64]
@@ -69,7 +70,7 @@ def make_photos(
         seed: of the world.
         chunk: number of the chunk.
         count: people in it, at most CHUNK.
-        body_models: see :class:`body_models.smpl.BodyModel`.
+        body_models: see :mod:`body_models.bodies`.
         frontal: see :func:`datamodules.synthetic.cameras.draw_yaw`.
     """
     rng = np.random.default_rng([seed, CODES[name], chunk])
@@ -155,7 +156,7 @@ def _annotate(
     angles: NDArray[np.float32],
 ) -> Person:
     """What an annotator would write down about a figure whose body joints are (J, 3) metres in the camera's frame."""
-    chosen = joints[joint_set.body_index]
+    chosen = joints[SMPL.rows(joint_set)]
     points = camera.project(chosen)
     inside = ((points >= 0) & (points < camera.size)).all(1)
     visible = np.where(inside, 1 + picture.sees(number, points, chosen[:, 2]), 0)

@@ -18,8 +18,9 @@ from scipy.interpolate import PchipInterpolator
 from smplx.lbs import batch_rigid_transform
 
 from body_models.joint_limits import BODY_JOINT_NAMES, HIGH, LOW, swing_twist_to_matrix
-from body_models.joint_sets import SMPL_JOINTS, SMPL_PARENTS, mirror_permutation
+from body_models.joint_sets import mirror_permutation
 from body_models.rotations import axis_angle_to_matrix
+from body_models.spec import SMPL
 
 Floats = NDArray[np.float32]
 Range = tuple[float, float]
@@ -299,7 +300,7 @@ class Poses(NamedTuple):
     """Poses of N people.
 
     Attributes:
-        angles: (N, 23, 3) swing-twist angles in degrees.
+        angles: (N, R, 3) swing-twist angles in degrees.
         lean: (N, 2) pitch and roll of the pelvis in degrees.
         activity: (N,) name.
     """
@@ -309,7 +310,7 @@ class Poses(NamedTuple):
     activity: NDArray[np.str_]
 
     def body_pose(self) -> torch.Tensor:
-        """(N, 23, 3, 3) joint rotations."""
+        """(N, R, 3, 3) joint rotations."""
         return swing_twist_to_matrix(torch.from_numpy(self.angles))
 
     def global_orient(self, yaw: NDArray[Any]) -> torch.Tensor:
@@ -333,8 +334,8 @@ _LOW, _HIGH = LOW.numpy() + MARGIN_DEG, HIGH.numpy() - MARGIN_DEG
 
 
 def _draw_one(rng: np.random.Generator, activity: Activity) -> tuple[Floats, Floats]:
-    """One pose: (23, 3) angles and (2,) lean. Gestures are drawn for the left sense, then mirrored if need be."""
-    angles = np.zeros((23, 3), dtype=np.float32)
+    """One pose: (R, 3) angles and (2,) lean. Gestures are drawn for the left sense, then mirrored if need be."""
+    angles = np.zeros((SMPL.num_rotations, 3), dtype=np.float32)
 
     def fill(gesture: Gesture, side: str) -> None:
         for part, ranges in gesture.items():
@@ -368,9 +369,9 @@ def draw_poses(rng: np.random.Generator, activities: NDArray[np.str_], rest_join
     Args:
         rng: source of the random numbers.
         activities: (N,) names, e.g. from :func:`draw_activities`.
-        rest_joints: (24, 3) joints of the unposed body in metres, for the test that no limb runs through the body.
+        rest_joints: (1 + R, 3) joints of the unposed body in metres, for the test that no limb runs through the body.
     """
-    angles = np.zeros((len(activities), 23, 3), dtype=np.float32)
+    angles = np.zeros((len(activities), SMPL.num_rotations, 3), dtype=np.float32)
     lean = np.zeros((len(activities), 2), dtype=np.float32)
     missing = np.arange(len(activities))
     while len(missing):
@@ -410,17 +411,17 @@ def draw_motion(
 
 
 def posed_joints(angles: Floats, rest_joints: torch.Tensor) -> Floats:
-    """(N, 24, 3) SMPL joints in metres of poses (N, 23, 3), with the root unturned."""
-    rotations = torch.eye(3).repeat(len(angles), 24, 1, 1)
+    """(N, 1 + R, 3) SMPL joints in metres of poses (N, R, 3), with the root unturned."""
+    rotations = torch.eye(3).repeat(len(angles), len(SMPL.joints), 1, 1)
     rotations[:, 1:] = swing_twist_to_matrix(torch.from_numpy(angles))
-    parents = torch.tensor(SMPL_PARENTS)
+    parents = torch.tensor(SMPL.parents)
     return batch_rigid_transform(rotations, rest_joints.expand(len(angles), -1, -1), parents)[0].numpy()
 
 
 def limbs_collide(angles: Floats, rest_joints: torch.Tensor) -> NDArray[np.bool_]:
     """(N,) whether limbs come nearer to each other or to the trunk than their thickness."""
     joints = posed_joints(angles, rest_joints)
-    place = {name: joints[:, i] for i, name in enumerate(SMPL_JOINTS)}
+    place = {name: joints[:, i] for i, name in enumerate(SMPL.joints)}
     steps = np.linspace(0, 1, 6, dtype=np.float32)[:, None]
 
     def line(a: str, b: str, extend: float = 0.0) -> Floats:

@@ -25,7 +25,7 @@ class Figure:
     """A person in the camera's frame.
 
     Attributes:
-        vertices: (6890, 3) metres.
+        vertices: (V, 3) metres.
         colors: (F, 3) colour of each face in [0, 1].
     """
 

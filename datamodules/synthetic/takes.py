@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from body_models.joint_sets import BODY_JOINT_INDEX, MPI_INF_3DHP28, SMPL_JOINTS
+from body_models.joint_sets import MPI_INF_3DHP28
+from body_models.spec import SMPL
 from datamodules.synthetic.appearance import dress, dress_for_studio
 from datamodules.synthetic.bodies import draw_betas, load_body, pose_bodies, to_axis_angle, write_image
 from datamodules.synthetic.cameras import Camera, studio_rig, walking_camera
@@ -41,8 +42,7 @@ _NEAREST = {
     "right_toe": "right_big_toe",
 }  # fmt: skip
 STUDIO_JOINTS = [
-    BODY_JOINT_INDEX[body or _NEAREST[name]]
-    for name, body in zip(MPI_INF_3DHP28.names, MPI_INF_3DHP28.body, strict=True)
+    SMPL.index[body or _NEAREST[name]] for name, body in zip(MPI_INF_3DHP28.names, MPI_INF_3DHP28.body, strict=True)
 ]
 # The 18 joints of OpenPose's COCO model, as in 3DPW's poses2d; its neck is between the shoulders.
 OPENPOSE18 = (
@@ -50,7 +50,7 @@ OPENPOSE18 = (
     "lsp_right_hip", "right_knee", "right_ankle", "lsp_left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
     "right_ear", "left_ear",
 )  # fmt: skip
-_OPENPOSE_INDEX = [BODY_JOINT_INDEX[name] for name in OPENPOSE18]
+_OPENPOSE_INDEX = [SMPL.index[name] for name in OPENPOSE18]
 
 
 @dataclass
@@ -58,13 +58,13 @@ class Track:
     """A person over F frames, in the world's frame.
 
     Attributes:
-        poses: (F, 72) axis-angle, the root first.
+        poses: (F, P) axis-angle, the root first.
         trans: (F, 3) metres.
-        betas: (10,)
+        betas: (S,)
         gender: neutral, male or female.
         joints: (F, J, 3) body joints, metres.
         poses2d: (F, 3, 18) OpenPose joints in pixels with confidence; zeros where there is no picture.
-        angles: (F, 23, 3) swing-twist angles, for the comparison of the sets.
+        angles: (F, R, 3) swing-twist angles, for the comparison of the sets.
     """
 
     poses: Floats
@@ -103,7 +103,7 @@ def _record(
     reach: float,
     floor: float,
 ) -> tuple[Track, NDArray[np.float32]]:
-    """Put a motion into the world, feet on the floor. Returns the track and its vertices (F, 6890, 3)."""
+    """Put a motion into the world, feet on the floor. Returns the track and its vertices (F, V, 3)."""
     frames = len(motion.angles)
     body, _ = load_body(body_models, gender)
     path, heading = _walk(rng, frames, fps, reach)
@@ -131,7 +131,7 @@ def make_studio_take(folder: Path, seed: int, subject: int, sequence: int, frame
         subject: number from 1; a subject keeps body and suit.
         sequence: 1 or 2.
         frames: number of frames.
-        body_models: see :class:`body_models.smpl.BodyModel`.
+        body_models: see :mod:`body_models.bodies`.
     """
     code, fps = CODES["mpi_inf_3dhp"], FPS["mpi_inf_3dhp"]
     actor = np.random.default_rng([seed, code, subject])
@@ -166,7 +166,7 @@ def make_outdoor_take(
         number: of the sequence.
         frames: number of frames.
         people: 1 or 2.
-        body_models: see :class:`body_models.smpl.BodyModel`.
+        body_models: see :mod:`body_models.bodies`.
     """
     rng = np.random.default_rng([seed, CODES[name], number])
     fps, split = FPS["threedpw"], name.removeprefix("threedpw_")
@@ -225,7 +225,7 @@ def make_capture(name: str, seed: int, number: int, frames: int, body_models: st
         trans=np.stack([path[:, 0], np.full(frames, 0.9), path[:, 1]], axis=1),
         betas=draw_betas(rng),
         gender=gender,
-        joints=np.zeros((frames, len(SMPL_JOINTS), 3)),
+        joints=np.zeros((frames, len(SMPL.joints), 3)),
         poses2d=np.zeros((frames, 3, len(OPENPOSE18))),
         angles=motion.angles,
     )

@@ -67,7 +67,7 @@ class WorldSettings:
 
     Attributes:
         seed: of people, poses and pictures.
-        body_models: see :class:`body_models.smpl.BodyModel`.
+        body_models: see :mod:`body_models.bodies`.
         coco: people in the wild, 2D joints only.
         mpii: the same.
         mpi_inf_3dhp: views of people in the studio (8 cameras a frame; the next multiple of 8 is made).
@@ -308,8 +308,8 @@ def set_distances(angles: dict[str, NDArray[Any]], rest_joints: torch.Tensor) ->
     """How far the poses of one set are from those of another.
 
     Args:
-        angles: set -> (N, 23, 3) swing-twist angles in degrees.
-        rest_joints: (24, 3) metres.
+        angles: set -> (N, R, 3) swing-twist angles in degrees.
+        rest_joints: (1 + R, 3) metres.
 
     Returns:
         For sets A and B: the mean over a sample of A of the distance to the nearest of as many poses of B, in

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
-from body_models.joint_sets import COCO17, MPI_INF_3DHP28, SMPL_JOINTS
+from body_models.joint_sets import COCO17, MPI_INF_3DHP28
+from body_models.spec import SMPL
 from datamodules.synthetic.in_the_wild import Photo
 from datamodules.synthetic.takes import FPS, STUDIO_JOINTS, Take, sequence_name
 
@@ -182,7 +183,7 @@ def write_3dpw(folder: Path, name: str, number: int, take: Take, seed: int) -> N
         "betas": [track.betas for track in tracks],
         "trans": [track.trans for track in tracks],
         "poses2d": [track.poses2d for track in tracks],
-        "jointPositions": [track.joints[:, : len(SMPL_JOINTS)].reshape(frames, -1) for track in tracks],
+        "jointPositions": [track.joints[:, : len(SMPL.joints)].reshape(frames, -1) for track in tracks],
         "genders": [track.gender[0] for track in tracks],
         "campose_valid": [valid for _ in tracks],
         "cam_poses": np.stack([camera.matrix() for camera in take.cameras]),

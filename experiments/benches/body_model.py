@@ -13,11 +13,11 @@ from smplx.utils import Struct
 from torch import Tensor, nn
 
 from body_models.camera import project
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Prediction
-from body_models.joint_sets import NUM_BODY_JOINTS, SMPL_JOINTS
+from body_models.contracts import Prediction
 from body_models.model_files import read_model_files
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from experiments.benches.rows import Row, seconds_in_turn
 from lightning_modules.losses import LOSS_TERMS, combine
 
@@ -33,7 +33,9 @@ def bench_body_model(folder: Path) -> list[Row]:
     """Bodies a second, forward and backward: joints with their losses, and all vertices."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     body = BodyModel().to(device)
-    layer = smplx.SMPLLayer("unused", data_struct=Struct(**read_model_files().arrays), num_betas=NUM_BETAS).to(device)
+    layer = smplx.SMPLLayer("unused", data_struct=Struct(**read_model_files().arrays), num_betas=SMPL.shape_size).to(
+        device
+    )
     sizes = _ON_GPU if torch.cuda.is_available() else _ON_CPU
     return [row for size in sizes for row in _rows(body, layer, size, device)]
 
@@ -69,19 +71,19 @@ def _row(name: str, size: int, ours: Callable[[], None], reference: Callable[[],
 def _pose(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``global_orient``, ``body_pose``, ``betas`` and ``transl`` of random bodies in front of the camera."""
     generator = torch.Generator().manual_seed(0)
-    rotations = axis_angle_to_matrix(0.3 * torch.randn(size, 1 + NUM_BODY_ROTATIONS, 3, generator=generator))
-    betas = torch.randn(size, NUM_BETAS, generator=generator)
+    rotations = axis_angle_to_matrix(0.3 * torch.randn(size, len(SMPL.joints), 3, generator=generator))
+    betas = torch.randn(size, SMPL.shape_size, generator=generator)
     return rotations[:, 0], rotations[:, 1:], betas, torch.tensor([0.0, 0.0, _DEPTH]).repeat(size, 1)
 
 
 def _annotations(size: int, device: torch.device) -> Any:
     """What the joint losses read of a batch, with all joints known."""
-    known = torch.ones(size, NUM_BODY_JOINTS, device=device)
+    known = torch.ones(size, len(SMPL.body_joints), device=device)
     return {
         "image": torch.empty(size, 3, _SIDE, _SIDE, dtype=torch.uint8, device="meta"),
-        "joints_2d": torch.full((size, NUM_BODY_JOINTS, 2), _SIDE / 2, device=device),
+        "joints_2d": torch.full((size, len(SMPL.body_joints), 2), _SIDE / 2, device=device),
         "joints_2d_conf": known,
-        "joints_3d": torch.zeros(size, NUM_BODY_JOINTS, 3, device=device),
+        "joints_3d": torch.zeros(size, len(SMPL.body_joints), 3, device=device),
         "joints_3d_conf": known,
         "root_index": torch.zeros(size, dtype=torch.int64, device=device),
     }
@@ -95,7 +97,7 @@ def _reference(layer: nn.Module, pose: Sequence[Tensor]) -> Any:
 def _reference_joints(body: BodyModel, layer: nn.Module, pose: Sequence[Tensor]) -> Tensor:
     """(B, J, 3) the joints of :meth:`body_models.smpl.BodyModel.joints`, by way of all vertices."""
     posed = _reference(layer, pose)
-    return torch.cat((posed.joints[:, : len(SMPL_JOINTS)], body.mesh_regressor @ posed.vertices), dim=1)
+    return torch.cat((posed.joints[:, : len(SMPL.joints)], body.mesh_regressor @ posed.vertices), dim=1)
 
 
 def _loss(joints: Tensor, pose: Sequence[Tensor], batch: Any) -> Tensor:

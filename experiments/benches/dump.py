@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from body_models.contracts import NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
+from body_models.contracts import Batch, Prediction
+from body_models.joint_sets import COCO17
+from body_models.spec import SMPL
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.columns import META_FILE, write_folder
 from datamodules.people import PeopleTable
@@ -26,6 +27,7 @@ from datamodules.pseudo_gt.shards import DumpTable
 from experiments.benches.rows import Row, in_new_process
 from experiments.benches.trainers import bench_trainer
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.evidence import center_evidence
 from lightning_modules.priors.pose_mixture import POSE_SIZE, PoseMixture
 
 _BATCH, _BATCHES, _REPEATS = 64, 80, 15
@@ -44,13 +46,14 @@ class _Crowd(Dataset[Any]):
         self._batch = {
             "image": torch.randint(0, 255, (_BATCH, 3, size, size), dtype=torch.uint8, generator=generator),
             "box": torch.rand(_BATCH, 4, generator=generator) * 100 + 10,
+            "image_size": torch.full((_BATCH, 2), float(size)),
             "affine": torch.eye(2, 3).repeat(_BATCH, 1, 1),
-            "joints_2d": torch.rand(_BATCH, NUM_BODY_JOINTS, 2, generator=generator) * size,
-            "joints_2d_conf": torch.ones(_BATCH, NUM_BODY_JOINTS),
-            "joints_3d": torch.zeros(_BATCH, NUM_BODY_JOINTS, 3),
-            "joints_3d_conf": torch.zeros(_BATCH, NUM_BODY_JOINTS),
+            "joints_2d": torch.rand(_BATCH, len(SMPL.body_joints), 2, generator=generator) * size,
+            "joints_2d_conf": torch.ones(_BATCH, len(SMPL.body_joints)),
+            "joints_3d": torch.zeros(_BATCH, len(SMPL.body_joints), 3),
+            "joints_3d_conf": torch.zeros(_BATCH, len(SMPL.body_joints)),
             "global_orient": torch.eye(3).repeat(_BATCH, 1, 1),
-            "body_pose": torch.eye(3).repeat(_BATCH, NUM_BODY_ROTATIONS, 1, 1),
+            "body_pose": torch.eye(3).repeat(_BATCH, SMPL.num_rotations, 1, 1),
         }
 
     def __len__(self) -> int:
@@ -70,9 +73,12 @@ class _Stub(pl.LightningModule):
 
     def __init__(self, network: AnnotatorModule) -> None:
         super().__init__()
-        crowd = torch.zeros(_BATCH, 3, network.input_size, network.input_size, dtype=torch.uint8)
+        size = network.network.input_size
+        evidence = center_evidence(size, _BATCH)
+        crowd = torch.zeros(_BATCH, 3, size, size, dtype=torch.uint8)
         with torch.inference_mode():
-            self.said = network.eval()({"image": crowd})
+            parts = network.eval().network
+            self.said = parts.decode(parts.head(parts.encoder(crowd, evidence), evidence), evidence)
 
     def forward(self, batch: Batch) -> Prediction:
         count = len(batch["id"])

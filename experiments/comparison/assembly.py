@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from body_models.contracts import GENDERS
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
 from callbacks.person_errors import Evaluation
-from datamodules.pseudo_gt.native import Columns, read_labels, read_people, read_provenance
+from datamodules.pseudo_gt.native import Columns, body_models_of, read_labels, read_people, read_provenance
 from experiments.evaluation.true_bodies import LABEL_PROTOCOL, truth_of
 from experiments.pictures.figures import color_of
 from experiments.pictures.gallery import choose_people, disagreements, draw_people
@@ -133,7 +132,7 @@ def _add_gallery(comparison: Comparison, place: Mapping[str, Path], count: int) 
         comparison.notes.append(f"The gallery shows the first {SHOWN_ANNOTATORS} annotators; {left_out} are left out.")
     first = next(iter(tables.values()))
     meta = read_provenance(first)
-    body = BodyModel(meta["provenance"].get("settings", {}).get("paths", {}).get("body_models", "standin"), GENDERS[0])
+    models = BodyModels(body_models_of(meta["provenance"]))
     candidates = _candidates(tables)
     columns = {label: read_people(table, candidates) for label, table in tables.items()}
     lacking = [label for label, table in columns.items() if not set(_DRAWN) <= set(table)]
@@ -144,19 +143,19 @@ def _add_gallery(comparison: Comparison, place: Mapping[str, Path], count: int) 
     if root is None or not Path(root, str(columns[next(iter(tables))]["image"][0])).is_file():
         comparison.notes.append(f"The images are not at {root} (any more), so nobody is drawn.")
         return
-    apart = disagreements(list(columns.values()), body)
+    apart = disagreements(list(columns.values()), models)
     chosen, most = _choose(apart, count)
     ids = [candidates[row] for row in chosen]
     bodies: dict[str, Columns] = {label: _rows(table, chosen) for label, table in columns.items()}
     if true := _true_bodies(first, ids):
         bodies[TRUE_BODY] = true
     colors = {label: color_of(comparison, label) for label in bodies}
-    drawn = draw_people(ids, bodies, root, body, colors, _errors(comparison.variants))
+    drawn = draw_people(ids, bodies, root, models, colors, _errors(comparison.variants))
     comparison.people = [
         replace(person, disagreement=float(apart[row]) if len(tables) > 1 else None, contested=row in most)
         for person, row in zip(drawn, chosen, strict=True)
     ]
-    comparison.faces = body.faces
+    comparison.faces = models.neutral.faces
 
 
 def _candidates(tables: Mapping[str, Path]) -> list[str]:

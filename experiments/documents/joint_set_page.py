@@ -10,20 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from body_models.joint_sets import (
-    BODY_JOINT_INDEX,
-    EXTRA_JOINTS,
-    H36M_JOINTS,
-    JOINT_SETS,
-    SAME_BODY_JOINT,
-    SMPL_JOINTS,
-    VERTEX_JOINTS,
-    JointSet,
-    matching_joints,
-)
+from body_models.bodies import BodyModels
+from body_models.joint_sets import JOINT_SETS, SAME_BODY_JOINT, JointSet, matching_joints
+from body_models.parameters import BodyParameters
 from body_models.render import VIEW_METRES, side_view
-from body_models.rotations import axis_angle_to_matrix
-from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from experiments.documents.markdown import table_lines
 
 TEXT, PICTURE = "joint_sets.md", "joint_sets.png"
@@ -103,13 +94,11 @@ def describe_joint(body: str | None) -> str:
     """Where a body joint comes from, in words."""
     if body is None:
         return "left out"
-    if body in SMPL_JOINTS:
-        return f"SMPL joint {SMPL_JOINTS.index(body)}"
-    if body in VERTEX_JOINTS:
-        return f"vertex {VERTEX_JOINTS[body]}"
-    if body in H36M_JOINTS:
-        return f"`J_regressor_h36m` row {H36M_JOINTS.index(body)}"
-    return f"`J_regressor_extra` row {EXTRA_JOINTS.index(body)}"
+    if body in SMPL.joints:
+        return f"SMPL joint {SMPL.index[body]}"
+    if body in SMPL.landmarks:
+        return f"vertex {SMPL.landmarks[body]}"
+    return next(f"`{name}` row {rows.index(body)}" for name, rows in SMPL.regressors.items() if body in rows)
 
 
 def joint_sets_text() -> str:
@@ -130,16 +119,15 @@ def joint_sets_text() -> str:
 
 def joint_sets_picture() -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB: the stand-in body with each joint set on it."""
-    body = BodyModel("standin")
-    pose = torch.zeros(1, 24, 3)
+    pose = torch.zeros(1, len(SMPL.joints), 3)
     # Half lowered arms and parted legs: narrow, and nothing hides anything.
     for joint, angle in (("left_shoulder", -0.9), ("right_shoulder", 0.9), ("left_hip", 0.12), ("right_hip", -0.12)):
-        pose[0, SMPL_JOINTS.index(joint), 2] = angle
+        pose[0, SMPL.index[joint], 2] = angle
     pose[0, 0, 0] = np.pi
-    rotations = axis_angle_to_matrix(pose)
-    output = body(rotations[:, 0], rotations[:, 1:], torch.zeros(1, 10))
+    bodies = BodyModels()
+    output = bodies.pose(BodyParameters.of_axis_angle(pose.flatten(1), torch.zeros(1, SMPL.shape_size)))
     vertices, joints = output.vertices[0].numpy(), output.joints[0].numpy()
-    drawn = side_view(vertices, body.faces, (_PANEL[0], _HEIGHT), color=(0.95, 0.95, 0.95), angle=0)
+    drawn = side_view(vertices, bodies.neutral.faces, (_PANEL[0], _HEIGHT), color=(0.95, 0.95, 0.95), angle=0)
     top = (_HEIGHT - _PANEL[1]) // 2
     # Faint, so that the numbers on it can be read.
     mesh = (140 + drawn[top : top + _PANEL[1]].astype(float) * (115 / 255)).astype(np.uint8)
@@ -173,7 +161,7 @@ def _panel(mesh: NDArray[Any], points: NDArray[Any], joint_set: JointSet, first:
     """One body with some joints of a set."""
     picture = mesh.copy()
     numbers = [n for n in range(first, last) if joint_set.body[n] is not None]
-    places = {joint_set.names[n]: points[BODY_JOINT_INDEX[str(joint_set.body[n])]] for n in numbers}
+    places = {joint_set.names[n]: points[SMPL.index[str(joint_set.body[n])]] for n in numbers}
     for a, b in joint_set.bones:
         if a in places and b in places:
             colour = _COLOURS[_side(a) if _side(a) == _side(b) else ""]
@@ -244,13 +232,12 @@ def _note(joint_set: str, name: str) -> str:
 
 def _distances() -> str:
     """Section on joints of one name."""
-    body = BodyModel("standin")
-    rest = torch.eye(3).expand(1, 24, 3, 3)
-    joints = body.joints(rest[:, 0], rest[:, 1:], torch.zeros(1, 10))[0].numpy()
+    rest = BodyParameters.of_axis_angle(torch.zeros(1, SMPL.pose_size), torch.zeros(1, SMPL.shape_size))
+    joints = BodyModels().joints(rest)[0].numpy()
     rows = []
     for name, a, b in _HOMONYMS:
         # Whole centimetres, so that the last bit of a sum cannot change the text.
-        distance = np.linalg.norm(joints[BODY_JOINT_INDEX[a]] - joints[BODY_JOINT_INDEX[b]])
+        distance = np.linalg.norm(joints[SMPL.index[a]] - joints[SMPL.index[b]])
         places = [f"{joint} ({describe_joint(joint)})" for joint in (a, b)]
         rows.append((name, *places, f"{100 * distance:.0f} cm"))
     table = _table(("name", "one", "another", "apart"), rows)

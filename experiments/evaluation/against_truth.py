@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
+from body_models.parameters import BodyParameters
 from callbacks.evaluator import MeshEvaluator, TrueJoints
 from callbacks.person_errors import Evaluation, EvaluationError
 from callbacks.progress import progress_bar
@@ -21,17 +22,25 @@ from datamodules.files import AnnotationError
 from datamodules.ids import PersonId
 from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
-from datamodules.pseudo_gt.native import Columns, column_names, compare_ids, iter_labels, read_provenance
+from datamodules.pseudo_gt.native import (
+    Columns,
+    body_models_of,
+    column_names,
+    compare_ids,
+    iter_labels,
+    read_provenance,
+)
 from datamodules.sources import open_source
 from experiments.evaluation.scores import ProtocolErrors, by_protocol
-from experiments.evaluation.true_bodies import bodies_of, read_truth, truth_of
+from experiments.evaluation.true_bodies import read_truth, truth_of
 from experiments.exposure import checkpoint_exposure, read_exposure
 from experiments.provenance.records import is_standin
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.families import FAMILIES
 from lightning_modules.mesh_module import MeshModule
-from lightning_modules.regressors import FAMILIES
+from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.scoring.protocols import (
     PER_JOINT,
     PROTOCOLS,
@@ -136,7 +145,7 @@ class _Truth:
     def groups(self) -> dict[str, str]:
         """Sequence of each person; the image where people are of no sequence."""
         table = self.table
-        column = table.column("sequence" if table.has("sequence") else "image")
+        column = table.groups()
         return dict(zip(table.ids(), (value.decode("utf-8", "replace") for value in column.tolist()), strict=True))
 
 
@@ -181,7 +190,7 @@ def score_checkpoint(
     for split in target.splits(dataset):
         truth = _Truth(target, protocols, split)
         data = PeopleDataModule(
-            {}, test=truth.spec, input_size=module.input_size, batch_size=batch_size, num_workers=num_workers,
+            {}, test=truth.spec, input_size=module.network.input_size, batch_size=batch_size, num_workers=num_workers,
             cache_dir=target.cache_dir,
         )  # fmt: skip
         evaluator = MeshEvaluator(
@@ -218,7 +227,7 @@ def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
     if not {"backbone", "losses", "body_models"} <= set(settings):
         msg = f"{path} is no mesh network: its settings are {', '.join(settings) or 'none'}. {remedy}"
         raise CheckpointError(msg)
-    kinds: dict[str, type[MeshModule]] = {**FAMILIES, "annotator": AnnotatorModule}
+    kinds: dict[str, type[MeshModule]] = {**dict.fromkeys(FAMILIES, MeshRegressorModule), "annotator": AnnotatorModule}
     # Checkpoints from before there were families do not name theirs.
     family = settings.get("family", "annotator" if "prior" in settings else "hmr")
     if family not in kinds:
@@ -254,7 +263,7 @@ def score_labels(
         msg = f"{labels} is in the {content['frame']} frame: the truth is in the camera's. Give labels of images"
         raise EvaluationError(msg)
     provenance = content["provenance"]
-    models = body_models or _models_of(provenance)
+    models = body_models or body_models_of(provenance)
     say_standin(models)
     facts = {
         "used_3dpw_train": read_exposure(provenance),
@@ -287,7 +296,7 @@ def _labels_on_bodies(
         columns = {name: values[rows] for name, values in columns.items()}
         ids = list(columns["id"])
         if ids:
-            evaluation = _evaluation(ids, scorer.score(bodies_of(columns), read_truth(file, ids)))
+            evaluation = _evaluation(ids, scorer.score(BodyParameters.of_columns(columns), read_truth(file, ids)))
             evaluation.groups = np.array(columns.get("image", columns["id"]), dtype=str)
             parts.append(evaluation)
     if not parts:
@@ -354,8 +363,8 @@ def _labels_on_split(
         true = None
         if on_bodies:
             people = truth.table.select(rows)
-            true = bodies_of({name: people.column(name) for name in _LABEL_COLUMNS[1:]})
-        pred = bodies_of({name: values[here] for name, values in columns.items()})
+            true = BodyParameters.of_columns({name: people.column(name) for name in _LABEL_COLUMNS[1:]})
+        pred = BodyParameters.of_columns({name: values[here] for name, values in columns.items()})
         scores = scorer.score(pred, true, {key: value[rows] for key, value in joints.items()})
         for name, value in [*scores.values.items(), *scores.per_joint.items()]:
             value[torch.tensor([person in left_out[protocol_of(name)] for person in names])] = torch.nan
@@ -382,10 +391,6 @@ def _truth_ids(path: Path) -> set[str]:
     except (ValueError, KeyError, EOFError) as error:
         msg = f"{path} is not a file of true bodies ({error}): it needs id, global_orient, body_pose, betas, gender"
         raise AnnotationError(msg) from error
-
-
-def _models_of(provenance: Mapping[str, Any]) -> str:
-    return str(provenance.get("settings", {}).get("paths", {}).get("body_models", "standin"))
 
 
 def say_standin(body_models: str) -> None:

@@ -28,11 +28,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from body_models.contracts import GENDERS
-from body_models.joint_sets import SMPL_JOINTS
-from body_models.rotations import axis_angle_to_matrix
+from body_models.bodies import BodyModels
+from body_models.parameters import BodyParameters
 from body_models.safe_pickle import load_pickle
-from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from callbacks.person_errors import EvaluationError
 from datamodules.ids import PersonId
 from datamodules.progress import show_progress
@@ -41,14 +40,11 @@ from experiments.evaluation.against_truth import say_standin
 from experiments.evaluation.scores import ProtocolErrors
 from experiments.provenance.records import is_standin
 from lightning_modules.scoring import metrics
-from lightning_modules.scoring.protocols import global_rotations
+from lightning_modules.scoring.protocols import MPJAE_JOINTS, PCK_JOINTS, global_rotations
 
 PROTOCOL = "3dpw/challenge"
 _JOINTS, _ORIENTATIONS = "jointPositions", "orientations"
-_PARTS = [0, 1, 2, 4, 5, 16, 17, 18, 19]
-_PCK_JOINTS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
-_SHAPES = {_JOINTS: (len(SMPL_JOINTS), 3), _ORIENTATIONS: (len(_PARTS), 3, 3)}
-_POSED_AT_ONCE = 256
+_SHAPES = {_JOINTS: (len(SMPL.joints), 3), _ORIENTATIONS: (len(MPJAE_JOINTS), 3, 3)}
 
 
 def score_submission(folder: Path, data: str | Path, split: str, body_models: str) -> ProtocolErrors:
@@ -58,7 +54,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         folder: with the folders of the splits.
         data: root of 3DPW; its sequenceFiles are read, images are not needed.
         split: train, validation, test, or all of them.
-        body_models: folder of SMPL's files of both genders, or standin.
+        body_models: reference of SMPL's bodies of both genders.
 
     Returns:
         The metrics of each person in each frame that counts; NaN for one with NaN or infinity.
@@ -71,7 +67,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
     say_standin(body_models)
     splits = SPLITS if split == "all" else (split,)
     pairs = [pair for one in splits for pair in _pair_files(folder, Path(data), one)]
-    bodies: dict[int, BodyModel] = {}
+    bodies = BodyModels(body_models)
     parts: list[tuple[list[str], dict[str, NDArray[Any]], NDArray[Any]]] = []
     kinds: set[str] = set()
     for submitted, true in show_progress(pairs, "evaluating sequences"):
@@ -80,7 +76,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
             msg = f"{submitted} holds {' and '.join(content)}, the files before it {' and '.join(sorted(kinds))}"
             raise EvaluationError(msg)
         kinds = set(content)
-        parts += _score_sequence(submitted, content, true, body_models, bodies)
+        parts += _score_sequence(submitted, content, true, bodies)
     if not parts:
         msg = f"{data}: no frame of the split {split} counts: none has both a valid camera and poses2d"
         raise EvaluationError(msg)
@@ -91,7 +87,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         ids=np.array(ids),
         metrics={name: np.concatenate([part[1][name] for part in parts]) for name in names},
         per_joint=np.concatenate([part[2] for part in parts]),
-        joint_names=SMPL_JOINTS,
+        joint_names=SMPL.joints,
         groups=np.array([PersonId.parse(name).key_parts[0] for name in ids]),
         facts={"split": split, "standin_body": is_standin(body_models)},
     )
@@ -127,7 +123,7 @@ def _read_submission(path: Path) -> dict[str, Any]:
 
 
 def _score_sequence(
-    path: Path, content: dict[str, Any], true: Path, body_models: str, bodies: dict[int, BodyModel]
+    path: Path, content: dict[str, Any], true: Path, bodies: BodyModels
 ) -> list[tuple[list[str], dict[str, NDArray[Any]], NDArray[Any]]]:
     """Ids, metrics and errors of the joints of each person's frames that count."""
     sequence = read_sequence_file(true)
@@ -139,10 +135,7 @@ def _score_sequence(
         frames = np.flatnonzero(track["campose_valid"] & track["has_poses2d"])
         if not len(frames):
             continue
-        gender = track["gender"]
-        if gender not in bodies:
-            bodies[gender] = BodyModel(body_models, GENDERS[gender])
-        joints, rotations = _pose(track, frames, view[frames], bodies[gender])
+        joints, rotations = _pose(track, frames, view[frames], bodies)
         some = {key: torch.from_numpy(array[person, frames]) for key, array in arrays.items()}
         ids = [f"threedpw/{true.parent.name}/{true.stem}/{frame}/{person}" for frame in frames]
         found.append((ids, *_score(some, joints, rotations)))
@@ -161,18 +154,13 @@ def _array(path: Path, key: str, value: Any, shape: tuple[int, ...]) -> NDArray[
     return array
 
 
-def _pose(track: dict[str, Any], frames: NDArray[Any], view: Tensor, body: BodyModel) -> tuple[Tensor, Tensor]:
-    """True joints (N, 24, 3) and global rotations (N, 24, 3, 3), float64, in the axes of the frames' cameras."""
-    local = axis_angle_to_matrix(torch.from_numpy(track["poses"][frames]).view(-1, len(SMPL_JOINTS), 3))
+def _pose(track: dict[str, Any], frames: NDArray[Any], view: Tensor, bodies: BodyModels) -> tuple[Tensor, Tensor]:
+    """SMPL's true joints and global rotations, float64, in the axes of the frames' cameras."""
     betas = torch.from_numpy(track["betas"]).expand(len(frames), -1)
-    with torch.no_grad():
-        parts = []
-        for start in range(0, len(frames), _POSED_AT_ONCE):
-            some = slice(start, start + _POSED_AT_ONCE)
-            posed = body.joints(local[some, 0], local[some, 1:], betas[some])
-            parts.append(posed[:, : len(SMPL_JOINTS)].double())
-    joints = torch.einsum("nij,nkj->nki", view, torch.cat(parts))
-    return joints, view[:, None] @ global_rotations(local[:, 0], local[:, 1:])
+    people = BodyParameters.of_axis_angle(torch.from_numpy(track["poses"][frames]), betas)
+    people.gender = torch.full((len(frames),), track["gender"])
+    joints = bodies.joints(people)[:, : len(SMPL.joints)].double()
+    return torch.einsum("nij,nkj->nki", view, joints), view[:, None] @ global_rotations(people.rotations, SMPL)
 
 
 def _score(some: dict[str, Tensor], joints: Tensor, rotations: Tensor) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
@@ -180,14 +168,14 @@ def _score(some: dict[str, Tensor], joints: Tensor, rotations: Tensor) -> tuple[
     errors = torch.full(joints.shape[:2], torch.nan, dtype=torch.float64)
     if _JOINTS in some:
         pred, true = (metrics.align_root(points, 0) for points in (some[_JOINTS], joints))
-        limbs = pred[:, _PCK_JOINTS], true[:, _PCK_JOINTS]
+        limbs = pred[:, PCK_JOINTS], true[:, PCK_JOINTS]
         errors = metrics.joint_errors(pred, true)
         values["mpjpe"] = metrics.mpjpe(pred, true)
         values["pa_mpjpe"] = metrics.pa_mpjpe(pred, true)
         values["pck50"] = 100 * metrics.pck(*limbs, threshold_mm=50.0)
         values["auc200"] = 100 * metrics.auc(*limbs)
     if _ORIENTATIONS in some:
-        turned, truly = some[_ORIENTATIONS], rotations[:, _PARTS]
+        turned, truly = some[_ORIENTATIONS], rotations[:, MPJAE_JOINTS]
         values["mpjae"] = metrics.mpjae(turned, truly)
         if _JOINTS in some:
             values["mpjae_pa"] = metrics.mpjae(metrics.similarity_rotation(pred, true)[:, None] @ turned, truly)

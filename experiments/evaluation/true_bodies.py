@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from body_models.contracts import GENDERS
+from body_models.parameters import BodyParameters
 from callbacks.person_errors import Evaluation
 from datamodules.ids import PersonId
-from datamodules.pseudo_gt.native import Columns, body_parameters, iter_labels, read_provenance
-from lightning_modules.scoring.protocols import PER_JOINT, Bodies, BodyScorer
+from datamodules.pseudo_gt.native import iter_labels, read_provenance
+from lightning_modules.scoring.protocols import PER_JOINT, BodyScorer
 
 LABEL_PROTOCOL = "smpl24"
 """Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
@@ -31,29 +28,16 @@ def truth_of(labels: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def read_truth(path: Path, ids: Sequence[str]) -> Bodies:
+def read_truth(path: Path, ids: Sequence[str]) -> BodyParameters:
     """True bodies of synthetic people, in the order of ids, all of which must be in the file."""
     with np.load(path, allow_pickle=False) as content:
         row = {str(name): i for i, name in enumerate(content["id"])}
         rows = [row[name] for name in ids]
         columns = {name: content[name][rows] for name in ("global_orient", "body_pose", "betas", "gender")}
-    return bodies_of(columns)
+    return BodyParameters.of_columns(columns)
 
 
-def bodies_of(columns: Columns) -> Bodies:
-    """Label columns (or true bodies in the same columns) as the scorer takes them; neutral where no gender is said."""
-    parameters = body_parameters({"transl": np.zeros((len(columns["betas"]), 3), np.float32), **columns})
-    gender = torch.from_numpy(_numbers(columns["gender"])) if "gender" in columns else None
-    return Bodies(parameters["global_orient"], parameters["body_pose"], parameters["betas"], gender)
-
-
-def _numbers(gender: NDArray[Any]) -> NDArray[np.int64]:
-    if gender.dtype.kind in "OUS":
-        return np.array([GENDERS.index(str(name)) for name in gender])
-    return gender.astype(np.int64)
-
-
-def compare_with_truth(body_models: str, ids: Sequence[str], pred: Bodies, truth: Path) -> Evaluation:
+def compare_with_truth(body_models: str, ids: Sequence[str], pred: BodyParameters, truth: Path) -> Evaluation:
     """Errors of bodies against the true ones of the same people, in the original camera's axes.
 
     Args:

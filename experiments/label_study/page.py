@@ -12,8 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from body_models.contracts import GENDERS
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
 from datamodules.pseudo_gt.native import Columns, read_people
 from datamodules.writing import write_json, write_text
 from experiments.exposure import read_exposure, sentences
@@ -157,7 +156,7 @@ def _draw(
         for one in shown
         if "pa_mpjpe" in one.values
     }
-    drawn = draw_people(ids, bodies, root, BodyModel(body_models, GENDERS[0]), _colors(result), errors)
+    drawn = draw_people(ids, bodies, root, BodyModels(body_models), _colors(result), errors)
     without = [one.name for one in result.sets if one not in shown]
     problem = f"Without a camera, so not drawn: {', '.join(without)}." if without else None
     return {person.id: person for person in drawn}, problem

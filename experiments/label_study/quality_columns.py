@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from body_models.parameters import BodyParameters
 from datamodules.pseudo_gt.native import Columns, LabelError, column_names, read_labels
 from datamodules.pseudo_gt.quality_score import MEASURES, Score, fit_score, measure
 from datamodules.writing import write_text
 from experiments.documents.markdown import table_lines
-from experiments.evaluation.true_bodies import LABEL_PROTOCOL, bodies_of, compare_with_truth, truth_of
+from experiments.evaluation.true_bodies import LABEL_PROTOCOL, compare_with_truth, truth_of
 from experiments.label_study.shared_people import path_names
 from experiments.pictures.figures import PALETTE
 from experiments.provenance.records import code_commit, hardware_text
@@ -122,7 +123,9 @@ def read_tables(folders: Sequence[Path], truths: Sequence[Path | None], body_mod
             raise LabelError(msg)
         wanted = dict.fromkeys([*_BODY, *(column for kind in MEASURES.values() for column in kind.columns)])
         table = read_labels(folder, [column for column in wanted if column in there])
-        errors = compare_with_truth(body_models, list(table.columns["id"]), bodies_of(table.columns), truth)
+        errors = compare_with_truth(
+            body_models, list(table.columns["id"]), BodyParameters.of_columns(table.columns), truth
+        )
         mpvpe = errors.values[f"{LABEL_PROTOCOL}_mpvpe"]
         tables.append(TableWithTruth(name, table.columns, mpvpe, _facts(folder, table.provenance)))
     return tables

@@ -18,11 +18,12 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
+from body_models.bodies import BodyModels, body_spec
 from body_models.camera import project
-from body_models.contracts import GENDERS
-from body_models.joint_sets import JOINT_SETS, SMPL_JOINTS, JointSet
+from body_models.joint_sets import JOINT_SETS, JointSet
+from body_models.parameters import BodyParameters, gender_numbers
 from body_models.rotations import geodesic_distance
-from body_models.smpl import BodyModel
+from body_models.spec import BodySpec
 from callbacks.label_rows import body_quality
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
@@ -33,10 +34,10 @@ from datamodules.pseudo_gt.native import (
     iter_labels,
     read_provenance,
 )
-from experiments.evaluation.true_bodies import LABEL_PROTOCOL, bodies_of, read_truth
+from experiments.evaluation.true_bodies import LABEL_PROTOCOL, read_truth
 from experiments.results.run_results import Column
 from lightning_modules.scoring.metrics import mpjpe, pa_mpjpe
-from lightning_modules.scoring.protocols import Bodies, BodyScorer
+from lightning_modules.scoring.protocols import BodyScorer
 
 QUALITY, TRUTH, MUTUAL = "Quality", "Against true bodies (smpl24)", "Between the tables (24 SMPL joints)"
 COLUMNS = (
@@ -58,12 +59,11 @@ DISTANCES = (
     Column("orientation", MUTUAL, "root orientation", "degrees"),
 )
 """Figures of two tables."""
-_BODY = {"global_orient": (3,), "body_pose": (69,), "betas": (10,)}
+_BODY = ("global_orient", "body_pose", "betas")
 _CAMERA = {"transl": (3,), "focal": (2,), "princpt": (2,)}
 _FROM_BODY = ("limit_violations", "limit_excess_deg", "max_abs_beta")
 _NUMBERS = {"error_2d": (), "prior_score": ()}
 _BLOCK = 512
-_SMPL = len(SMPL_JOINTS)
 
 
 @dataclass
@@ -188,8 +188,9 @@ def compare_sets(
     result = LabelComparison(list(sets), shared, union, truth=truth)
     row = {name: i for i, name in enumerate(shared)}
     places = [np.array([row.get(name, -1) for name in names]) for names in ids]
+    spec = body_spec(body_models)
     tables = [
-        _align(one, place, scratch / str(i), len(shared))
+        _align(one, spec, place, scratch / str(i), len(shared))
         for i, (one, place) in enumerate(zip(sets, places, strict=True))
     ]
     reference = _reference_joints(result, places, scratch)
@@ -206,10 +207,11 @@ def compare_sets(
     return result
 
 
-def _align(one: LabelSet, place: NDArray[Any], folder: Path, people: int) -> Columns:
+def _align(one: LabelSet, spec: BodySpec, place: NDArray[Any], folder: Path, people: int) -> Columns:
     """Columns of the shared people in their common order, as files mapped into memory."""
     folder.mkdir()
-    shapes = {name: shape for name, shape in {**_BODY, **_CAMERA, **_NUMBERS}.items() if name in one.there}
+    body = {"global_orient": (3,), "body_pose": (3 * spec.num_rotations,), "betas": (spec.shape_size,)}
+    shapes = {name: shape for name, shape in {**body, **_CAMERA, **_NUMBERS}.items() if name in one.there}
     columns: Columns = {
         name: open_memmap(folder / f"{name}.npy", "w+", np.float32, (people, *shape)) for name, shape in shapes.items()
     }
@@ -219,7 +221,7 @@ def _align(one: LabelSet, place: NDArray[Any], folder: Path, people: int) -> Col
         for name in shapes:
             columns[name][rows] = block[name]
         if "gender" in block:
-            columns["gender"][rows] = [GENDERS.index(gender) for gender in block["gender"]]
+            columns["gender"][rows] = gender_numbers(block["gender"])
     return columns
 
 
@@ -273,21 +275,21 @@ def _measure(
 
     pairs = {pair: empty([column.key for column in DISTANCES]) for pair in combinations(range(len(sets)), 2)}
     own = [empty([*_FROM_BODY, "error_2d"]) for _ in sets]
-    bodies = _BodyModels(body_models)
+    bodies = BodyModels(body_models, _BLOCK)
     starts = range(0, people, _BLOCK)
     for start in show_progress(starts, "comparing labels"):
         rows = slice(start, start + _BLOCK)
         posed, turned = [], []
         for table, values in zip(tables, own, strict=True):
             part = {name: np.array(column[rows]) for name, column in table.items()}
-            pred = bodies_of(part)
-            joints = bodies.joints(pred)
-            quality = body_quality(pred.body_pose, torch.from_numpy(part["body_pose"]), pred.betas)
+            pred = BodyParameters.of_columns(part)
+            joints = bodies.joints(pred.without_translation())
+            quality = body_quality(bodies.spec, pred.body_pose, torch.from_numpy(part["body_pose"]), pred.betas)
             for name in _FROM_BODY:
                 values[name][rows] = quality[name].numpy()
             if reference is not None and _CAMERA.keys() <= part.keys():
-                values["error_2d"][rows] = 100 * _error_2d(joints, part, reference, rows)
-            posed.append(joints[:, :_SMPL])
+                values["error_2d"][rows] = 100 * _error_2d(joints, bodies.spec, part, reference, rows)
+            posed.append(joints[:, : len(bodies.spec.joints)])
             turned.append(pred.global_orient)
         for (i, j), values in pairs.items():
             values["pa_mpjpe"][rows] = pa_mpjpe(posed[i], posed[j]).numpy()
@@ -299,9 +301,11 @@ def _measure(
             _keep_known(one, name, value)
 
 
-def _error_2d(joints: Tensor, table: Columns, reference: _Reference, rows: slice) -> NDArray[np.float32]:
+def _error_2d(
+    joints: Tensor, spec: BodySpec, table: Columns, reference: _Reference, rows: slice
+) -> NDArray[np.float32]:
     """(B,) mean distance of the annotated joints that the body has, in box sides; NaN where none is annotated."""
-    index = reference.joint_set.body_index
+    index = spec.rows(reference.joint_set)
     mapped = np.flatnonzero(index >= 0)
     moved = joints[:, index[mapped]] + torch.from_numpy(table["transl"])[:, None]
     points = project(moved, torch.from_numpy(table["focal"]), torch.from_numpy(table["princpt"])).numpy()
@@ -322,9 +326,9 @@ def _measure_truth(result: LabelComparison, tables: Sequence[Columns], body_mode
     true = read_truth(truth, result.ids[known].tolist())
     scorer = BodyScorer(body_models, [LABEL_PROTOCOL])
     for one, table in zip(result.sets, tables, strict=True):
-        pred = bodies_of({name: np.array(table[name][known]) for name in (*_BODY, "gender")})
+        pred = BodyParameters.of_columns({name: np.array(table[name][known]) for name in (*_BODY, "gender")})
         parts = [
-            scorer(pred.rows(slice(start, start + _BLOCK)), true.rows(slice(start, start + _BLOCK)))
+            scorer(pred.select(slice(start, start + _BLOCK)), true.select(slice(start, start + _BLOCK)))
             for start in show_progress(range(0, len(known), _BLOCK), f"{one.name} against true bodies")
         ]
         for name in (column.key for column in COLUMNS if column.group == TRUTH):
@@ -336,27 +340,3 @@ def _measure_truth(result: LabelComparison, tables: Sequence[Columns], body_mode
 def _keep_known(one: LabelSet, name: str, values: NDArray[Any]) -> None:
     if not np.isnan(values).all():
         one.values[name] = values
-
-
-class _BodyModels:
-    """Body models by gender, made when first needed."""
-
-    def __init__(self, body_models: str) -> None:
-        self._folder = body_models
-        self._models: dict[int, BodyModel] = {}
-
-    def joints(self, people: Bodies) -> Tensor:
-        """(B, J, 3) metres, each by the model of its gender, without translation."""
-        assert people.gender is not None
-        joints = torch.zeros(0)
-        for number in people.gender.unique().tolist():
-            if number not in self._models:
-                self._models[number] = BodyModel(self._folder, GENDERS[number])
-            rows = people.gender == number
-            some = people.rows(rows)
-            with torch.no_grad():
-                posed = self._models[number].joints(some.global_orient, some.body_pose, some.betas)
-            if len(joints) == 0:
-                joints = posed.new_zeros((len(rows), *posed.shape[1:]))
-            joints[rows] = posed
-        return joints

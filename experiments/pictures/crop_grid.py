@@ -12,16 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import BodyModels
 from body_models.camera import apply_affine, crop_affine, process_box
-from body_models.contracts import GENDERS
 from body_models.joint_sets import JointSet
+from body_models.parameters import BodyParameters
 from body_models.render import overlay, side_view
-from body_models.rotations import axis_angle_to_matrix
-from body_models.smpl import BodyModel
+from body_models.rotations import axis_angle_to_matrix, complete_pose
 from datamodules.crops import choose_reduction, read_image, warp
 from datamodules.files import ImageError
 from datamodules.people import PeopleTable
-from datamodules.pseudo_gt.native import body_parameters
 
 Picture = NDArray[np.uint8]
 
@@ -53,7 +52,7 @@ def people_tiles(
     Args:
         table: the people.
         rows: of the table.
-        body_models: folder of model files, or "standin"; only used where the table has SMPL parameters and a camera.
+        body_models: reference of the bodies; only used where the table has their parameters and a camera.
         size: side of the crops in pixels.
 
     Returns:
@@ -63,7 +62,7 @@ def people_tiles(
     with_mesh = some.has("body_pose") and some.has("focal")
     columns = {name: some.column(name) for name in some.columns}
     tiles, unreadable = [], []
-    bodies: dict[str, BodyModel] = {}
+    bodies = BodyModels(body_models)
     for i, person in enumerate(some.ids()):
         image_size = columns["image_size"][i]
         box = process_box(columns["box"][i], (image_size[0], image_size[1]))
@@ -77,16 +76,11 @@ def people_tiles(
             crop = np.full((size, size, 3), _GREY, np.uint8)
         pictures = [draw_joints(crop, columns["joints_2d"][i], affine, some.joint_set)]
         if with_mesh:
-            gender = GENDERS[int(columns["gender"][i])] if "gender" in columns else GENDERS[0]
-            if gender not in bodies:
-                bodies[gender] = BodyModel(body_models, gender)
-            body = bodies[gender]
-            one = {name: columns[name][i : i + 1] for name in ("global_orient", "body_pose", "betas", "transl")}
-            with torch.no_grad():
-                vertices = body(**body_parameters(one)).vertices[0].numpy()
+            one = BodyParameters.of_columns({name: values[i : i + 1] for name, values in columns.items()})
+            vertices, faces = bodies.pose(one).vertices[0].numpy(), bodies.neutral.faces
             stretch = size / box[2:]
             camera = columns["focal"][i] * stretch, (columns["princpt"][i] - box[:2]) * stretch
-            pictures += [overlay(crop, vertices, body.faces, *camera), side_view(vertices, body.faces, (size, size))]
+            pictures += [overlay(crop, vertices, faces, *camera), side_view(vertices, faces, (size, size))]
         tiles.append(captioned(np.concatenate(pictures, axis=1), person))
     return tiles, unreadable
 
@@ -95,19 +89,18 @@ def pose_tiles(poses: NDArray[Any], names: Sequence[str], body_models: str, size
     """A tile for each pose, from the front and from the side.
 
     Args:
-        poses: (N, 21, 3) axis-angle of the body joints 1 to 21.
+        poses: (N, K, 3) axis-angle of the first K joints after the root.
         names: (N,) captions.
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies.
         size: height of the pictures in pixels.
     """
-    body = BodyModel(body_models)
-    rotations = axis_angle_to_matrix(torch.tensor(np.pad(poses, ((0, 0), (0, 2), (0, 0))), dtype=torch.float32))
-    with torch.no_grad():
-        posed = body(_UPRIGHT.expand(len(poses), 3, 3), rotations, torch.zeros(len(poses), 10))
+    bodies = BodyModels(body_models)
+    spec, faces = bodies.spec, bodies.neutral.faces
+    rotations = complete_pose(axis_angle_to_matrix(torch.tensor(poses, dtype=torch.float32)), spec.num_rotations)
+    shape = torch.zeros(len(poses), spec.shape_size)
+    posed = bodies.pose(BodyParameters(_UPRIGHT.expand(len(poses), 3, 3), rotations, shape))
     return [
-        captioned(
-            np.concatenate([side_view(one, body.faces, (size, size), angle=angle) for angle in (0, 90)], axis=1), name
-        )
+        captioned(np.concatenate([side_view(one, faces, (size, size), angle=angle) for angle in (0, 90)], axis=1), name)
         for one, name in zip(posed.vertices.numpy(), names, strict=True)
     ]
 

@@ -7,22 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from body_models.joint_sets import SMPL_JOINTS
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
+from body_models.parameters import BodyParameters
 from callbacks.overlays import person_panels
 from datamodules.crops import least_reduction, read_image
 from datamodules.files import image_size
-from datamodules.pseudo_gt.native import Columns, body_parameters
+from datamodules.pseudo_gt.native import Columns
 from experiments.pictures.figures import mesh_color
 from experiments.results.run_results import GalleryPerson, Views
 from lightning_modules.scoring.metrics import pa_mpjpe
 
 VIEW_SIZE = 256
 _FEW_JOINTS = 8
-_SMPL_JOINTS = len(SMPL_JOINTS)
 
 
 def choose_people(columns: Columns, count: int) -> list[str]:
@@ -42,7 +40,7 @@ def draw_people(
     ids: Sequence[str],
     bodies: Mapping[str, Columns],
     image_root: str | Path,
-    body: BodyModel,
+    models: BodyModels,
     colors: Mapping[str, str],
     errors: Mapping[str, Mapping[str, float]] | None = None,
     size: int = VIEW_SIZE,
@@ -54,7 +52,7 @@ def draw_people(
         bodies: label columns by the name to show, in order; the first ones also tell image and box. True bodies have
             the same columns and can stand beside the labels.
         image_root: folder that the column ``image`` starts from.
-        body: the (neutral) body of all of them.
+        models: the bodies of all of them.
         colors: ``#rrggbb`` by the same names.
         errors: mm by name and id, as far as known.
         size: side of the pictures in pixels.
@@ -65,6 +63,7 @@ def draw_people(
     rows = {label: {str(name): i for i, name in enumerate(columns["id"])} for label, columns in bodies.items()}
     places = next(iter(bodies.values()))
     first = next(iter(rows.values()))
+    parameters = {label: BodyParameters.of_columns(columns) for label, columns in bodies.items()}
     people = []
     for name in ids:
         path = Path(image_root, places["image"][first[name]])
@@ -75,25 +74,19 @@ def draw_people(
         views, meshes, photo = {}, {}, image
         for label, columns in bodies.items():
             row = rows[label][name]
-            one = {key: columns[key][row : row + 1] for key in ("global_orient", "body_pose", "betas", "transl")}
-            with torch.no_grad():
-                vertices = body(**body_parameters(one)).vertices[0].numpy()
-            meshes[label] = vertices
+            one = parameters[label].select(slice(row, row + 1))
+            meshes[label] = vertices = models.pose(one).vertices[0].numpy()
             camera = columns["focal"][row] / reduction, columns["princpt"][row] / reduction
-            panels = person_panels(image, box, vertices, body.faces, *camera, size, mesh_color(colors[label]))
+            panels = person_panels(image, box, vertices, models.neutral.faces, *camera, size, mesh_color(colors[label]))
             photo, views[label] = panels.photo, Views(panels.front, panels.side)
         known = {label: float(values[name]) for label, values in (errors or {}).items() if name in values}
         people.append(GalleryPerson(name, photo, views, known, vertices=meshes))
     return people
 
 
-def disagreements(tables: Sequence[Columns], body: BodyModel) -> NDArray[np.float64]:
-    """(N,) mean PA-MPJPE in mm between each two tables' bodies, on the 24 SMPL joints; rows are the same people."""
-    joints = []
-    for columns in tables:
-        given = body_parameters(columns)
-        with torch.no_grad():
-            posed = body.joints(given["global_orient"], given["body_pose"], given["betas"])
-        joints.append(posed[:, :_SMPL_JOINTS])
+def disagreements(tables: Sequence[Columns], models: BodyModels) -> NDArray[np.float64]:
+    """(N,) mean PA-MPJPE in mm between each two tables' bodies, on their own joints; rows are the same people."""
+    people = [BodyParameters.of_columns(columns).without_translation() for columns in tables]
+    joints = [models.joints(one)[:, : len(models.spec.joints)] for one in people]
     pairs = [pa_mpjpe(one, other).numpy() for one, other in itertools.combinations(joints, 2)]
     return np.mean(pairs, axis=0) if pairs else np.zeros(len(joints[0]))

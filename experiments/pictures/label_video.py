@@ -10,18 +10,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import BodyModels
+from body_models.parameters import BodyParameters
 from body_models.render import overlay, side_view
-from body_models.smpl import BodyModel
 from datamodules.crops import choose_reduction, read_image
 from datamodules.files import image_size
 from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
     Columns,
-    body_parameters,
+    body_models_of,
     column_names,
     iter_labels,
     read_labels,
@@ -49,14 +49,14 @@ class Clip:
         images: root of the images.
         frames: image of each frame, and for each person in it the row of ``labels``, by track.
         labels: columns of these people.
-        bodies: body models by gender.
+        bodies: of these people.
     """
 
     sequence: str
     images: Path
     frames: list[tuple[str, dict[str, int]]]
     labels: Columns
-    bodies: dict[str, BodyModel]
+    bodies: BodyModels
 
     @property
     def tracks(self) -> list[str]:
@@ -104,10 +104,7 @@ def open_clip(
     if root is None or not Path(root, shown[0]).is_file():
         msg = f"{folder}: its image {shown[0]} is not in {root or 'any place that the table names'}; give --images"
         raise VideoError(msg)
-    settings = meta["provenance"].get("settings", {})
-    models = body_models or settings.get("paths", {}).get("body_models", "standin")
-    genders = set(labels["gender"].tolist()) if "gender" in labels else {"neutral"}
-    bodies = {str(gender): BodyModel(models, str(gender)) for gender in genders}
+    bodies = BodyModels(body_models or body_models_of(meta["provenance"]))
     return Clip(chosen, Path(root), _frames(labels, shown), labels, bodies)
 
 
@@ -198,7 +195,7 @@ def _pictures(clip: Clip, left: tuple[int, int], side: int, size: tuple[int, int
         image = read_image(path, whole, choose_reduction(np.eye(2, 3) * scale, whole))
         picture: Any = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         meshes = {track: _posed(clip, row) for track, row in people.items()}
-        faces = next(iter(clip.bodies.values())).faces
+        faces = clip.bodies.neutral.faces
         # Labels have cameras of their own, so that only size tells who is in front.
         for track in sorted(people, key=lambda track: float(clip.labels["box"][people[track], 2])):
             row = people[track]
@@ -215,10 +212,7 @@ def _pictures(clip: Clip, left: tuple[int, int], side: int, size: tuple[int, int
 
 
 def _posed(clip: Clip, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(6890, 3) vertices and (3,) root joint, metres, camera frame."""
-    labels = clip.labels
-    body = clip.bodies[str(labels["gender"][row])] if "gender" in labels else clip.bodies["neutral"]
-    one = {key: labels[key][row : row + 1] for key in ("global_orient", "body_pose", "betas", "transl")}
-    with torch.no_grad():
-        posed = body(**body_parameters(one))
+    """(V, 3) vertices and (3,) root joint, metres, camera frame."""
+    one = {key: values[row : row + 1] for key, values in clip.labels.items()}
+    posed = clip.bodies.pose(BodyParameters.of_columns(one))
     return posed.vertices[0].numpy(), posed.joints[0, 0].numpy()

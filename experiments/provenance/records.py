@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from body_models.model_files import find_model_files, read_model_files
+from body_models.bodies import body_files, open_body
 from datamodules.columns import open_columns
 from datamodules.people import PeopleTable
 from experiments.engine.pipeline import Run
@@ -64,7 +64,7 @@ def hardware_text() -> str:
 @cache
 def is_standin(body_models: str) -> bool:
     """Whether the body is the licence-free stand-in."""
-    return read_model_files(body_models, "neutral").is_standin
+    return open_body(body_models).is_standin
 
 
 def content_hash(path: Path) -> str:
@@ -76,7 +76,7 @@ def content_hash(path: Path) -> str:
 @cache
 def body_model(body_models: str) -> dict[str, Any]:
     """Which body: whether it is the stand-in, and the files of its neutral model with their hashes."""
-    files = {} if body_models == "standin" else find_model_files(body_models, "neutral")
+    files = body_files(body_models)
     return {
         "standin": is_standin(body_models),
         "files": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in files.items()},

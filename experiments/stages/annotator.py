@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels, body_spec
 from callbacks.label_rows import body_quality
 from callbacks.overlays import OverlayCallback
 from callbacks.pseudo_gt_writer import PseudoGTWriter
@@ -41,7 +41,7 @@ from experiments.stages.priors import recorded_poses
 from experiments.stages.starts import initialise_backbone
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.training.wandb_runs import labels, stage_artifacts
-from lightning_modules.annotator import PRIORS, AnnotatorModule
+from lightning_modules.annotator import PRIORS, AnnotatorModule, Starts
 from lightning_modules.cameras import CROP_ALONE
 from lightning_modules.priors.pose_mixture import PoseMixture
 
@@ -105,21 +105,23 @@ def build_annotator(run: Run) -> AnnotatorModule:
         backbone=settings.model.backbone,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
+        head=settings.model.head,
+        camera=settings.model.camera,
         prior=recipe.prior,
-        prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
-        prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
-        lr=annotate.lr,
-        critic_lr=annotate.critic_lr,
-        camera=settings.model.camera,
-        head=settings.model.head,
         loss=annotate.loss,
         tolerance_2d=annotate.tolerance_2d,
+        optimizer={"lr": annotate.lr},
+        critic_lr=annotate.critic_lr,
+        starts=Starts(
+            prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
+            prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
+        ),
     )
     start = initialise_backbone(run, module.backbone)
     if start is not None:
-        module.start_maps(start)
+        module.backbone_started(start)
     return module
 
 
@@ -138,9 +140,9 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
     outputs = {"checkpoint": final.name, "samples": samples, "people": people}
-    if module.map_coverage is not None:
-        outputs["map_coverage"] = module.map_coverage
-        console.print(f"  the start filled {module.map_coverage:.1%} of the joint maps, beside the backbone")
+    if module.start_coverage is not None:
+        outputs["map_coverage"] = module.start_coverage
+        console.print(f"  the start filled {module.start_coverage:.1%} of the joint maps, beside the backbone")
     return outputs
 
 
@@ -212,12 +214,12 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
             table,
             {**origin, "data": people_provenance(table)},
             key,
+            body_spec(run.settings.paths.body_models),
         )
         for name, table in people.items()
     }
     mixture = _mixture(run)
-    # Optimisers look at joints, too, and treat the mirror image of a person as the mirror image.
-    mirror = run.settings.dump.mirror and run.settings.annotate.method == "network"
+    mirror = run.settings.dump.mirror and module.mirror_tells
     writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
@@ -278,13 +280,14 @@ def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, 
     name, folder = table.people.name, table.folder.parent
     if mixture is not None:
         mixture.cpu()
+    bodies = BodyModels(run.settings.paths.body_models)
     found = fuse_views(
         table.folder,
         folder / name,
         folder / f"{name}-world",
         table.people,
-        BodyModel(run.settings.paths.body_models),
-        partial(body_quality, mixture=mixture),
+        bodies,
+        partial(body_quality, bodies.spec, mixture=mixture),
     )
     console.print(
         f"  {name}: {found['frames']:,} frames in the world, {found['views']:.1f} views each, which lie "
@@ -313,10 +316,11 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
         labels = folder / (f"{people.name}-world" if of_world else people.name)
         if not of_world or is_mocap(people):
             export_labels(labels, name, labels / FORMATS[name].name, body_models)
-    mapped = np.flatnonzero(people.joint_set.body_index >= 0)
-    body, errors = BodyModel(body_models), []
+    bodies, errors = BodyModels(body_models), []
+    index = bodies.spec.rows(people.joint_set)
+    mapped = np.flatnonzero(index >= 0)
     for columns in iter_labels(folder / people.name):
-        points = reproject(columns, body)[:, people.joint_set.body_index[mapped]]
+        points = reproject(columns, bodies)[:, index[mapped]]
         joints = columns["joints_2d"][:, mapped]
         distances = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
         errors.append(distances[joints[..., 2] > 0])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from body_models.model_files import find_model_files
+from body_models.bodies import body_files
 from datamodules.files import MissingFilesError
 from datamodules.samplers import SamplingError, quota_counts
 from experiments.engine.pipeline import Run
@@ -33,8 +33,7 @@ def refuse_wrong(run: Run) -> None:
     """
     if missing := missing_files(run.settings):
         raise MissingFilesError(missing)
-    if run.settings.paths.body_models != "standin":
-        find_model_files(run.settings.paths.body_models, "neutral")
+    body_files(run.settings.paths.body_models)
     check_mixes(run)
     for name in _networks(run.settings):
         with torch.device("meta"):  # without memory and random numbers

@@ -13,9 +13,9 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
+from body_models.bodies import open_body
 from body_models.contracts import GENDERS
 from body_models.safe_pickle import ModelFileError
-from body_models.smpl import BodyModel
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import LabelError
@@ -68,7 +68,7 @@ def _dry_models(one: Run) -> list[str]:
     settings = one.settings
     missing = []
     for gender in GENDERS:
-        missing += _missing(partial(BodyModel, settings.paths.body_models, gender))
+        missing += _missing(partial(open_body, settings.paths.body_models, gender))
     missing += missing_files(settings)
     missing += _missing(partial(check_mixes, one))
     if missing:

@@ -48,6 +48,7 @@ def people_settings(run: Run, batch_size: int) -> dict[str, Any]:
         "num_workers": settings.trainer.num_workers,
         "cache_dir": settings.paths.cache,
         "seed": settings.seed,
+        "body_models": settings.paths.body_models,
     }
 
 
@@ -55,7 +56,7 @@ def overlay_people(loader: DataLoader[Any]) -> Batch:
     """People spread over a loader's set, the same in every run, whose overlays show how a training goes."""
     dataset = cast(PeopleDataset, loader.dataset)
     # Those with many joints say most about where a mesh should lie.
-    joints = dataset.table.labelled_joints()
+    joints = dataset.table.labelled_joints(dataset.spec)
     rows = np.flatnonzero(joints >= np.median(joints))
     places = np.linspace(0, len(rows) - 1, min(_SHOWN, len(rows))).round().astype(int)
     return cast(Batch, collate([dataset[int(row)] for row in rows[places]]))

@@ -27,14 +27,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from body_models.contracts import NUM_BETAS
-from body_models.joint_limits import BODY_JOINT_NAMES, degrees_outside, violations
+from body_models.bodies import BodyModels
+from body_models.joint_limits import degrees_outside, violations
+from body_models.parameters import BodyParameters
 from body_models.render import side_view
-from body_models.smpl import BodyModel
+from body_models.rotations import upright
+from body_models.spec import RECORDED_JOINTS
 from datamodules.writing import write_json
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture, mixture_values
-from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PosePriorModule
+from lightning_modules.priors.pose_prior import PosePriorModule
 
 SHOWN = 12
 ACTIVE_NATS = 0.01
@@ -50,7 +51,7 @@ def describe_vposer(module: PosePriorModule, poses: Tensor, folder: Path) -> dic
 
     Args:
         module: trained, in evaluation mode.
-        poses: (N, 21, 3) axis-angle.
+        poses: (N, K, 3) axis-angle.
         folder: that exists.
 
     Returns:
@@ -59,7 +60,7 @@ def describe_vposer(module: PosePriorModule, poses: Tensor, folder: Path) -> dic
     """
     parts = [module.reconstruction(part) for part in poses.split(_CHUNK)]
     error, angle, divergence = (torch.cat(column).double().mean(dim=0).numpy() for column in zip(*parts, strict=True))
-    joints = BODY_JOINT_NAMES[:NUM_PRIOR_JOINTS]
+    joints = RECORDED_JOINTS
     _write_csv(folder / "held_out.csv", ("joint", "mm", "degrees"), zip(joints, error, angle, strict=True))
     _write_csv(folder / "kl.csv", ("dimension", "kl"), enumerate(divergence))
     _draw_bars(folder / "kl.png", divergence)
@@ -80,8 +81,8 @@ def describe_mixture(
 
     Args:
         mixture: fitted.
-        learned: (N, 21, 3) axis-angle, the poses that it was fitted to.
-        held_out: (M, 21, 3) axis-angle, of other sequences.
+        learned: (N, K, 3) axis-angle, the poses that it was fitted to.
+        held_out: (M, K, 3) axis-angle, of other sequences.
         folder: that exists.
 
     Returns:
@@ -100,9 +101,9 @@ def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standi
     """Count the joints of samples that are beyond anatomical limits, and draw the first; writes samples.png.
 
     Args:
-        body_pose: (N, 23, 3, 3).
+        body_pose: (N, R, 3, 3).
         folder: that exists.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies.
 
     Returns:
         ``samples/limit_violations`` in joints, ``samples/limit_excess_deg`` in degrees, means over the samples.
@@ -116,11 +117,12 @@ def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standi
 
 
 def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "standin") -> None:
-    """A picture of poses (N, 23, 3, 3) in mean shape, upright: each from the front and from its left side."""
-    body = BodyModel(body_models)
-    count = len(body_pose)
-    vertices = body(upright().expand(count, 3, 3), body_pose, torch.zeros(count, NUM_BETAS)).vertices.numpy()
-    pairs = [np.concatenate([side_view(each, body.faces, _VIEW, angle=a) for a in (0.0, 90.0)], 1) for each in vertices]
+    """A picture of poses (N, R, 3, 3) in mean shape, upright: each from the front and from its left side."""
+    bodies, count = BodyModels(body_models), len(body_pose)
+    shape = torch.zeros(count, bodies.spec.shape_size)
+    vertices = bodies.pose(BodyParameters(upright().expand(count, 3, 3), body_pose, shape)).vertices.numpy()
+    faces = bodies.neutral.faces
+    pairs = [np.concatenate([side_view(each, faces, _VIEW, angle=a) for a in (0.0, 90.0)], 1) for each in vertices]
     blank = np.full_like(pairs[0], 255)
     pairs += [blank] * (-count % _ROWS)
     columns = len(pairs) // _ROWS

@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
-from body_models.contracts import LATENT_SIZE
 from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
 from experiments.engine.pipeline import Run, Stage, console
@@ -21,7 +20,7 @@ from experiments.stages.prepare import data_key, report_dropped, world_folder
 from experiments.stages.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.training.trainer import fit
 from lightning_modules.priors.pose_mixture import COMPONENTS, PoseMixture
-from lightning_modules.priors.pose_prior import PosePriorModule
+from lightning_modules.priors.pose_prior import LATENT_SIZE, PosePriorModule
 
 _SAMPLES = 1000
 _VERSION = 2
@@ -31,7 +30,7 @@ _MIXTURE_VERSION = 2
 
 
 def recorded_poses(run: Run) -> NDArray[Any]:
-    """(N, 21, 3) poses without images of a run, axis-angle; the first process reads them into the cache."""
+    """(N, K, 3) poses without images of a run, axis-angle; the first process reads them into the cache."""
     root = plan.root_of(run.settings, world_folder(run), "amass")
     on_rank_zero(lambda: len(open_poses(root, run.settings.paths.cache)[0]))
     return open_poses(root, run.settings.paths.cache)[0]

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from body_models.rotations import axis_angle_to_matrix, mean_rotations
+from body_models.bodies import body_spec
+from body_models.parameters import BodyParameters
+from body_models.rotations import axis_angle_to_matrix, complete_pose, mean_rotations, upright
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
@@ -22,7 +24,7 @@ from datamodules.sources.poses import open_poses
 from experiments.engine.data_hashes import label_content
 from experiments.engine.pipeline import Run, Stage
 from experiments.engine.processes import on_rank_zero
-from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
+from experiments.evaluation.true_bodies import compare_with_truth
 from experiments.exposure import checkpoint_exposure, combined_exposure, read_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
@@ -38,10 +40,7 @@ from experiments.stages.prepare import (
 )
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.training.wandb_runs import labels, stage_artifacts
-from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
-from lightning_modules.regressors import FAMILIES
-from lightning_modules.scoring.protocols import Bodies
 
 _FILTERS_ALWAYS = (
     "max_error_2d", "min_joints", "max_abs_beta", "max_prior_score", "max_mirror_disagreement", "max_limit_excess_deg",
@@ -121,14 +120,15 @@ def downstream_data(run: Run) -> DownstreamDataModule:
 def build_regressor(run: Run, init_file: str | None) -> MeshRegressorModule:
     """The untrained regressor that the run asks for, its backbone from a file, if any."""
     settings, downstream = run.settings, run.settings.downstream
-    return FAMILIES[downstream.family](
+    return MeshRegressorModule(
         backbone=downstream.backbone,
-        backbone_weights=init_file,
-        min_coverage=settings.model.min_coverage,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
+        family=downstream.family,
         losses=asdict(downstream.losses),
-        lr=downstream.lr,
+        optimizer={"lr": downstream.lr},
+        backbone_weights=init_file,
+        min_coverage=settings.model.min_coverage,
     )
 
 
@@ -195,8 +195,7 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
     if "downstream" in run.records:
         settings = run.settings
         data = downstream_data(run)
-        family = FAMILIES[settings.downstream.family]
-        module = family.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
+        module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
         on_rank_zero(data.prepare_data)
         data.setup("test")
         # The data may have changed since the training, or the labels come from elsewhere.
@@ -268,7 +267,7 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
     for name, truth in truths.items():
         columns = read_labels(tables[name], ["id", "global_orient", "body_pose", "betas"]).columns
         body_models = run.settings.paths.body_models
-        evaluation = compare_with_truth(body_models, list(columns["id"]), bodies_of(columns), truth)
+        evaluation = compare_with_truth(body_models, list(columns["id"]), BodyParameters.of_columns(columns), truth)
         evaluation.save(folder / f"labels_{name}.npz")
         results[name] = {
             "file": f"labels_{name}.npz",
@@ -278,14 +277,13 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
     return results
 
 
-def mean_pose_bodies(run: Run, count: int) -> Bodies:
+def mean_pose_bodies(run: Run, count: int) -> BodyParameters:
     """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
     root = plan.root_of(run.settings, world_folder(run), "amass")
     poses = open_poses(root, run.settings.paths.cache).body_pose
     mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
-    body_pose = torch.eye(3).repeat(23, 1, 1)
-    body_pose[: len(mean)] = mean
-    return Bodies(
-        upright().expand(count, 3, 3), body_pose.expand(count, 23, 3, 3), torch.zeros(count, 10),
-        torch.zeros(count, dtype=torch.int64),
-    )  # fmt: skip
+    spec = body_spec(run.settings.paths.body_models)
+    body_pose = complete_pose(mean[None], spec.num_rotations)
+    return BodyParameters(
+        upright().expand(count, 3, 3), body_pose.expand(count, -1, -1, -1), torch.zeros(count, spec.shape_size)
+    )

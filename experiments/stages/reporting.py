@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.bodies import body_spec
+from body_models.parameters import BodyParameters
+from body_models.rotations import matrix_to_axis_angle
 from callbacks.label_rows import body_quality
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
@@ -34,7 +35,7 @@ from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, world_folder
 from experiments.stages.regressor import mean_pose_bodies, regressor_saw_threedpw
 from experiments.stats.bootstrap import Interval, mean_interval
-from lightning_modules.scoring.protocols import Bodies, BodyScorer
+from lightning_modules.scoring.protocols import BodyScorer
 
 _YARDSTICK_VERSION = 2
 
@@ -198,7 +199,7 @@ def _mean_pose_on_labels(run: Run, world: Path, targets: Sequence[str]) -> Evalu
             ids = content["id"].astype(str).tolist()
         parts.append(compare_with_truth(run.settings.paths.body_models, ids, mean_pose_bodies(run, len(ids)), truth))
     joined = Evaluation.join(parts)
-    limits = body_quality(*_mean_pose(run))
+    limits = body_quality(body_spec(run.settings.paths.body_models), *_mean_pose(run))
     joined.values |= {name: np.full(len(joined.ids), limits[name].item(), dtype=np.float64) for name in LIMITS}
     return joined
 
@@ -212,13 +213,8 @@ def _mean_pose(run: Run) -> tuple[Tensor, Tensor, Tensor]:
 def _mean_pose_on_threedpw(run: Run) -> Evaluation:
     source = plan.source(run.settings, world_folder(run), "threedpw_test")
     table = open_source(cache_dir=run.settings.paths.cache, **source)
-    body_pose = torch.from_numpy(table.column("body_pose")).unflatten(1, (23, 3))
-    true = Bodies(
-        axis_angle_to_matrix(torch.from_numpy(table.column("global_orient"))),
-        axis_angle_to_matrix(body_pose),
-        torch.from_numpy(table.column("betas")),
-        torch.from_numpy(table.column("gender").astype(np.int64)),
-    )
+    names = ("global_orient", "body_pose", "betas", "gender")
+    true = BodyParameters.of_columns({name: table.column(name) for name in names})
     scorer = BodyScorer(run.settings.paths.body_models, run.settings.evaluate.protocols)
     values = {key: value.numpy() for key, value in scorer(mean_pose_bodies(run, len(table)), true).items()}
     return Evaluation.of(np.array(table.ids()), values)

@@ -1,6 +1,6 @@
 """HMR's adversarial prior [1]: critics that learn to tell the network's bodies from recorded ones, while it trains.
 
-25 critics: one for each of the 23 body joints, one for the whole pose, one for the shape. They look at rotation
+A critic for each joint but the root, one for the whole pose, one for the shape. They look at rotation
 matrices, the joints' through two shared layers. Network and critics are trained in the same step, as in HMR, by least
 squares [2]: critics give recorded bodies 1 and the network's 0, the network wants 1.
 
@@ -24,34 +24,41 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.rotations import axis_angle_to_matrix
+from body_models.contracts import Batch, Prediction
+from body_models.rotations import axis_angle_to_matrix, complete_pose
+from body_models.spec import SMPL, BodySpec
 from lightning_modules.losses import TermSums
 
 CRITIC_LR = 1e-4
 CRITIC_WEIGHT_DECAY = 1e-4
-NUM_CRITICS = NUM_BODY_ROTATIONS + 2
 
 
 class Critics(nn.Module):
-    """The critics' networks, of HMR's sizes."""
+    """The critics' networks, of HMR's sizes.
 
-    def __init__(self, joint_width: int = 32, pose_width: int = 1024) -> None:
+    Args:
+        spec: of the bodies that they look at.
+        joint_width: neurons of the joints' layers.
+        pose_width: neurons of the whole pose's.
+    """
+
+    def __init__(self, spec: BodySpec = SMPL, joint_width: int = 32, pose_width: int = 1024) -> None:
         super().__init__()
+        rotations, shape = spec.num_rotations, spec.shape_size
         # The same for all joints, which is a convolution over them in HMR.
         self.joints = nn.Sequential(
             nn.Linear(9, joint_width), nn.ReLU(), nn.Linear(joint_width, joint_width), nn.ReLU()
         )
-        self.each_weight = nn.Parameter(torch.empty(NUM_BODY_ROTATIONS, joint_width))
-        self.each_bias = nn.Parameter(torch.zeros(NUM_BODY_ROTATIONS))
+        self.each_weight = nn.Parameter(torch.empty(rotations, joint_width))
+        self.each_bias = nn.Parameter(torch.zeros(rotations))
         self.pose = nn.Sequential(
-            nn.Linear(NUM_BODY_ROTATIONS * joint_width, pose_width),
+            nn.Linear(rotations * joint_width, pose_width),
             nn.ReLU(),
             nn.Linear(pose_width, pose_width),
             nn.ReLU(),
             nn.Linear(pose_width, 1),
         )
-        self.shape = nn.Sequential(nn.Linear(NUM_BETAS, 10), nn.ReLU(), nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1))
+        self.shape = nn.Sequential(nn.Linear(shape, 10), nn.ReLU(), nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1))
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
@@ -59,7 +66,7 @@ class Critics(nn.Module):
         nn.init.xavier_uniform_(self.each_weight)
 
     def forward(self, body_pose: Tensor, betas: Tensor) -> Tensor:
-        """(B, 25) opinions on poses (B, 23, 3, 3) and shapes (B, 10): joints, pose, shape."""
+        """(B, R + 2) opinions on poses (B, R, 3, 3) and shapes (B, S): joints, pose, shape."""
         joints = self.joints(body_pose.flatten(2))
         each = (joints * self.each_weight).sum(dim=-1) + self.each_bias
         return torch.cat((each, self.pose(joints.flatten(1)), self.shape(betas)), dim=1)
@@ -69,12 +76,13 @@ class AdversarialPrior(nn.Module):
     """The two least-squares terms.
 
     Args:
-        poses: (N, 21, 3) axis-angle of recorded poses, radians, possibly mapped from disk; needed to train.
+        poses: (N, K, 3) axis-angle of recorded poses, radians, possibly mapped from disk; needed to train.
+        spec: of the bodies.
     """
 
-    def __init__(self, poses: NDArray[Any] | None = None) -> None:
+    def __init__(self, poses: NDArray[Any] | None = None, spec: BodySpec = SMPL) -> None:
         super().__init__()
-        self.critics = Critics()
+        self.spec, self.critics = spec, Critics(spec)
         # Neither a buffer nor in checkpoints: there may be millions, of which a step looks at a few.
         self.poses = poses
 
@@ -93,13 +101,11 @@ class AdversarialPrior(nn.Module):
         return _sums((real - 1).square() + self.critics(body_pose, betas).square())
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """Recorded poses (count, 23, 3, 3) and shapes (count, 10)."""
+        """Recorded poses (count, R, 3, 3) and shapes (count, S)."""
         assert self.poses is not None, "AnnotatorModule checks it before it trains"
         rows = torch.randint(len(self.poses), (count,)).numpy()
         recorded = axis_angle_to_matrix(torch.tensor(self.poses[rows], dtype=torch.float32))
-        body_pose = torch.eye(3).repeat(count, NUM_BODY_ROTATIONS, 1, 1)
-        body_pose[:, : recorded.shape[1]] = recorded
-        return body_pose, torch.randn(count, NUM_BETAS)
+        return complete_pose(recorded, self.spec.num_rotations), torch.randn(count, self.spec.shape_size)
 
 
 def _sums(squares: Tensor) -> TermSums:

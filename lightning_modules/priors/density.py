@@ -2,8 +2,8 @@
 
 The mixture is over axis-angle values. They are made from the rotation matrices inside the graph by a logarithm whose
 gradient is right at 0 and finite at pi; where it jumps there, so does the mixture's density. A mixture of recorded
-poses is over 21 joints: SMPL's two hand joints, which no 2D joint holds either, then follow a normal distribution
-around rest.
+poses is over the joints that recordings know: SMPL's two hand joints, which no 2D joint holds either, then follow a
+normal distribution around rest.
 
 [1] Bogo et al., Keep it SMPL: Automatic Estimation of 3D Human Pose and Shape from a Single Image, ECCV 2016.
 """

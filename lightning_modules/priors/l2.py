@@ -15,8 +15,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from body_models.contracts import NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle, mean_rotations
+from body_models.contracts import Batch, Prediction
+from body_models.rotations import axis_angle_to_matrix, complete_pose, matrix_to_axis_angle, mean_rotations
+from body_models.spec import SMPL, BodySpec
 from lightning_modules.losses import TermSums
 
 _ENOUGH = 20_000
@@ -26,17 +27,17 @@ class PoseL2(nn.Module):
     """Mean square angle from a centre pose, radians squared.
 
     Args:
-        center: (J, 3) axis-angle of SMPL's joints 1 to J, radians; further joints, and all if None, are at rest.
+        center: (K, 3) axis-angle of the first K joints after the root, radians; further joints, and all if None, are
+            at rest.
+        spec: of the bodies.
     """
 
-    def __init__(self, center: ArrayLike | None = None) -> None:
+    def __init__(self, center: ArrayLike | None = None, spec: BodySpec = SMPL) -> None:
         super().__init__()
-        inverse = torch.eye(3).repeat(NUM_BODY_ROTATIONS, 1, 1)
-        if center is not None:
-            given = axis_angle_to_matrix(torch.as_tensor(center, dtype=torch.float32))
-            inverse[: len(given)] = given.mT
+        given = torch.zeros(0, 3) if center is None else torch.as_tensor(center, dtype=torch.float32)
+        inverse = axis_angle_to_matrix(given).mT
         # Given anew for each training, so not in checkpoints.
-        self.register_buffer("inverse_center", inverse, persistent=False)
+        self.register_buffer("inverse_center", complete_pose(inverse[None], spec.num_rotations)[0], persistent=False)
 
     inverse_center: Tensor
 
@@ -49,6 +50,6 @@ class PoseL2(nn.Module):
 
 
 def mean_pose(poses: NDArray[Any]) -> Tensor:
-    """(21, 3) axis-angle, radians: chordal mean of poses (N, 21, 3), of at most 40,000 that are evenly spread."""
+    """(K, 3) axis-angle, radians: chordal mean of poses (N, K, 3), of at most 40,000 that are evenly spread."""
     spread = poses[:: max(1, len(poses) // _ENOUGH)]
     return matrix_to_axis_angle(mean_rotations(axis_angle_to_matrix(torch.tensor(spread))))

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-from body_models.contracts import NUM_BODY_ROTATIONS
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.rotations import axis_angle_to_matrix, complete_pose, matrix_to_axis_angle
 from body_models.safe_pickle import ModelFileError, load_pickle
+from body_models.spec import RECORDED_JOINTS, SMPL
 
 COMPONENTS = 8
-POSE_SIZE = 63
-"""21 body joints, axis-angle; AMASS says nothing about SMPL's two hand joints."""
+POSE_SIZE = 3 * len(RECORDED_JOINTS)
+"""Axis-angle of the joints that sequences know; AMASS says nothing about SMPL's two hand joints."""
 
 _POSES = 20_000
 _REGULARISATION = 1e-3
@@ -32,7 +32,7 @@ _NAMES = ("means", "covars", "weights")
 
 
 def mixture_values(poses: NDArray[Any]) -> Tensor:
-    """What a mixture is over, (N, D) float64, of recorded poses (N, 21, 3) or (N, D), axis-angle in radians.
+    """What a mixture is over, (N, D) float64, of recorded poses (N, K, 3) or (N, D), axis-angle in radians.
 
     Recordings also hold turns beyond pi; what is scored later does not.
     """
@@ -104,21 +104,20 @@ class PoseMixture(nn.Module):
             return -torch.logsumexp(self._log_scale - distance / 2, dim=-1)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """SMPL's ``body_pose`` (count, 23, 3, 3) drawn from the mixture; joints that it is not over are at rest."""
+        """SMPL's ``body_pose`` (count, R, 3, 3) drawn from the mixture; joints that it is not over are at rest."""
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         factors = torch.linalg.cholesky(self.covars.double()).float()
         normal = torch.randn(count, self.size, 1, generator=generator)
         pose = self.means[chosen] + (factors[chosen] @ normal).squeeze(-1)
         rotations = axis_angle_to_matrix(pose.unflatten(1, (-1, 3)))
-        rest = torch.eye(3).expand(count, NUM_BODY_ROTATIONS - rotations.shape[1], 3, 3)
-        return torch.cat((rotations, rest), dim=1)
+        return complete_pose(rotations, SMPL.num_rotations)
 
     @classmethod
     def fit(cls, poses: NDArray[Any], components: int = COMPONENTS, seed: int = 0) -> PoseMixture:
         """Fit by expectation maximisation.
 
         Args:
-            poses: (N, 21, 3) or (N, D) axis-angle, radians; of more than 20,000, so many are drawn.
+            poses: (N, K, 3) or (N, D) axis-angle, radians; of more than 20,000, so many are drawn.
             components: K.
             seed: of the draw and of the start.
         """

@@ -1,6 +1,6 @@
 """VPoser: a variational autoencoder of body poses [1], with the names and layout of its published v2 checkpoints.
 
-The decoder turns 32 numbers into 21 joint rotations that people can do. An annotator that regresses these numbers
+The decoder turns 32 numbers into the joint rotations that people can do. An annotator that regresses these numbers
 cannot leave the space of such poses; the decoder is frozen there, but stays in the graph.
 
 [1] Pavlakos et al., Expressive Body Capture: 3D Hands, Face, and Body from a Single Image, CVPR 2019.
@@ -13,19 +13,20 @@ from collections.abc import Mapping, Sequence
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from smplx.lbs import batch_rigid_transform
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from body_models.contracts import LATENT_SIZE, NUM_BODY_ROTATIONS
-from body_models.rotations import axis_angle_to_matrix, geodesic_distance, sixd_to_matrix
-from body_models.smpl import BodyModel
+from body_models.bodies import open_body
+from body_models.rotations import axis_angle_to_matrix, complete_pose, geodesic_distance, sixd_to_matrix
+from body_models.spec import RECORDED_JOINTS, SMPL
 from lightning_modules.losses import TermSums, check_weights, combine
 from lightning_modules.optimizers import adam_with_steps
 
-NUM_PRIOR_JOINTS = 21
-"""SMPL joints 1 to 21; the hands, 22 and 23, are not part of the prior."""
+NUM_PRIOR_JOINTS = len(RECORDED_JOINTS)
+"""SMPL's joints after the root; the hands are not part of the prior."""
+LATENT_SIZE = 32
+"""Numbers of a code, L below, of the published VPosers and of this project's."""
 
 
 class _GaussianLayer(nn.Module):
@@ -40,7 +41,7 @@ class _GaussianLayer(nn.Module):
 
 
 class RotationLayer(nn.Module):
-    """(B, 21 * 6) numbers to rotations (B, 21, 3, 3)."""
+    """(B, 6 K) numbers to rotations (B, K, 3, 3)."""
 
     # VPoser keeps the two columns interleaved (a 3x2 matrix in row order), unlike the rest of this project.
     def forward(self, x: Tensor) -> Tensor:
@@ -48,31 +49,27 @@ class RotationLayer(nn.Module):
 
 
 class PoseCoder(nn.Module):
-    """What VPoser's versions share: poses to codes and back.
+    """What VPoser's versions share: poses of K joints to codes of L numbers and back.
 
     A version brings :meth:`encode` and :meth:`rotations`.
     """
 
     def encode(self, pose: Tensor) -> Normal:
-        """Distribution of the code of poses (B, 21, 3), axis-angle in radians."""
+        """Distribution of the code of poses (B, K, 3), axis-angle in radians."""
         raise NotImplementedError
 
     def rotations(self, latent: Tensor) -> Tensor:
-        """Rotations (B, 21, 3, 3) for codes (B, 32), in the precision that is given."""
+        """Rotations (B, K, 3, 3) for codes (B, L), in the precision that is given."""
         raise NotImplementedError
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Rotations (B, 21, 3, 3) of joints 1 to 21 for codes (B, 32), in fp32 also under autocast."""
+        """Rotations (B, K, 3, 3) for codes (B, L), in fp32 also under autocast."""
         with torch.autocast(device_type=latent.device.type, enabled=False):
             return self.rotations(latent.float())
 
     def decode_body_pose(self, latent: Tensor) -> Tensor:
-        """SMPL's ``body_pose`` (B, 23, 3, 3) for codes (B, 32): the hands keep the rest pose."""
-        rotations = self.decode(latent)
-        hands = torch.eye(3, device=rotations.device).expand(
-            len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3
-        )
-        return torch.cat((rotations, hands), dim=1)
+        """SMPL's ``body_pose`` (B, R, 3, 3) for codes (B, L): the hands keep the rest pose."""
+        return complete_pose(self.decode(latent), SMPL.num_rotations)
 
 
 class PosePrior(PoseCoder):
@@ -123,11 +120,11 @@ class PosePrior(PoseCoder):
 
 
 class PosePriorModule(pl.LightningModule):
-    """Trains a :class:`PosePrior` on poses (B, 21, 3), axis-angle in radians.
+    """Trains a :class:`PosePrior` on poses (B, K, 3), axis-angle in radians.
 
     Args:
         width: neurons of the hidden layers.
-        body_models: folder of body models, or "standin"; its joints weigh a wrong hip more than a wrong wrist.
+        body_models: reference of the body (SMPL's layout); its joints weigh a wrong hip more than a wrong wrist.
         losses: weights of the terms rotations (L1 of matrix entries), joints (L1, metres) and kl (nats per code).
         lr: Adam's learning rate.
         lr_milestones: fractions of the training after which the rate falls.
@@ -150,10 +147,10 @@ class PosePriorModule(pl.LightningModule):
         self.save_hyperparameters()
         self.loss_weights = losses
         self.prior = PosePrior(width)
-        self.body = BodyModel(body_models)
+        self.body = open_body(body_models)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Rotations (B, 21, 3, 3) for codes (B, 32)."""
+        """Rotations (B, K, 3, 3) for codes (B, L)."""
         return self.prior.decode(latent)
 
     def training_step(self, pose: Tensor, batch_idx: int) -> Tensor:
@@ -172,10 +169,10 @@ class PosePriorModule(pl.LightningModule):
         )
 
     def reconstruction(self, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is lost of poses (B, 21, 3) by their mean codes.
+        """What is lost of poses (B, K, 3) by their mean codes.
 
         Returns:
-            (B, 21) joint errors in mm, the root in place; (B, 21) angles in degrees; and (B, 32) Kullback-Leibler
+            (B, K) joint errors in mm, the root in place; (B, K) angles in degrees; and (B, L) Kullback-Leibler
             divergence in nats of each number of the code from the standard normal.
         """
         target, code = axis_angle_to_matrix(pose), self.prior.encode(pose)
@@ -200,13 +197,9 @@ class PosePriorModule(pl.LightningModule):
 
     def _joints(self, rotations: Tensor) -> Tensor:
         # The skeleton alone, mean shape, root at rest: skinning would cost ten times as much and tell nothing more.
-        eye = torch.eye(3, device=rotations.device)
-        root = eye.expand(len(rotations), 1, 3, 3)
-        hands = eye.expand(len(rotations), NUM_BODY_ROTATIONS - NUM_PRIOR_JOINTS, 3, 3)
-        rest = self.body.joint_template.expand(len(rotations), -1, -1)
-        with torch.autocast(device_type=rotations.device.type, enabled=False):
-            joints, _ = batch_rigid_transform(torch.cat((root, rotations, hands), dim=1), rest, self.body.parents)
-        return joints
+        root = torch.eye(3, device=rotations.device).expand(len(rotations), 1, 3, 3)
+        body_pose = complete_pose(rotations, self.body.spec.num_rotations)
+        return self.body.skeleton(torch.cat((root, body_pose), dim=1))
 
 
 def _standard(code: Normal) -> Normal:

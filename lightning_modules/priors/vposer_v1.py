@@ -1,7 +1,7 @@
 """The first VPoser [1], with the names and layout of its published checkpoints (``snapshots/*.pt``).
 
 Its layers, their order and their slopes differ from v2's (:class:`lightning_modules.priors.pose_prior.PosePrior`);
-the code of 32 numbers, the six numbers of a rotation and the joints are the same.
+the size of the code, the six numbers of a rotation and the joints are the same.
 
 [1] Pavlakos et al., Expressive Body Capture: 3D Hands, Face, and Body from a Single Image, CVPR 2019.
 """
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional as F
 
-from body_models.contracts import LATENT_SIZE
-from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PoseCoder, RotationLayer
+from lightning_modules.priors.pose_prior import LATENT_SIZE, NUM_PRIOR_JOINTS, PoseCoder, RotationLayer
 
 _SLOPE = 0.2
 

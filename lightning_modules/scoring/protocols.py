@@ -14,17 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from body_models.contracts import GENDERS, Batch, Prediction
-from body_models.joint_sets import (
-    BODY_JOINT_INDEX,
-    H36M_JOINTS,
-    HUMAN36M17,
-    LSP14_FROM_H36M,
-    MPI_INF_3DHP17,
-    SMPL_JOINTS,
-    SMPL_PARENTS,
-)
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
+from body_models.contracts import Batch, Prediction
+from body_models.joint_sets import H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
+from body_models.parameters import BodyParameters
+from body_models.spec import SMPL, BodySpec
 from lightning_modules.scoring.metrics import (
     AUC_3DHP,
     align_root,
@@ -38,76 +32,58 @@ from lightning_modules.scoring.metrics import (
     pck,
 )
 
-_SMPL24 = [BODY_JOINT_INDEX[name] for name in SMPL_JOINTS]
-_H36M17 = [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]
-_H36M_PELVIS = _H36M17[0]
-_LSP14 = [_H36M17[row] for row in LSP14_FROM_H36M]
-_LSP14_NAMES = tuple(H36M_JOINTS[row].removeprefix("h36m_") for row in LSP14_FROM_H36M)
+_LSP14 = tuple(H36M_JOINTS[row] for row in LSP14_FROM_H36M)
+_LSP14_NAMES = tuple(name.removeprefix("h36m_") for name in _LSP14)
 # Spine and head of MPI-INF-3DHP have no exact counterpart; public code compares them with these two.
 _LIKE_3DHP = {"spine": "h36m_spine", "head": "h36m_nose"}
-_3DHP17 = [
-    BODY_JOINT_INDEX[body or _LIKE_3DHP[name]]
-    for name, body in zip(MPI_INF_3DHP17.names, MPI_INF_3DHP17.body, strict=True)
-]
+_3DHP17 = tuple(body or _LIKE_3DHP[name] for name, body in zip(MPI_INF_3DHP17.names, MPI_INF_3DHP17.body, strict=True))
 _3DHP_PELVIS = MPI_INF_3DHP17.names.index("pelvis")
-_PCK_JOINTS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
-_MPJAE_JOINTS = [0, 1, 2, 4, 5, 16, 17, 18, 19]
+
+
+def _of_both_sides(*parts: str) -> list[int]:
+    """SMPL joints of the limbs."""
+    return [SMPL.index[f"{side}_{part}"] for part in parts for side in ("left", "right")]
+
+
+PCK_JOINTS = _of_both_sides("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+"""SMPL joints that the official 3DPW evaluation takes PCK and AUC over."""
+MPJAE_JOINTS = [0, *_of_both_sides("hip", "knee", "shoulder", "elbow")]
+"""SMPL joints whose global rotations it compares."""
 _TURNED_DEG = 60.0
 PER_JOINT = "per_joint"
 
 
-class Bodies(NamedTuple):
-    """SMPL parameters of N people.
-
-    Attributes:
-        global_orient: (N, 3, 3).
-        body_pose: (N, 23, 3, 3).
-        betas: (N, 10).
-        gender: (N,) index into GENDERS, or None: all neutral.
-    """
-
-    global_orient: Tensor
-    body_pose: Tensor
-    betas: Tensor
-    gender: Tensor | None = None
-
-    def rows(self, some: slice | Tensor) -> Bodies:
-        """Some of the people."""
-        gender = None if self.gender is None else self.gender[some]
-        return Bodies(self.global_orient[some], self.body_pose[some], self.betas[some], gender)
-
-    @classmethod
-    def true(cls, batch: Batch) -> Bodies:
-        """The ground-truth bodies of a batch, each of its own gender."""
-        return cls(batch["global_orient"], batch["body_pose"], batch["betas"], batch["gender"])
-
-
 class Meshes(NamedTuple):
-    """Meshes of N people without pose and shape: vertices (N, 6890, 3) metres, translated as unposed neutral bodies."""
+    """Meshes of N people without pose and shape: vertices (N, V, 3) metres, translated as unposed neutral bodies."""
 
     vertices: Tensor
 
-    def rows(self, some: slice | Tensor) -> Meshes:
+    def select(self, some: slice | Tensor) -> Meshes:
         """Some of the people."""
         return Meshes(self.vertices[some])
 
 
-def predicted(prediction: Prediction) -> Bodies | Meshes:
+def predicted(prediction: Prediction) -> BodyParameters | Meshes:
     """The neutral bodies of a prediction, or its meshes where there are no parameters."""
     if prediction.vertices is not None:
         return Meshes(prediction.vertices - prediction.transl.unsqueeze(1))
-    return Bodies(*prediction.parameters())
+    return BodyParameters(*prediction.parameters())
 
 
 class Posed(NamedTuple):
-    """Posed bodies: vertices (N, 6890, 3) and body joints (N, J, 3), metres; global rotations (N, 24, 3, 3).
+    """Posed bodies: vertices (N, V, 3) and body joints (N, J, 3), metres; global rotations (N, 1 + R, 3, 3).
 
     Rotations of meshes without parameters are NaN, so what is made of them counts as unknown.
     """
 
+    spec: BodySpec
     vertices: Tensor
     joints: Tensor
     rotations: Tensor
+
+    def named(self, names: Sequence[str]) -> Tensor:
+        """(N, K, 3) body joints of these names."""
+        return self.joints[:, [self.spec.index[name] for name in names]]
 
 
 def lsp14(pred: Posed, true: Posed) -> dict[str, Tensor]:
@@ -119,8 +95,9 @@ def lsp14(pred: Posed, true: Posed) -> dict[str, Tensor]:
     vertices relative to the same pelvis; mpvpe_untranslated is that of meshes with zero translation and no alignment
     (PARE, VIBE), another number; PA-MPVPE after Procrustes on the vertices themselves.
     """
-    pred_pelvis, true_pelvis = pred.joints[:, _H36M_PELVIS], true.joints[:, _H36M_PELVIS]
-    pred_joints, true_joints = (body.joints[:, [_H36M_PELVIS, *_LSP14]] for body in (pred, true))
+    pelvis = H36M_JOINTS[0]
+    pred_joints, true_joints = (body.named([pelvis, *_LSP14]) for body in (pred, true))
+    pred_pelvis, true_pelvis = pred_joints[:, 0], true_joints[:, 0]
     pred_joints, true_joints = align_root(pred_joints, 0)[:, 1:], align_root(true_joints, 0)[:, 1:]
     return {
         "mpjpe": mpjpe(pred_joints, true_joints),
@@ -143,8 +120,8 @@ def smpl24(pred: Posed, true: Posed) -> dict[str, Tensor]:
     Not of the official script: depth, the part of MPJPE along the camera's axis, and turned, the percentage of people
     whose root is turned by more than 60 degrees, as where front is taken for back. Both say what 2D joints leave open.
     """
-    pred_joints, true_joints = (align_root(body.joints[:, _SMPL24], 0) for body in (pred, true))
-    limbs = pred_joints[:, _PCK_JOINTS], true_joints[:, _PCK_JOINTS]
+    pred_joints, true_joints = (align_root(body.named(SMPL.joints), 0) for body in (pred, true))
+    limbs = pred_joints[:, PCK_JOINTS], true_joints[:, PCK_JOINTS]
     root_angle = mpjae(pred.rotations[:, :1], true.rotations[:, :1])
     return {
         "mpjpe": mpjpe(pred_joints, true_joints),
@@ -153,7 +130,7 @@ def smpl24(pred: Posed, true: Posed) -> dict[str, Tensor]:
         "pa_mpvpe": pa_mpjpe(pred.vertices, true.vertices),
         "pck50": 100 * pck(*limbs, threshold_mm=50.0),
         "auc200": 100 * auc(*limbs),
-        "mpjae": mpjae(pred.rotations[:, _MPJAE_JOINTS], true.rotations[:, _MPJAE_JOINTS]),
+        "mpjae": mpjae(pred.rotations[:, MPJAE_JOINTS], true.rotations[:, MPJAE_JOINTS]),
         "depth": depth_error(pred_joints, true_joints),
         "turned": (100.0 * (root_angle > _TURNED_DEG)).where(root_angle.isfinite(), torch.nan),
         PER_JOINT: joint_errors(pred_joints, true_joints),
@@ -170,7 +147,7 @@ def mpi_inf_3dhp(pred: Posed, true: Tensor) -> dict[str, Tensor]:
     data set's joints, not those of a training batch. No rescaling of the prediction. Results on univ_annot3 and on
     annot3 differ much, so each has a name.
     """
-    pred_joints = align_root(pred.joints[:, _3DHP17], _3DHP_PELVIS)
+    pred_joints = align_root(pred.named(_3DHP17), _3DHP_PELVIS)
     true_joints = align_root(true, _3DHP_PELVIS)
     official = slice(0, _3DHP_PELVIS)
     fourteen = pred_joints[:, official], true_joints[:, official]
@@ -194,12 +171,30 @@ def human36m(pred: Posed, true: Tensor) -> dict[str, Tensor]:
     frame in 64 counts, as in the public code of the json layout; --frame-step takes others.
     """
     rows = [0, *LSP14_FROM_H36M]
-    pred_joints = align_root(pred.joints[:, _H36M17][:, rows], 0)[:, 1:]
+    pred_joints = align_root(pred.named(H36M_JOINTS)[:, rows], 0)[:, 1:]
     true_joints = align_root(true[:, rows], 0)[:, 1:]
     return {
         "mpjpe": mpjpe(pred_joints, true_joints),
         "pa_mpjpe": pa_mpjpe(pred_joints, true_joints),
         PER_JOINT: joint_errors(pred_joints, true_joints),
+    }
+
+
+def own(pred: Posed, true: Posed) -> dict[str, Tensor]:
+    """Bodies of any one kind, as labels are compared with true bodies: their own joints relative to the root.
+
+    Each body is of its person's gender. MPJPE after that alignment, PA-MPJPE after Procrustes on these joints, MPVPE
+    over all vertices relative to the root, PA-MPVPE after Procrustes on the vertices; MPJAE over the global rotations
+    of all joints. There is no published number to compare with: it is for bodies that no benchmark knows.
+    """
+    count = len(pred.spec.joints)
+    pred_joints, true_joints = (align_root(body.joints[:, :count], 0) for body in (pred, true))
+    return {
+        "mpjpe": mpjpe(pred_joints, true_joints),
+        "pa_mpjpe": pa_mpjpe(pred_joints, true_joints),
+        "mpvpe": mpvpe(pred.vertices, true.vertices, pred.joints[:, 0], true.joints[:, 0]),
+        "pa_mpvpe": pa_mpjpe(pred.vertices, true.vertices),
+        "mpjae": mpjae(pred.rotations, true.rotations),
     }
 
 
@@ -213,11 +208,12 @@ class Protocol:
         dataset: kind of the source that it is made for.
         score: its definition (see its docstring): two posed bodies, or a posed body and true joints, to
             ``{metric: (N,)}`` and the errors of single joints in mm, ``{"per_joint": (N, J)}``.
-        joint_names: of those single joints.
+        joint_names: of those single joints; empty: it says none.
         headline: the metric that it is known by.
+        body_joints: that the body must have.
         rows: columns of the source's table, each with the value of the people that count.
         truth_names: names of true joints (N, K, 3) in the order that ``score`` takes; empty: it takes true bodies.
-        truth_body: the body joint of each.
+        truth_body: name of the body joint of each.
         options: of the source's reader: the variant of the annotations, the cameras.
     """
 
@@ -227,9 +223,10 @@ class Protocol:
     score: Callable[..., dict[str, Tensor]]
     joint_names: tuple[str, ...]
     headline: str
+    body_joints: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     truth_names: tuple[str, ...] = ()
-    truth_body: tuple[int, ...] = ()
+    truth_body: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -237,9 +234,9 @@ class Protocol:
         """Whether the truth is joints (of the data set) instead of bodies."""
         return bool(self.truth_names)
 
-    def joints_of(self, batch: Batch) -> Tensor:
-        """(N, K, 3) true joints of a batch; NaN where it has none."""
-        index = list(self.truth_body)
+    def joints_of(self, batch: Batch, spec: BodySpec) -> Tensor:
+        """(N, K, 3) true joints of a batch of people with a kind of body; NaN where it has none."""
+        index = [spec.index[name] for name in self.truth_body]
         known = batch["joints_3d_conf"][:, index, None] > 0
         return batch["joints_3d"][:, index].where(known, torch.nan)
 
@@ -249,29 +246,33 @@ _3DHP = {
     "score": mpi_inf_3dhp,
     "joint_names": MPI_INF_3DHP17.names[:_3DHP_PELVIS],
     "headline": "pck150",
+    "body_joints": _3DHP17,
     "truth_names": MPI_INF_3DHP17.names,
-    "truth_body": tuple(_3DHP17),
+    "truth_body": _3DHP17,
 }
 _HUMAN36M = {
     "dataset": "human36m",
     "score": human36m,
     "joint_names": _LSP14_NAMES,
+    "body_joints": H36M_JOINTS,
     "truth_names": HUMAN36M17.names,
-    "truth_body": tuple(_H36M17),
+    "truth_body": H36M_JOINTS,
     # protocol=2: the reader's name for the division with subjects 9 and 11 in the test set.
     "options": {"protocol": 2, "cameras": (1, 2, 3, 4)},
 }
 FRONTAL_CAMERA = 4
 _ALL = (
-    Protocol("3dpw/lsp14", "lsp14", "threedpw", lsp14, _LSP14_NAMES, "pa_mpjpe", {"campose_valid": 1}),
+    Protocol("3dpw/lsp14", "lsp14", "threedpw", lsp14, _LSP14_NAMES, "pa_mpjpe", H36M_JOINTS, {"campose_valid": 1}),
     Protocol(
-        "3dpw/smpl24", "smpl24", "threedpw", smpl24, SMPL_JOINTS, "pa_mpjpe", {"campose_valid": 1, "has_poses2d": 1}
+        "3dpw/smpl24", "smpl24", "threedpw", smpl24, SMPL.joints, "pa_mpjpe", SMPL.joints,
+        {"campose_valid": 1, "has_poses2d": 1},
     ),
     Protocol("mpi_inf_3dhp/univ", "univ", options={"variant": "univ_annot3"}, **_3DHP),  # type: ignore[arg-type]
     Protocol("mpi_inf_3dhp/annot3", "annot3", options={"variant": "annot3"}, **_3DHP),  # type: ignore[arg-type]
     Protocol("h36m/p1", "p1", headline="mpjpe", **_HUMAN36M),  # type: ignore[arg-type]
     Protocol("h36m/p2", "p2", headline="pa_mpjpe", rows={"camera": FRONTAL_CAMERA}, **_HUMAN36M),  # type: ignore[arg-type]
-)
+    Protocol("labels/own", "own", "pseudo_gt", own, (), "pa_mpjpe"),
+)  # fmt: skip
 PROTOCOLS: dict[str, Protocol] = {protocol.key: protocol for protocol in _ALL}
 """Every protocol by its key."""
 THREEDPW_PROTOCOLS = ("lsp14", "smpl24")
@@ -331,16 +332,16 @@ def definitions() -> str:
             facts += [f"annotations {one.options['variant']}"] if "variant" in one.options else []
             facts += [f"only people with {column} = {value}" for column, value in one.rows.items()]
             lines += ["", f"* `{one.name}`: {'; '.join(facts)}."]
-        lines += ["", "Joints: " + ", ".join(some[0].joint_names) + "."]
+        if some[0].joint_names:
+            lines += ["", "Joints: " + ", ".join(some[0].joint_names) + "."]
     return "\n".join(lines) + "\n"
 
 
-def global_rotations(global_orient: Tensor, body_pose: Tensor) -> Tensor:
-    """(N, 24, 3, 3) rotations of the parts in the camera frame, from those relative to their parents."""
-    local = torch.cat((global_orient[:, None], body_pose), dim=1)
+def global_rotations(local: Tensor, spec: BodySpec) -> Tensor:
+    """(N, 1 + R, 3, 3) rotations of the parts in the camera frame, from those relative to their parents."""
     chain = [local[:, 0]]
-    for joint in range(1, len(SMPL_PARENTS)):
-        chain.append(chain[SMPL_PARENTS[joint]] @ local[:, joint])
+    for joint in range(1, len(spec.parents)):
+        chain.append(chain[spec.parents[joint]] @ local[:, joint])
     return torch.stack(chain, dim=1)
 
 
@@ -349,7 +350,8 @@ class Scores(NamedTuple):
 
     Attributes:
         values: ``{"<key>_<metric>": (N,)}``; NaN for a person that could not be compared.
-        per_joint: ``{key: (N, J)}`` errors of single joints in mm, in the order of the protocol's joint_names.
+        per_joint: ``{key: (N, J)}`` errors of single joints in mm, in the order of the protocol's joint_names, of the
+            protocols that say them.
     """
 
     values: dict[str, Tensor]
@@ -360,27 +362,35 @@ class BodyScorer:
     """Poses predicted and true bodies, each with the model of its gender, and compares them.
 
     Args:
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         protocols: names, as :func:`find_protocols` takes them.
         batch_size: people posed at once.
 
     Raises:
-        ValueError: an unknown protocol.
+        ValueError: an unknown protocol, or one on joints that the bodies do not have.
     """
 
     def __init__(
         self, body_models: str = "standin", protocols: Sequence[str] = THREEDPW_PROTOCOLS, batch_size: int = 64
     ) -> None:
         self.protocols = find_protocols(protocols)
-        self.body_models, self.batch_size = body_models, batch_size
-        self._models: dict[str, BodyModel] = {}
+        self.bodies, self.batch_size = BodyModels(body_models, batch_size), batch_size
+        self.spec = self.bodies.spec
+        for protocol in self.protocols:
+            missing = [name for name in protocol.body_joints if name not in self.spec.index]
+            if missing:
+                msg = f"{protocol.name} is on joints that the body {self.spec.kind} has not: {', '.join(missing[:5])}"
+                raise ValueError(f"{msg}; choose other protocols, for example own")
 
-    def __call__(self, pred: Bodies, true: Bodies) -> dict[str, Tensor]:
+    def __call__(self, pred: BodyParameters, true: BodyParameters) -> dict[str, Tensor]:
         """The values of :meth:`score` for protocols that compare bodies."""
         return self.score(pred, true).values
 
     def score(
-        self, pred: Bodies | Meshes, true: Bodies | None = None, joints: Mapping[str, Tensor] | None = None
+        self,
+        pred: BodyParameters | Meshes,
+        true: BodyParameters | None = None,
+        joints: Mapping[str, Tensor] | None = None,
     ) -> Scores:
         """Compare, in the axes that both are given in, without translation.
 
@@ -391,10 +401,11 @@ class BodyScorer:
         """
         parts: list[dict[str, Tensor]] = []
         with torch.no_grad():
-            for start in range(0, len(pred[0]), self.batch_size):
+            people = pred.vertices if isinstance(pred, Meshes) else pred
+            for start in range(0, len(people), self.batch_size):
                 some = slice(start, start + self.batch_size)
-                posed = self._pose(pred.rows(some))
-                truth = None if true is None else self._pose(true.rows(some))
+                posed = self._pose(pred.select(some))
+                truth = None if true is None else self._pose(true.select(some))
                 part: dict[str, Tensor] = {}
                 for protocol in self.protocols:
                     if protocol.needs_joints:
@@ -405,28 +416,15 @@ class BodyScorer:
                     part |= {f"{protocol.key}_{metric}": value.double().cpu() for metric, value in scored.items()}
                 parts.append(part)
         joined = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
-        per_joint = {protocol.key: joined.pop(f"{protocol.key}_{PER_JOINT}") for protocol in self.protocols if joined}
+        keys = [protocol.key for protocol in self.protocols if f"{protocol.key}_{PER_JOINT}" in joined]
+        per_joint = {key: joined.pop(f"{key}_{PER_JOINT}") for key in keys}
         return Scores(joined, per_joint)
 
-    def _pose(self, people: Bodies | Meshes) -> Posed:
+    def _pose(self, people: BodyParameters | Meshes) -> Posed:
         if isinstance(people, Meshes):
             vertices = people.vertices.float()
-            joints = self._model(GENDERS[0], vertices.device).joints_from_vertices(vertices)
-            return Posed(vertices, joints, torch.full((len(vertices), len(SMPL_JOINTS), 3, 3), torch.nan).to(vertices))
-        count, device = len(people.betas), people.betas.device
-        gender = people.gender if people.gender is not None else torch.zeros(count, dtype=torch.int64, device=device)
-        parts, order = [], []
-        for number in gender.unique().tolist():
-            rows = (gender == number).nonzero()[:, 0]
-            some = people.rows(rows)
-            parts.append(self._model(GENDERS[number], device)(some.global_orient, some.body_pose, some.betas))
-            order.append(rows)
-        back = torch.cat(order).argsort()
-        vertices, joints = (torch.cat(values)[back] for values in zip(*parts, strict=True))
-        return Posed(vertices, joints, global_rotations(people.global_orient, people.body_pose))
-
-    def _model(self, gender: str, device: torch.device) -> BodyModel:
-        # Made when first needed, so that a set of neutral people needs no gendered files.
-        if gender not in self._models:
-            self._models[gender] = BodyModel(self.body_models, gender)
-        return self._models[gender].to(device)
+            joints = self.bodies.neutral.to(vertices.device).joints_from_vertices(vertices)
+            unknown = vertices.new_full((len(vertices), len(self.spec.joints), 3, 3), torch.nan)
+            return Posed(self.spec, vertices, joints, unknown)
+        posed = self.bodies.pose(people.without_translation())
+        return Posed(self.spec, *posed, global_rotations(people.rotations, self.spec))

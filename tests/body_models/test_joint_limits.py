@@ -17,8 +17,10 @@ from body_models.joint_limits import (
     violations,
 )
 from body_models.joint_sets import SMPL_JOINTS
-from body_models.rotations import axis_angle_to_matrix, mirror_pose
+from body_models.mirror import mirror_pose
+from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 
 
 def one_joint(name: str, x: float = 0, y: float = 0, z: float = 0) -> torch.Tensor:
@@ -75,7 +77,7 @@ def test_the_unposed_body_is_inside_and_sides_are_mirror_images() -> None:
     rotations = torch.eye(3).repeat(50, 24, 1, 1)
     wild = sample_inside((50,), torch.Generator().manual_seed(3)) * 1.3
     rotations[:, 1:] = swing_twist_to_matrix(wild)
-    here, there = degrees_outside(rotations[:, 1:]), degrees_outside(mirror_pose(rotations)[:, 1:])
+    here, there = degrees_outside(rotations[:, 1:]), degrees_outside(mirror_pose(rotations, SMPL)[:, 1:])
     names = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in BODY_JOINT_NAMES]
     torch.testing.assert_close(here, there[:, [BODY_JOINT_NAMES.index(name) for name in names]], atol=0.02, rtol=0)
 

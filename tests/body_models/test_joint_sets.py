@@ -22,6 +22,7 @@ from body_models.joint_sets import (
     convert_joints,
     mirror_permutation,
 )
+from body_models.spec import SMPL
 
 # constants.py of SPIN: the body joint of each of its 49 joints, as an index into 24 SMPL joints, 21 vertices and the
 # 9 rows of J_regressor_extra.
@@ -57,15 +58,15 @@ def test_names_bones_and_sides_fit_together(joint_set: JointSet) -> None:
     mirrored = mirror_permutation(joint_set.names)
     assert (mirrored[mirrored] == np.arange(len(mirrored))).all()
     body_mirrored = mirror_permutation(BODY_JOINTS)
-    mapped = joint_set.body_index
+    mapped = SMPL.rows(joint_set)
     both = mapped >= 0
     assert (body_mirrored[mapped[both]] == mapped[mirrored][both]).all()
-    assert joint_set.root_body_index >= 0
+    assert SMPL.root_row(joint_set) >= 0
 
 
 def test_spin49_is_spins_own_map() -> None:
     smpl_vertices_extra = [*range(24), *range(24, 45), *range(45 + 17, 45 + 17 + 9)]
-    assert SPIN49.body_index.tolist() == [smpl_vertices_extra[i] for i in SPIN_JOINT_MAP]
+    assert SMPL.rows(SPIN49).tolist() == [smpl_vertices_extra[i] for i in SPIN_JOINT_MAP]
     assert mirror_permutation(SPIN49.names).tolist() == SPIN_FLIP
 
 

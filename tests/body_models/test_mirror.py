@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import roma
 import torch
 
 from body_models.contracts import Batch
-from body_models.mirror import mirror_batch
+from body_models.mirror import mirror_batch, mirror_pose
+from body_models.spec import SMPL
 from datamodules.crops import Augmentation
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.sources import open_source
@@ -34,7 +36,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Batch, Batch
 def test_it_is_the_augmentations_mirror_image(batches: list[tuple[Batch, Batch]]) -> None:
     """But for a pixel: the augmentation mirrors about W / 2, so that the warped picture lies a pixel to the right."""
     for plain, mirrored in batches:
-        found = mirror_batch(plain)
+        found = mirror_batch(plain, SMPL)
         assert list(found) == list(mirrored)
         shifted = found["image"][..., :-1].float() - mirrored["image"][..., 1:].float()
         # Warped again instead of flipped: the same up to rounding.
@@ -50,6 +52,14 @@ def test_it_is_the_augmentations_mirror_image(batches: list[tuple[Batch, Batch]]
 
 def test_twice_is_the_batch_itself(batches: list[tuple[Batch, Batch]]) -> None:
     for plain, _ in batches:
-        for key, value in mirror_batch(mirror_batch(plain)).items():
+        for key, value in mirror_batch(mirror_batch(plain, SMPL), SMPL).items():
             if isinstance(value, torch.Tensor):
                 torch.testing.assert_close(value, plain[key], atol=1e-4, rtol=0)
+
+
+def test_mirror_pose_is_an_involution_for_arrays_and_tensors() -> None:
+    pose = roma.random_rotmat((3, 24))
+    mirrored = mirror_pose(pose, SMPL)
+    torch.testing.assert_close(mirror_pose(mirrored, SMPL), pose)
+    assert torch.linalg.det(mirrored).min() > 0.999
+    assert (mirror_pose(pose.numpy(), SMPL) == mirrored.numpy()).all()

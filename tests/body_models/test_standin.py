@@ -11,8 +11,10 @@ from smplx.utils import Struct
 
 from body_models.contracts import GENDERS
 from body_models.joint_sets import BODY_JOINT_INDEX, EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, VERTEX_JOINTS
-from body_models.rotations import axis_angle_to_matrix, mirror_pose
+from body_models.mirror import mirror_pose
+from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel, BodyOutput
+from body_models.spec import SMPL
 from body_models.standin import (
     GENDERED,
     QUANTUM,
@@ -240,7 +242,7 @@ def test_mirrored_pose_gives_the_mirrored_body() -> None:
     generator = torch.Generator().manual_seed(0)
     rotations = axis_angle_to_matrix(0.4 * torch.randn(2, 24, 3, generator=generator))
     betas = torch.randn(2, 10, generator=generator)
-    mirrored = mirror_pose(rotations)
+    mirrored = mirror_pose(rotations, SMPL)
     first = body(rotations[:, 0], rotations[:, 1:], betas).vertices
     second = body(mirrored[:, 0], mirrored[:, 1:], betas).vertices
     torch.testing.assert_close(second[:, twin] * torch.tensor([-1.0, 1, 1]), first, atol=2e-4, rtol=0)

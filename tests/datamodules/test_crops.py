@@ -13,8 +13,10 @@ from torch.utils.data import default_collate
 from body_models.camera import apply_affine, crop_affine, crop_camera_to_image, crop_focal, invert_affine, process_box
 from body_models.contracts import Batch
 from body_models.joint_sets import BODY_JOINTS, NUM_BODY_JOINTS, SMPL_JOINTS, mirror_permutation
-from body_models.rotations import mirror_pose, rotation_about_z
+from body_models.mirror import mirror_pose
+from body_models.rotations import rotation_about_z
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.crops import Augmentation, CropCache, PixelChange, choose_reduction, draw_change, read_image, warp
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
 from datamodules.files import ImageError
@@ -96,7 +98,7 @@ def test_pose_changes_agree_with_the_torch_rotations(threedpw_root: Path, tmp_pa
         sample, change = dataset[3, seed], draw_change(TURN_ONLY, seed)
         turned = pose.clone()
         turned[0] = rotation_about_z(torch.tensor(change.rotation_deg, dtype=torch.float32).deg2rad()) @ pose[0]
-        expected = mirror_pose(turned) if change.flip else turned
+        expected = mirror_pose(turned, SMPL) if change.flip else turned
         torch.testing.assert_close(torch.from_numpy(sample["global_orient"]), expected[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(torch.from_numpy(sample["body_pose"]), expected[1:], atol=1e-5, rtol=0)
 

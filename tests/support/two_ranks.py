@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader
 
+from body_models.spec import SMPL
 from callbacks.batchnorm import average_batchnorm
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.label_rows import label_rows, with_body_quality
@@ -48,7 +49,7 @@ def resume(folder, people, table, rank, two):
         dump.open()
         for number, mine in enumerate(([0, 3, 6, 9], [4, 10], [2, 5, 8])):
             batch = next(iter(DataLoader(people, batch_size=len(mine), sampler=mine)))
-            rows = with_body_quality(label_rows(batch, Oracle(0.1)(batch)), None)
+            rows = with_body_quality(SMPL, label_rows(batch, Oracle(0.1)(batch)), None)
             PartWriter(folder, number).write(np.array(mine), rows)
     dist.barrier()
     rest = DataLoader(people, batch_size=4, sampler=UnpaddedSampler(people, 2, rank, dump.finished()))

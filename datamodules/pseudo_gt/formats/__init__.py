@@ -160,7 +160,7 @@ def export_labels(
         labels: folder of a native table.
         format: one of :data:`FORMATS`.
         path: of the file or folder to write.
-        body_models: as :class:`BodyModel` takes it; the body that the labels belong to.
+        body_models: reference of the bodies that the labels belong to.
         keep: (N,) mask of the people to write; None for all.
 
     Raises:
@@ -269,7 +269,7 @@ def _rows_of(labels: LabelBlocks, rows: NDArray[Any], keep: NDArray[np.bool_] | 
 
 
 def _rotations(columns: Columns) -> NDArray[np.float64]:
-    pose = torch.tensor(pose_of(columns), dtype=torch.float64).unflatten(1, (24, 3))
+    pose = torch.tensor(pose_of(columns), dtype=torch.float64).unflatten(1, (-1, 3))
     return axis_angle_to_matrix(pose).numpy()
 
 

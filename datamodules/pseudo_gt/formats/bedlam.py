@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from body_models.spec import SMPL
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
@@ -84,14 +85,16 @@ def read_bedlam(path: str | Path, dataset: str, split: str) -> Published:
         columns = read_boxes(file)
         name = "pose" if "pose" in file and "pose_cam" not in file else "pose_cam"
         pose = file.check(name, file.value(name), -1)
-        if pose.shape[1] != 72:
-            msg = f"{path}: {name} has {pose.shape[1]} numbers a person, SMPL has 72: the file is of SMPL-X"
+        if pose.shape[1] != SMPL.pose_size:
+            msg = (
+                f"{path}: {name} has {pose.shape[1]} numbers a person, SMPL has {SMPL.pose_size}: the file is of SMPL-X"
+            )
             raise LabelError(msg)
         shape = file.check("shape", file.value("shape"), -1)
-        if shape.shape[1] < 10:
-            msg = f"{path}: shape has {shape.shape[1]} numbers a person, SMPL's body has 10"
+        if shape.shape[1] < SMPL.shape_size:
+            msg = f"{path}: shape has {shape.shape[1]} numbers a person, SMPL's body has {SMPL.shape_size}"
             raise LabelError(msg)
-        columns |= {**split_pose(pose), "betas": shape[:, :10], **_camera(file), **read_gender(file)}
+        columns |= {**split_pose(pose), "betas": shape[:, : SMPL.shape_size], **_camera(file), **read_gender(file)}
         if "part" not in file and "openpose" not in file and "gtkps" in file:
             joints = file.check("gtkps", file.value("gtkps"), -1, 3)
             # Other files of this family have other joints there.

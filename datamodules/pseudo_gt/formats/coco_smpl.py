@@ -33,6 +33,7 @@ from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
+    SMPL_SIZES,
     LabelBlocks,
     Published,
     keys_of,
@@ -48,7 +49,7 @@ from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, require_pe
 
 _VISIBLE = 2
 _LENGTHS = {
-    "smpl_param": {"pose": 72, "shape": 10, "trans": 3},
+    "smpl_param": SMPL_SIZES,
     "cam_param": {"focal": 2, "princpt": 2},
 }
 _DECIMALS = 7

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from body_models.joint_sets import SPIN49
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.spec import SMPL
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
@@ -67,7 +68,13 @@ from datamodules.pseudo_gt.native import JOINTS, LabelError, require_people
 _OPENPOSE18 = [19, 12, 8, 7, 6, 9, 10, 11, 2, 1, 0, 3, 4, 5, 21, 20, 23, 22]
 _FAR = 5000.0  # metres
 _BLOCK = 4096
-_SHAPES = {"parm_pose": (24, 3, 3), "parm_shape": (10,), "parm_cam": (3,), "bbox_center": (2,), "bbox_scale": ()}
+_SHAPES = {
+    "parm_pose": (len(SMPL.joints), 3, 3),
+    "parm_shape": (SMPL.shape_size,),
+    "parm_cam": (3,),
+    "bbox_center": (2,),
+    "bbox_scale": (),
+}
 
 
 def write_eft(labels: LabelBlocks, path: Path) -> int:
@@ -81,7 +88,7 @@ def write_eft(labels: LabelBlocks, path: Path) -> int:
             centre, size = centre_and_size(block["box"])
             seen = project_points(bodies + block["transl"][:, None], block["focal"], block["princpt"])
             cameras = fit_weak_perspective(bodies, (seen - centre[:, None]) / (size / 2)[:, None, None])
-            pose = axis_angle_to_matrix(torch.tensor(pose_of(block)).double().unflatten(1, (24, 3))).numpy()
+            pose = axis_angle_to_matrix(torch.tensor(pose_of(block)).double().unflatten(1, (-1, 3))).numpy()
             joints = labels.spin_joints(block, len(centre))
             numbers = numeric_keys(keys_of(block["id"]))
             for i, image in enumerate(block["image"]):
@@ -172,7 +179,7 @@ def read_eft(path: str | Path, dataset: str, split: str) -> Published:
 
 
 def _axis_angle(matrices: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """(N, 72) of N matrices (24, 3, 3), which are removed from the list."""
-    stacked = torch.tensor(np.array(matrices).reshape(-1, 24, 3, 3))
+    """(N, P) axis-angle of N poses, matrices (1 + R, 3, 3) each, which are removed from the list."""
+    stacked = torch.tensor(np.array(matrices).reshape(-1, len(SMPL.joints), 3, 3))
     matrices.clear()
     return matrix_to_axis_angle(stacked).flatten(1).float().numpy()

@@ -13,11 +13,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import BodyModels
 from body_models.joint_sets import JOINT_SETS, SPIN49, convert_joints
-from body_models.smpl import BodyModel
+from body_models.parameters import BodyParameters
+from body_models.spec import SMPL
 from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.native import (
@@ -25,12 +26,13 @@ from datamodules.pseudo_gt.native import (
     JOINTS,
     Columns,
     LabelError,
-    body_parameters,
     column_names,
     iter_labels,
     read_provenance,
 )
 
+SMPL_SIZES = {"pose": SMPL.pose_size, "shape": SMPL.shape_size, "trans": 3}
+"""Numbers of SMPL's parameters under the names that json layouts have for them."""
 BODY_COLUMNS = ("global_orient", "body_pose", "betas")
 CAMERA_COLUMNS = ("transl", "focal", "princpt")
 _POSED_AT_ONCE = 512
@@ -58,7 +60,7 @@ class LabelBlocks:
 
     Args:
         folder: of the table.
-        body_models: as :class:`BodyModel` takes it, for formats that hold 3D joints or a camera of their own.
+        body_models: reference of the bodies, for formats that hold 3D joints or a camera of their own.
         keep: (N,) mask of the rows to write; None for all.
 
     Attributes:
@@ -74,8 +76,7 @@ class LabelBlocks:
         self.image_root: str | None = content["image_root"]
         self._joint_set = None if content["joint_set"] is None else JOINT_SETS[content["joint_set"]]
         self._names = column_names(folder)
-        self._body_models, self._keep = body_models, keep
-        self._bodies: dict[str, BodyModel] = {}
+        self._bodies, self._keep = BodyModels(body_models, _POSED_AT_ONCE), keep
 
     @property
     def has_joints(self) -> bool:
@@ -126,23 +127,7 @@ class LabelBlocks:
 
     def body_joints(self, block: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """(n, J, 3) body joints in metres, without translation: posed with the body of each person's gender."""
-        joints: NDArray[np.float32] | None = None
-        genders = np.asarray(block["gender"])
-        for gender in np.unique(genders.astype(str)):
-            if gender not in self._bodies:
-                self._bodies[gender] = BodyModel(self._body_models, gender)
-            mine = np.flatnonzero(genders == gender)
-            for start in range(0, len(mine), _POSED_AT_ONCE):
-                rows = mine[start : start + _POSED_AT_ONCE]
-                some = {name: block[name][rows] for name in BODY_COLUMNS}
-                parameters = body_parameters({**some, "transl": np.zeros((len(rows), 3))})
-                with torch.no_grad():
-                    posed = self._bodies[gender].joints(**parameters).numpy()
-                if joints is None:
-                    joints = np.zeros((len(genders), *posed.shape[1:]), dtype=np.float32)
-                joints[rows] = posed
-        assert joints is not None
-        return joints
+        return self._bodies.joints(BodyParameters.of_columns(block).without_translation()).numpy()
 
 
 def spin_parts_3d(body_joints: NDArray[Any], joints: slice = PARTS) -> NDArray[np.float32]:
@@ -152,18 +137,18 @@ def spin_parts_3d(body_joints: NDArray[Any], joints: slice = PARTS) -> NDArray[n
         body_joints: (N, J, 3) metres.
         joints: of SPIN's 49; all have a body joint.
     """
-    posed = body_joints[:, SPIN49.body_index]
+    posed = body_joints[:, SMPL.rows(SPIN49)]
     posed = posed[:, joints] - posed[:, [PARTS.start + _PELVIS_PART]]
     return np.concatenate([posed, np.ones_like(posed[..., :1])], axis=2).astype(np.float32)
 
 
 def pose_of(block: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """(N, 72) axis-angle, root first."""
+    """(N, P) axis-angle, root first."""
     return np.concatenate([block["global_orient"], block["body_pose"]], axis=1)
 
 
 def split_pose(pose: NDArray[Any]) -> Columns:
-    """global_orient and body_pose of (N, 72) axis-angle."""
+    """global_orient and body_pose of (N, P) axis-angle, root first."""
     return {"global_orient": pose[:, :3], "body_pose": pose[:, 3:]}
 
 

@@ -47,6 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.safe_pickle import ModelFileError, parse_pickle
+from body_models.spec import SMPL
 from datamodules.crops import read_image
 from datamodules.files import ImageError, check_image, find_files, image_size
 from datamodules.progress import show_progress
@@ -72,7 +73,13 @@ from datamodules.pseudo_gt.npz import NpzReader, NpzWriter, dump_portable
 _OPENPOSE, _EXTRA, _ALL = slice(0, 25), slice(25, 44), slice(0, 44)
 _JPEG_QUALITY = 95
 IMAGES_PER_TAR = 1000
-_PERSON = {"center": (2,), "scale": (2,), "keypoints_2d": (44, 3), "body_pose": (72,), "betas": (10,)}
+_PERSON = {
+    "center": (2,),
+    "scale": (2,),
+    "keypoints_2d": (44, 3),
+    "body_pose": (SMPL.pose_size,),
+    "betas": (SMPL.shape_size,),
+}
 
 
 def write_hmr2(labels: LabelBlocks, path: Path) -> int:
@@ -120,8 +127,8 @@ def read_hmr2(path: str | Path, dataset: str, split: str) -> Published:
             "image": images,
             "box": square_box(file.numbers("center", 2, dtype=np.float64), read_scale(file)),
             JOINTS: joints,
-            **split_pose(file.numbers("body_pose", 72)),
-            "betas": file.numbers("betas", 10),
+            **split_pose(file.numbers("body_pose", SMPL.pose_size)),
+            "betas": file.numbers("betas", SMPL.shape_size),
         }
     return Published(columns, "spin49", file.left_out)
 

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
+from body_models.spec import SMPL
 from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
@@ -75,7 +76,7 @@ def write_humandata(labels: LabelBlocks, path: Path) -> int:
             file.append({"image_path": block["image"], "bbox_xywh": box, "keypoints2d": keypoints})
         body = {name: np.concatenate(values) for name, values in parts.items() if values}
         smpl = {name: body[name] for name in ("global_orient", "betas", "transl")}
-        file.put("smpl", {**smpl, "body_pose": body["body_pose"].reshape(-1, 23, 3)})
+        file.put("smpl", {**smpl, "body_pose": body["body_pose"].reshape(-1, SMPL.num_rotations, 3)})
         meta: dict[str, Any] = {key: body[name] for name, key in _META.items()}
         meta["gender"] = body["gender"].tolist()
         if "image_size" in body:
@@ -103,7 +104,7 @@ def read_humandata(path: str | Path, dataset: str, split: str) -> Published:
             file.leave_out("has_smpl")
         columns: Columns = {"image": file.texts("image_path"), "box": _boxes(file)}
         smpl = _dict(file, "smpl")
-        for name, length in (("global_orient", 3), ("body_pose", 69), ("betas", 10)):
+        for name, length in (("global_orient", 3), ("body_pose", 3 * SMPL.num_rotations), ("betas", SMPL.shape_size)):
             if name not in smpl:
                 msg = f"{path}: smpl has no {name}, so it is no file with SMPL bodies"
                 raise LabelError(msg)

@@ -18,15 +18,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
+from body_models.parameters import BodyParameters
 from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.pseudo_gt.formats.cliff import image_centre
 from datamodules.pseudo_gt.formats.exchange import BODY_COLUMNS, CAMERA_COLUMNS, fit_translation, project_points
-from datamodules.pseudo_gt.native import Columns, LabelError, body_parameters, column_names, read_labels
+from datamodules.pseudo_gt.native import Columns, LabelError, column_names, read_labels
 from datamodules.writing import replacing
 
 MESH_FORMATS = {
@@ -90,7 +90,7 @@ def write_meshes(
         labels: folder of a native table in the camera's frame.
         format: one of :data:`MESH_FORMATS`.
         folder: to write into; files of the same names are replaced.
-        body_models: the body that the labels belong to, as :class:`BodyModel` takes it.
+        body_models: the body that the labels belong to, a reference, see :mod:`body_models.bodies`.
         keep: (N,) mask of the people to write; None for all.
         per: what a file is of, one of :data:`PER`.
         files: at most so many, evenly chosen; None for all.
@@ -103,11 +103,11 @@ def write_meshes(
     chosen = list(groups)
     if files is not None and files < len(chosen):
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, files).astype(int)]
-    bodies: dict[str, BodyModel] = {}
+    bodies = BodyModels(body_models)
     people, size, paths = 0, 0, list[Path]()
     for name in show_progress(chosen, f"writing {format}"):
         rows = np.array(groups[name])
-        meshes = _posed({key: values[rows] for key, values in columns.items()}, bodies, body_models)
+        meshes = _posed({key: values[rows] for key, values in columns.items()}, bodies)
         # Not with_suffix: a name may hold dots.
         path = Path(folder) / f"{name}.{format}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,24 +159,14 @@ def _inside(name: str) -> str:
     return "/".join(parts).replace("\0", "_") or "_"
 
 
-def _posed(people: Columns, bodies: dict[str, BodyModel], body_models: str) -> list[Mesh]:
+def _posed(people: Columns, bodies: BodyModels) -> list[Mesh]:
     """Meshes of the people in one file."""
-    vertices, joints, faces = [], [], []
-    for row, gender in enumerate(people["gender"]):
-        if gender not in bodies:
-            bodies[gender] = BodyModel(body_models, str(gender))
-        one = body_parameters({name: people[name][row : row + 1] for name in (*BODY_COLUMNS, "transl")})
-        with torch.no_grad():
-            posed = bodies[gender](one["global_orient"], one["body_pose"], one["betas"])
-        vertices.append(posed.vertices[0].numpy())
-        joints.append(posed.joints[0].numpy())
-        faces.append(bodies[gender].faces)
-    transl = _under_one_camera(people, np.stack(joints))
-    places = (np.stack(vertices) + transl[:, None]) * _TO_GLTF
-    return [
-        Mesh(str(name), place.astype(np.float32), face)
-        for name, place, face in zip(people["id"], places, faces, strict=True)
-    ]
+    posed = bodies.pose(BodyParameters.of_columns(people).without_translation())
+    transl = _under_one_camera(people, posed.joints.numpy())
+    places = ((posed.vertices.numpy() + transl[:, None]) * _TO_GLTF).astype(np.float32)
+    # Bodies of one kind have the same faces, whatever their gender.
+    faces = bodies[str(people["gender"][0])].faces
+    return [Mesh(str(name), vertices, faces) for name, vertices in zip(people["id"], places, strict=True)]
 
 
 def _under_one_camera(people: Columns, joints: NDArray[Any]) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     CAMERA_COLUMNS,
+    SMPL_SIZES,
     LabelBlocks,
     Published,
     is_absent,
@@ -36,7 +37,7 @@ PIXEL_OFFSET = {"mpii": 1.0}
 # A tenth of a micrometre: finer than the float32 the labels are made in, and half the file size of all digits.
 _DECIMALS = 7
 _SHAPES = {
-    "smpl_param": {"pose": 72, "shape": 10, "trans": 3},
+    "smpl_param": SMPL_SIZES,
     "cam_param": {"focal": 2, "princpt": 2},
 }
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
+    SMPL_SIZES,
     LabelBlocks,
     Published,
     numbers_at,
@@ -38,7 +39,6 @@ from datamodules.pseudo_gt.native import LabelError, require_people
 
 # A tenth of a micrometre: finer than the float32 the labels are made in, and half the file size of all digits.
 _DECIMALS = 7
-_LENGTHS = {"pose": 72, "shape": 10, "trans": 3}
 _FILE = "Human36M_subject{}_SMPL_NeuralAnnot.json"
 _FILES = ("Human36M_subject*_SMPL_NeuralAnnot.json", "Human36M_subject*_smpl_param.json")
 _SUBJECT = re.compile(r"subject_?(\d+)")
@@ -88,7 +88,7 @@ def write_neuralannot_mocap(labels: LabelBlocks, path: Path) -> int:
         )
         raise LabelError(msg)
     files: dict[Path, _Places] = {}
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in SMPL_SIZES}
     row = 0
     for block in labels.blocks("neuralannot_mocap", ("id", *BODY_COLUMNS, "transl")):
         for name in block["id"]:
@@ -174,7 +174,7 @@ class _Reader:
         self.ids: list[str] = []
         self.sequences: list[str] = []
         self.frames: list[int] = []
-        self.fields: dict[str, list[NDArray[Any]]] = {name: [] for name in _LENGTHS}
+        self.fields: dict[str, list[NDArray[Any]]] = {name: [] for name in SMPL_SIZES}
         self.left_out = Counter[str]()
         self._dataset, self._split = dataset, split
         self._keys = _DATASETS.get(dataset, _OTHER)
@@ -193,7 +193,7 @@ class _Reader:
         if body is None:
             self.left_out["its label is null"] += 1
             return
-        for name, length in _LENGTHS.items():
+        for name, length in SMPL_SIZES.items():
             self.fields[name].append(numbers_at(where, body, name, (length,)).astype(np.float32))
         sequence = self._sequence(path, where, keys)
         self.ids.append(f"{self._dataset}/{self._split}/{sequence}/{number}")

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
 from body_models.safe_pickle import NUMPY_ERRORS
+from body_models.spec import SMPL
 from datamodules.pseudo_gt.formats.exchange import (
     BODY_COLUMNS,
     PARTS,
@@ -55,6 +56,7 @@ from datamodules.pseudo_gt.npz import NpzReader, NpzWriter
 from datamodules.writing import replacing
 
 GENDER_LETTERS = {"male": "m", "female": "f", "neutral": "neutral"}
+_FIT_SIZE = SMPL.pose_size + SMPL.shape_size
 _GENDERS = {"m": "male", "f": "female", **{name: name for name in GENDERS}}
 
 
@@ -105,8 +107,8 @@ def read_spin(path: str | Path, dataset: str, split: str) -> Published:
 def read_family(file: NpzReader) -> Columns:
     """What the files of SPIN's family have in common."""
     return {
-        **read_boxes(file), **split_pose(file.numbers("pose", 72)), "betas": file.numbers("shape", 10),
-        **read_gender(file),
+        **read_boxes(file), **split_pose(file.numbers("pose", SMPL.pose_size)),
+        "betas": file.numbers("shape", SMPL.shape_size), **read_gender(file),
     }  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def read_boxes(file: NpzReader) -> Columns:
     }
     joints = np.zeros((len(columns["box"]), 49, 3), dtype=np.float32)
     if "part" in file:
-        joints[:, PARTS] = file.numbers("part", 24, 3)
+        joints[:, PARTS] = file.numbers("part", PARTS.stop - PARTS.start, 3)
     if "openpose" in file:
         joints[:, : PARTS.start] = file.numbers("openpose", 25, 3)
     return {**columns, JOINTS: joints}
@@ -167,8 +169,10 @@ def read_spin_fits(path: str | Path, dataset: str, split: str) -> Published:
     except NUMPY_ERRORS as error:
         msg = f"{path} is not a readable .npy file ({error}): get it again"
         raise LabelError(msg) from error
-    if not isinstance(fits, np.ndarray) or fits.ndim != 2 or fits.shape[1] != 82:
-        msg = f"{path} must hold (N, 82) numbers (pose 72, shape 10), got {getattr(fits, 'shape', 'an archive')}"
+    if not isinstance(fits, np.ndarray) or fits.ndim != 2 or fits.shape[1] != _FIT_SIZE:
+        msg = (
+            f"{path} must hold (N, {_FIT_SIZE}) numbers (pose 72, shape 10), got {getattr(fits, 'shape', 'an archive')}"
+        )
         raise LabelError(msg)
     companion = path.with_suffix(".npz")
     if not companion.is_file():
@@ -179,5 +183,9 @@ def read_spin_fits(path: str | Path, dataset: str, split: str) -> Published:
         if file.rows != len(fits):
             msg = f"{path} has {len(fits)} rows, {companion} has {file.rows}: they are of different sets"
             raise LabelError(msg)
-        fits = file.check(f"row of {path.name}", fits, 82)
-    return Published({**columns, **split_pose(fits[:, :72]), "betas": fits[:, 72:]}, "spin49", file.left_out)
+        fits = file.check(f"row of {path.name}", fits, _FIT_SIZE)
+    return Published(
+        {**columns, **split_pose(fits[:, : SMPL.pose_size]), "betas": fits[:, SMPL.pose_size :]},
+        "spin49",
+        file.left_out,
+    )

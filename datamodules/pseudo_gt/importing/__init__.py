@@ -21,7 +21,15 @@ from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_publish
 from datamodules.pseudo_gt.formats.exchange import CAMERA_COLUMNS, Published
 from datamodules.pseudo_gt.importing.matching import AMBIGUOUS, NOBODY, match_images, match_people, nearest_people
 from datamodules.pseudo_gt.importing.units import check_boxes, check_camera
-from datamodules.pseudo_gt.native import BLOCK_ROWS, JOINTS, Columns, Frame, LabelError, LabelWriter, compare_ids
+from datamodules.pseudo_gt.native import (
+    BLOCK_ROWS,
+    Columns,
+    Frame,
+    LabelError,
+    LabelWriter,
+    annotated_columns,
+    compare_ids,
+)
 
 
 @dataclass
@@ -196,18 +204,10 @@ def _why_nobody(path: str | Path, columns: Columns, source: PeopleTable) -> str:
 
 
 def _with_source(columns: Columns, source: PeopleTable, rows: NDArray[np.int64]) -> Columns:
-    ids = source.ids()
-    image = source.column("image")[rows].tolist()
-    boxes, sizes = source.column("box")[rows], source.column("image_size")[rows]
-    added: Columns = {
-        "id": np.array([ids[row] for row in rows], dtype=object),
-        "image": np.array([name.decode("utf-8", "surrogateescape") for name in image], dtype=object),
-        "image_size": sizes,
-        "person_box": boxes,
-        JOINTS: source.column(JOINTS)[rows],
-    }
+    added = annotated_columns(source, rows)
     if "box" not in columns:
-        squares = [process_box(box, tuple(size)) for box, size in zip(boxes, sizes, strict=True)]
+        pairs = zip(added["person_box"], added["image_size"], strict=True)
+        squares = [process_box(box, tuple(size)) for box, size in pairs]
         added["box"] = np.array(squares, dtype=np.float32)
     return {**columns, **added}
 

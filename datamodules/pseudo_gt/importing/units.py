@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from body_models.bodies import BodyModels
 from body_models.camera import crop_camera_to_image
-from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, reproject
 
@@ -68,13 +69,13 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
     rows = np.unique(np.linspace(0, len(source) - 1, min(_COMPARED, len(source))).astype(np.int64))
     some = {name: columns[name][rows] for name in _NEEDED}
     people = source.select(rows)
-    body = BodyModel("standin")
-    seen = _compare(some, people, body)
+    bodies = BodyModels("standin")
+    seen = _compare(some, people, bodies)
     if seen.fits and seen.follows:
         return
     # The camera of a crop has its principal point at the crop's centre, so that tells the crop's side.
     crop = round(float(np.clip(2 * np.median(some["princpt"]), 1, _LARGEST_CROP)))
-    other = _compare(_of_crop(some, crop), people, body)
+    other = _compare(_of_crop(some, crop), people, bodies)
     if not seen.follows and other.fits and other.follows and other.offset < seen.offset:
         msg = (
             f"{path}: its cameras are of a crop of {crop} pixels, not of the image: focal and princpt times the "
@@ -84,7 +85,7 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
     if seen.fits:
         return
     size, factor = f"{seen.ratio:.3g} times as large as in the source", _round(seen.ratio)
-    if _compare({**some, "transl": some["transl"] * np.float32(factor)}, people, body).fits:
+    if _compare({**some, "transl": some["transl"] * np.float32(factor)}, people, bodies).fits:
         unit = ": is it in millimetres?" if factor == 1 / 1000 else ""
         msg = f"{path}: its bodies are projected {size}; translations times {factor:.4g} would fit{unit}"
         raise LabelError(msg)
@@ -118,9 +119,10 @@ class _Seen(NamedTuple):
     follows: bool
 
 
-def _compare(columns: Columns, people: PeopleTable, body: BodyModel) -> _Seen:
-    mapped = np.flatnonzero(people.joint_set.body_index >= 0)
-    points = reproject(columns, body)[:, people.joint_set.body_index[mapped]].astype(np.float64)
+def _compare(columns: Columns, people: PeopleTable, bodies: BodyModels) -> _Seen:
+    index = SMPL.rows(people.joint_set)
+    mapped = np.flatnonzero(index >= 0)
+    points = reproject(columns, bodies)[:, index[mapped]].astype(np.float64)
     annotated = people.column(JOINTS)[:, mapped].astype(np.float64)
     weight = (annotated[..., 2:] > 0).astype(np.float64)
     # Whoever has too few joints is compared with the box, of which the joints cover most.

@@ -55,8 +55,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _body_models(sets: Sequence[LabelSet]) -> str:
     """The body that the first table whose provenance names one was made with."""
+    from body_models.bodies import STANDIN
+    from datamodules.pseudo_gt.native import body_models_of
+
     for one in sets:
-        settings = one.meta["provenance"].get("settings", {})
-        if found := settings.get("paths", {}).get("body_models"):
-            return str(found)
-    return "standin"
+        if found := body_models_of(one.meta["provenance"], default=""):
+            return found
+    return STANDIN

@@ -1,6 +1,7 @@
 """Write the documents that code knows better than people: python -m experiments docs [--out docs]
 
-joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md. Tests keep each of them equal to the code.
+joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md, rows.md and a table of labels.md. Tests keep
+each of them equal to the code.
 Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
 
 The API reference is a site of its own, made with pdoc (pip install 'three-recipes[dev]') when it is asked for:
@@ -19,7 +20,8 @@ from experiments.cli import PACKAGES, CommandParser
 
 def main(argv: Sequence[str]) -> int:
     """Write the documents."""
-    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols}
+    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols,
+               "rows": _rows}  # fmt: skip
     usual = list(writers)
     writers["api"] = _api
     parser = CommandParser("docs", __doc__)
@@ -66,3 +68,13 @@ def _api(out: Path) -> list[Path]:
     from experiments.documents.api_site import write_site
 
     return [write_site(out, PACKAGES)]
+
+
+def _rows(out: Path) -> list[Path]:
+    from experiments.documents.row_page import LABELS, TEXT, labels_text, rows_text
+
+    written = [write_text(out / TEXT, rows_text())]
+    path = out / LABELS
+    if path.is_file():
+        written.append(write_text(path, labels_text(path.read_text(encoding="utf-8"))))
+    return written

@@ -5,9 +5,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from body_models.bodies import BodyModels
 from body_models.joint_sets import MPI_INF_3DHP28
+from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix, geodesic_distance
-from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.pseudo_gt.mocap import fuse_views, is_mocap
@@ -19,7 +21,7 @@ FOCAL, CENTRE = 1100.0, 512.0
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModel("standin")
+    return BodyModels("standin")
 
 
 class Studio:
@@ -34,7 +36,7 @@ class Studio:
         joints = self.joints(body)
         builder = PeopleBuilder("mpi_inf_3dhp", "train", MPI_INF_3DHP28, folder)
         self.labels = {name: [] for name in ("global_orient", "body_pose", "betas", "transl")}
-        rest = body.rest_pelvis(torch.tensor(self.betas[:1]).float())[0].numpy()
+        rest = body.neutral.rest_pelvis(torch.tensor(self.betas[:1]).float())[0].numpy()
         first = 0
         for sequence, frames in FRAMES.items():
             for camera in range(CAMERAS):
@@ -43,7 +45,7 @@ class Studio:
                 for frame in range(frames):
                     i = first + frame
                     seen = joints[i] @ turn.T + shift
-                    index = MPI_INF_3DHP28.body_index
+                    index = SMPL.rows(MPI_INF_3DHP28)
                     joints_3d = np.where((index >= 0)[:, None], seen[index], 0.0)
                     points = seen[index, :2] / seen[index, 2:] * FOCAL + CENTRE
                     builder.add(
@@ -65,11 +67,8 @@ class Studio:
         self.people = self.people if order is None else self.people.select(order)
 
     def joints(self, body):
-        parameters = {"betas": self.betas, "transl": self.transl}
-        rotations = axis_angle_to_matrix(torch.tensor(self.pose).float().view(-1, 24, 3))
-        return body.joints(
-            rotations[:, 0], rotations[:, 1:], **{k: torch.tensor(v).float() for k, v in parameters.items()}
-        ).numpy()
+        values = (torch.tensor(value).float() for value in (self.pose, self.betas, self.transl))
+        return body.joints(BodyParameters.of_axis_angle(*values)).numpy()
 
     def write(self, folder, **changed):
         labels = {**self.labels, **changed}
@@ -126,8 +125,8 @@ def test_views_are_the_worlds_body_in_the_data_sets_camera(tmp_path, body):
     assert columns["id"].tolist() == studio.people.ids()
     np.testing.assert_allclose(columns["transl"], studio.labels["transl"], atol=1e-5)
     np.testing.assert_allclose(columns["focal"], FOCAL)
-    mapped = np.flatnonzero(MPI_INF_3DHP28.body_index >= 0)
-    points = reproject(columns, body)[:, MPI_INF_3DHP28.body_index[mapped]]
+    mapped = np.flatnonzero(SMPL.rows(MPI_INF_3DHP28) >= 0)
+    points = reproject(columns, body)[:, SMPL.rows(MPI_INF_3DHP28)[mapped]]
     assert np.abs(points - studio.people.column("joints_2d")[:, mapped, :2]).max() < 0.01
     assert columns["error_2d"].max() < 1e-4 and (columns["visible_joints"] == len(mapped)).all()
     assert columns["mirror_disagreement"].tolist() == list(range(48))

@@ -55,7 +55,8 @@ def test_round_trip(tmp_path):
     assert (table.joint_set, table.image_root, table.frame) == ("coco17", "/data/coco", "camera")
     assert table.provenance == {"checkpoint": "abc"}
     content = json.loads((tmp_path / PROVENANCE_FILE).read_text())
-    assert content == {"version": 2, "rows": 7, "frame": "camera", **META}
+    body = {"kind": "smpl", "rotations": 23, "shape": 10}
+    assert content == {"version": 2, "rows": 7, "frame": "camera", "body": body, **META}
 
 
 def test_rows_and_columns_are_streamed(tmp_path):

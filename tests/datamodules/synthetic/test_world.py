@@ -18,6 +18,7 @@ from body_models.joint_limits import degrees_outside
 from body_models.joint_sets import COCO17, MPI_INF_3DHP28, MPII16
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.synthetic.cameras import draw_yaw
 from datamodules.synthetic.in_the_wild import make_photos
 from datamodules.synthetic.world import (
@@ -71,7 +72,7 @@ def test_coco_keypoints_are_the_projected_true_bodies(world: Path, bodies: dict[
     assert truth["id"].tolist() == [f"coco/train/{annotation['id']}" for annotation in content["annotations"]]
     points, _ = true_joints(bodies["neutral"], truth)
     seen = set()
-    for annotation, expected in zip(content["annotations"], points[:, COCO17.body_index], strict=True):
+    for annotation, expected in zip(content["annotations"], points[:, SMPL.rows(COCO17)], strict=True):
         image = images[annotation["image_id"]]
         joints = np.reshape(annotation["keypoints"], (17, 3))
         labelled = joints[:, 2] > 0
@@ -103,7 +104,7 @@ def test_mpii_is_in_the_official_layout_and_counts_pixels_from_one(world: Path, 
         assert (world / "mpii/images" / image.image.name).is_file()
         for person in np.atleast_1d(image.annorect):
             for point in np.atleast_1d(person.annopoints.point):
-                place = expected[counter, MPII16.body_index[point.id]] + 1
+                place = expected[counter, SMPL.rows(MPII16)[point.id]] + 1
                 np.testing.assert_allclose([point.x, point.y], place, atol=0.02)
             counter += 1
     assert counter == SMALL.mpii == len(truth["id"])

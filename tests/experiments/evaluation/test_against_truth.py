@@ -11,6 +11,7 @@ import torch
 
 from body_models.contracts import GENDERS
 from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
+from body_models.parameters import BodyParameters
 from body_models.smpl import BodyModel
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
@@ -21,7 +22,6 @@ from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.cli import run_command
 from experiments.commands.labels.evaluate import main
 from experiments.evaluation import against_truth
-from experiments.evaluation.true_bodies import bodies_of
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from tests.support.human36m_files import write_human36m, write_pictures
@@ -131,7 +131,7 @@ def joints_sources(tmp_path, monkeypatch):
         "betas": rng.normal(size=(count, 10)),
     }  # fmt: skip
     columns = {name: value.astype(np.float32) for name, value in columns.items()}
-    people = bodies_of(columns)
+    people = BodyParameters.of_columns(columns)
     joints = BodyModel().joints(people.global_orient, people.body_pose, people.betas).numpy()
     h36m = joints[:, [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]] + 4
     order = [10, 8, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6, 0, 7, 9]

@@ -5,13 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 
+from body_models.bodies import BodyModels
 from body_models.joint_limits import violations
 from body_models.joint_sets import COCO17
-from body_models.smpl import BodyModel
-from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_people
+from body_models.parameters import BodyParameters
+from body_models.spec import SMPL
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_people
 from experiments.commands.labels.compare_labels import main
 from experiments.label_study import shared_people
 from experiments.label_study.shared_people import compare_sets, open_sets, path_names
@@ -36,7 +37,7 @@ def bodies():
         "gender": np.full(PEOPLE, "neutral"),
         "prior_score": np.float32([1, 2, 3, 4, 5]),
     }
-    joints = posed(columns, with_transl=True)[:, COCO17.body_index]
+    joints = posed(columns, with_transl=True)[:, SMPL.rows(COCO17)]
     points = joints[..., :2] / joints[..., 2:] * 1000 + 60 + [3, 0]
     confidence = np.ones((PEOPLE, 17, 1))
     confidence[0], confidence[1, 5:] = 0, 0
@@ -45,10 +46,8 @@ def bodies():
 
 
 def posed(columns, with_transl=False):
-    parameters = body_parameters(columns)
-    if not with_transl:
-        parameters["transl"] = torch.zeros_like(parameters["transl"])
-    return BodyModel().joints(**parameters).numpy()
+    parameters = BodyParameters.of_columns(columns)
+    return BodyModels().joints(parameters if with_transl else parameters.without_translation()).numpy()
 
 
 def turned(columns):
@@ -120,7 +119,7 @@ def test_figures_of_a_table_that_brings_none_are_computed(compared):
         assert "prior_score" not in one.values and one.mean("prior_score") is None
         expected = np.abs(columns["betas"][1:4]).max(axis=1)
         np.testing.assert_allclose(one.values["max_abs_beta"], expected, rtol=1e-6)
-        limits = violations(body_parameters(columns)["body_pose"][1:4]).sum(-1)
+        limits = violations(BodyParameters.of_columns(columns).body_pose[1:4]).sum(-1)
         assert one.values["limit_violations"].tolist() == limits.tolist()
     assert result.joints_of == "a"
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 import wandb
 
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels
 from body_models.standin import write_standin
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot
-from datamodules.pseudo_gt.native import body_parameters, read_labels, reproject
+from datamodules.pseudo_gt.native import read_labels, reproject
 from experiments.run import main
 
 RUNS = ("none", "three")
@@ -100,10 +100,10 @@ def test_labels_lie_on_the_people_of_the_full_image(tiny_run: Path) -> None:
     table = read_labels(folder).columns
     written = read_neuralannot(folder / "neuralannot.json", "coco", "train").columns
     assert list(written["id"]) == list(table["id"])
-    body = BodyModel()
+    body = BodyModels()
     points, expected = reproject(written, body), reproject(table, body)
     assert np.abs(points - expected).max() < 0.1
-    assert body_parameters(table)["betas"].shape == (120, 10)
+    assert table["betas"].shape == (120, 10)
 
 
 def test_a_second_run_makes_nothing_again(

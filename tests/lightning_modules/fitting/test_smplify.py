@@ -8,12 +8,12 @@ from body_models.camera import crop_focal, project
 from body_models.contracts import Prediction
 from body_models.joint_limits import degrees_outside, sample_inside, swing_twist_to_matrix, violations
 from body_models.joint_sets import COCO17
-from body_models.rotations import axis_angle_to_matrix, geodesic_distance, matrix_to_axis_angle
+from body_models.rotations import axis_angle_to_matrix, geodesic_distance, matrix_to_axis_angle, upright
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from lightning_modules.fitting import smplify
 from lightning_modules.fitting.refinement import error_2d
 from lightning_modules.fitting.smplify import SMPLify
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture
 from lightning_modules.priors.pose_prior import PosePrior
 
@@ -54,7 +54,7 @@ def people(make_batch):
     joints = BodyModel().joints(root, body_pose, betas, transl)
     focal, princpt = torch.full((PEOPLE, 2), crop_focal(SIZE)), torch.full((PEOPLE, 2), SIZE / 2)
     conf = torch.zeros(joints.shape[:2])
-    conf[:, torch.from_numpy(COCO17.body_index)] = 1
+    conf[:, torch.from_numpy(SMPL.rows(COCO17))] = 1
     truth = Prediction(root, body_pose, betas, transl, focal, princpt, joints, project(joints, focal, princpt))
     batch = make_batch(PEOPLE, SIZE)
     return {**batch, "joints_2d": truth.joints_2d, "joints_2d_conf": conf}, truth

@@ -1,17 +1,20 @@
 """Protocols against NumPy, from the posed mesh on; and how they are found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
 from body_models.joint_sets import BODY_JOINT_INDEX, HUMAN36M17, MPI_INF_3DHP17, NUM_BODY_JOINTS
+from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.sources.threedpw import FRAME_FILTERS
 from lightning_modules.scoring.protocols import (
     PROTOCOLS,
-    Bodies,
     BodyScorer,
     Meshes,
     Posed,
@@ -24,17 +27,17 @@ from lightning_modules.scoring.protocols import (
 REGRESSOR = slice(24 + 21, 24 + 21 + 17)  # rows of J_regressor_h36m among the body joints
 
 
-def bodies(count: int = 5, seed: int = 0) -> Bodies:
+def bodies(count: int = 5, seed: int = 0) -> BodyParameters:
     generator = torch.Generator().manual_seed(seed)
     pose = Rotation.from_rotvec(0.3 * torch.randn(count * 24, 3, generator=generator).numpy()).as_matrix()
     pose = torch.from_numpy(pose).float().view(count, 24, 3, 3)
-    return Bodies(pose[:, 0], pose[:, 1:], torch.randn(count, 10, generator=generator))
+    return BodyParameters(pose[:, 0], pose[:, 1:], torch.randn(count, 10, generator=generator))
 
 
 def posed() -> Posed:
     people = bodies()
     out = BodyModel()(people.global_orient, people.body_pose, people.betas)
-    return Posed(out.vertices, out.joints, torch.empty(0))
+    return Posed(SMPL, out.vertices, out.joints, torch.empty(0))
 
 
 def oracle_pa(pred: np.ndarray, true: np.ndarray) -> float:
@@ -109,8 +112,8 @@ def test_who_is_turned_by_more_than_60_degrees() -> None:
     true = bodies()
     angles = torch.tensor([0.0, 59.0, 61.0, 180.0, 300.5]).deg2rad()
     turns = axis_angle_to_matrix(torch.nn.functional.normalize(torch.tensor([0.3, 1.0, -0.2]), dim=0) * angles[:, None])
-    some = true.rows(torch.zeros(len(angles), dtype=torch.int64))
-    pred = some._replace(global_orient=turns @ some.global_orient)
+    some = true.select(torch.zeros(len(angles), dtype=torch.int64))
+    pred = replace(some, global_orient=turns @ some.global_orient)
     found = BodyScorer(protocols=["3dpw/smpl24"]).score(pred, some).values["smpl24_turned"]
     assert found.tolist() == [0, 0, 100, 100, 0]
 
@@ -120,7 +123,7 @@ def test_true_joints_of_a_batch_are_nan_where_unknown() -> None:
     conf[1, BODY_JOINT_INDEX["h36m_neck"]] = 0
     batch = {"joints_3d": torch.randn(2, NUM_BODY_JOINTS, 3), "joints_3d_conf": conf}
     for key, joint_set in (("p1", HUMAN36M17), ("univ", MPI_INF_3DHP17)):
-        joints = PROTOCOLS[key].joints_of(batch)
+        joints = PROTOCOLS[key].joints_of(batch, SMPL)
         place = joint_set.names.index("neck")
         assert joints.shape == (2, 17, 3) and joints[1, place].isnan().all() and not joints[0].isnan().any()
 

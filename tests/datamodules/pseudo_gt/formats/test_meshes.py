@@ -13,10 +13,11 @@ import torch
 import trimesh
 from numpy.typing import NDArray
 
-from body_models.smpl import BodyModel
+from body_models.bodies import BodyModels, open_body
+from body_models.parameters import BodyParameters
 from datamodules.pseudo_gt.formats.exchange import project_points
 from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS, write_meshes
-from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels
 
 MakeLabels = Callable[..., Path]
 NEUTRAL = ["neutral"] * 6
@@ -41,11 +42,11 @@ def meshes_of(path: Path) -> dict[str, trimesh.Trimesh]:
 def expected_mesh(labels: Path, row: int) -> NDArray[Any]:
     """(V, 3) of a person under their own camera, in its axes."""
     columns = {name: values[row : row + 1] for name, values in read_labels(labels).columns.items()}
-    return BodyModel("standin")(**body_parameters(columns)).vertices[0].numpy()
+    return BodyModels().pose(BodyParameters.of_columns(columns)).vertices[0].numpy()
 
 
 def seen(vertices: NDArray[Any], focal: Any, princpt: Any) -> NDArray[Any]:
-    joints = BodyModel("standin").joints_from_vertices(torch.tensor(vertices[None], dtype=torch.float32)).numpy()
+    joints = open_body().joints_from_vertices(torch.tensor(vertices[None], dtype=torch.float32)).numpy()
     return project_points(joints, np.atleast_2d(focal), np.atleast_2d(princpt))[0]
 
 
@@ -58,7 +59,7 @@ def test_one_file_a_person(make_labels: MakeLabels, tmp_path: Path, format: str)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name.split('/')[2]}.{format}" for name in ids}
     (mesh,) = meshes_of(tmp_path / "out" / f"{ids[2].split('/')[2]}.{format}").values()
     np.testing.assert_allclose(mesh.vertices * BACK, expected_mesh(labels, 2), atol=1e-5)
-    np.testing.assert_array_equal(mesh.faces, BodyModel("standin").faces)
+    np.testing.assert_array_equal(mesh.faces, open_body().faces)
 
 
 @pytest.mark.parametrize("format", MESH_FORMATS)

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from body_models.bodies import BodyModels
 from body_models.camera import project
-from body_models.smpl import BodyModel
+from body_models.parameters import BodyParameters
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, write_neuralannot
-from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameters, read_labels, reproject
+from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels, reproject
 
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModel("standin")
+    return BodyModels("standin", batch_size=2)
 
 
 def make_table(folder, ids):
@@ -41,8 +42,10 @@ def test_round_trip_reprojects(tmp_path, body, dataset):
     assert write_neuralannot(tmp_path / "labels", path) == 3
     read = read_neuralannot(path, dataset, "train").columns
     assert read["id"].tolist() == ids
-    expected = project(body.joints(**body_parameters(labels)), *map(torch.tensor, (labels["focal"], labels["princpt"])))
-    np.testing.assert_allclose(reproject(read, body, rows=2), expected.numpy(), atol=0.01)
+    expected = project(
+        body.joints(BodyParameters.of_columns(labels)), *map(torch.tensor, (labels["focal"], labels["princpt"]))
+    )
+    np.testing.assert_allclose(reproject(read, body), expected.numpy(), atol=0.01)
 
 
 def test_layout_is_the_published_one(tmp_path):

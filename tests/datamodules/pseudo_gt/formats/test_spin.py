@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from body_models.bodies import BodyModels
 from body_models.joint_sets import COCO17, SPIN49, convert_joints
-from body_models.smpl import BodyModel
+from body_models.parameters import BodyParameters
+from body_models.spec import SMPL
 from datamodules.pseudo_gt.formats import export_labels
 from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits
-from datamodules.pseudo_gt.native import LabelError, body_parameters
+from datamodules.pseudo_gt.native import LabelError
 
 KEYS = {
     "imgname": ((), "U"), "center": ((2,), "f8"), "scale": ((), "f8"), "part": ((24, 3), "f4"),
@@ -45,7 +47,11 @@ def test_3d_joints_are_the_body(labels, tmp_path):
     export_labels(folder, "spin", tmp_path / "out.npz")
     found = np.load(tmp_path / "out.npz")["S"][0]
     one = {name: values[:1] for name, values in columns.items()}
-    body = BodyModel("standin").joints(**body_parameters(one)).numpy()[0, SPIN49.body_index[25:]]
+    body = (
+        BodyModels("standin")
+        .joints(BodyParameters.of_columns(one).without_translation())
+        .numpy()[0, SMPL.rows(SPIN49)[25:]]
+    )
     np.testing.assert_allclose(found[:, :3], body - body[14], atol=1e-5)
     assert (found[:, 3] == 1).all()
 
