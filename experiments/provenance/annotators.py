@@ -92,5 +92,5 @@ def annotator_of_run(run: Run) -> Annotator:
         {name: recipe.auxiliary[name] for name in plan.auxiliary(settings)},
         recipe.init if trained else "",
         recipe.prior if trained else settings.smplify.prior,
-        plan.trained_on_threedpw(settings) if annotates else False,
+        plan.annotator_exposure(settings) if annotates else False,
     )

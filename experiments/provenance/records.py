@@ -112,5 +112,5 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "standin_body": is_standin(settings.paths.body_models),
         "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in plan.targets(settings) if plan.is_synthetic(settings, name)],
-        "used_3dpw_train": plan.trained_on_threedpw(settings),
+        "used_3dpw_train": plan.annotator_exposure(settings),
     }

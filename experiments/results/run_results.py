@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.benchmarks.benchmark import Benchmark
 from experiments.exposure import combined_exposure, flags, sentences
 from experiments.stats.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.stats.effects import Effects, Factor, find_effects, t_interval
@@ -31,11 +33,19 @@ class Column(NamedTuple):
     unit: str = "mm"
 
 
-LABELS, LSP14, SMPL24 = (
-    "Pseudo-GT against true bodies (smpl24)",
-    "Downstream, 3DPW test (lsp14)",
-    "Downstream, 3DPW test (smpl24)",
-)
+LABELS = "Pseudo-GT against true bodies (smpl24)"
+_HEADERS = {
+    "mpjpe": ("MPJPE", "mm"), "pa_mpjpe": ("PA-MPJPE", "mm"), "mpvpe": ("MPVPE", "mm"), "pck150": ("PCK at 150 mm", "%")
+}  # fmt: skip
+
+
+def _columns_of(benchmark: Benchmark) -> Iterator[Column]:
+    for protocol, metrics in benchmark.columns.items():
+        group = f"Downstream, {benchmark.title} {benchmark.test} ({protocol})"
+        for metric in metrics:
+            yield Column(f"{benchmark.name}/{protocol}_{metric}", group, *_HEADERS.get(metric, (metric, "mm")))
+
+
 COLUMNS = (
     Column("pseudo_gt/smpl24_mpjpe", LABELS, "MPJPE"),
     Column("pseudo_gt/smpl24_pa_mpjpe", LABELS, "PA-MPJPE"),
@@ -45,18 +55,14 @@ COLUMNS = (
     Column("pseudo_gt/error_2d", "Pseudo-GT", "2D error", "% of box"),
     Column("pseudo_gt/limit_violations", "Pseudo-GT", "limit violations", "joints per person"),
     Column("pseudo_gt/limit_excess_deg", "Pseudo-GT", "outside limits", "degrees per person"),
-    Column("threedpw/lsp14_mpjpe", LSP14, "MPJPE"),
-    Column("threedpw/lsp14_pa_mpjpe", LSP14, "PA-MPJPE"),
-    Column("threedpw/lsp14_mpvpe", LSP14, "MPVPE"),
-    Column("threedpw/smpl24_mpjpe", SMPL24, "MPJPE"),
-    Column("threedpw/smpl24_pa_mpjpe", SMPL24, "PA-MPJPE"),
+    *(column for benchmark in BENCHMARKS.values() for column in _columns_of(benchmark)),
 )
 """Columns of the main table, in order; one that no run has is left out. All other metrics stand in the details."""
 
 _REFERENCE = ("none", "random")
 """Levels that mean "without"; they stand first in the effects."""
 
-HEADLINES = ("pseudo_gt/smpl24_pa_mpjpe", "threedpw/lsp14_pa_mpjpe")
+HEADLINES = ("pseudo_gt/smpl24_pa_mpjpe", *(f"{one.name}/{one.headline}" for one in BENCHMARKS.values()))
 """The metrics whose gain over the baseline is told in words."""
 
 
@@ -452,7 +458,7 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        judged = any(column.key.startswith("threedpw/") for column in self.columns)
+        judged = any(column.key.startswith(f"{DEFAULT.name}/") for column in self.columns)
         caveats += sentences(
             {f'"{one.label}"': one.used_3dpw_train for one in self.variants},
             behind=", and judged on 3DPW's test set" if judged else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.rotations import matrix_to_axis_angle
 from callbacks.label_rows import body_quality
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
-from datamodules.sources import open_source
+from datamodules.benchmarks import BENCHMARKS
+from datamodules.benchmarks.benchmark import Benchmark
 from datamodules.synthetic.world import distance_table, read_world
 from datamodules.writing import replacing
 from experiments.comparison.assembly import YARDSTICK, open_comparison
@@ -32,11 +34,11 @@ from experiments.results.run_results import RunResult
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, world_folder
-from experiments.stages.regressor import mean_pose_bodies, regressor_saw_threedpw
+from experiments.stages.regressor import mean_pose_bodies, regressor_exposure, truth_of_benchmark
 from experiments.stats.bootstrap import Interval, mean_interval
-from lightning_modules.scoring.protocols import Bodies, BodyScorer
+from lightning_modules.scoring.protocols import BodyScorer
 
-_YARDSTICK_VERSION = 2
+_YARDSTICK_VERSION = 3
 
 
 def summarise(run: Run) -> None:
@@ -125,7 +127,7 @@ def run_result(run: Run) -> RunResult:
 
 
 def _regressor_saw(run: Run) -> bool | None:
-    return regressor_saw_threedpw(run) if "downstream" in run.records else False
+    return regressor_exposure(run) if "downstream" in run.records else False
 
 
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
@@ -171,12 +173,12 @@ def _write_yardstick(run: Run) -> None:
     parts: dict[str, Callable[[], Evaluation]] = {}
     if targets:
         parts["labels"] = lambda: _mean_pose_on_labels(run, world, targets)
-    if run.output("evaluate", "downstream"):
-        parts["threedpw"] = lambda: _mean_pose_on_threedpw(run)
+    for name in run.output("evaluate", "benchmarks"):
+        parts[name] = partial(_mean_pose_on, run, BENCHMARKS[name])
     key = {
         "version": _YARDSTICK_VERSION,
         "targets": targets,
-        "data": data_key(run, [*targets, "threedpw_test", "amass"]),
+        "data": data_key(run, [*targets, *(one.test_source for one in plan.benchmarks(run.settings)), "amass"]),
         "protocols": run.settings.evaluate.protocols,
         "body_models": run.settings.paths.body_models,
     }
@@ -209,16 +211,10 @@ def _mean_pose(run: Run) -> tuple[Tensor, Tensor, Tensor]:
     return body.body_pose, matrix_to_axis_angle(body.body_pose).flatten(1), body.betas
 
 
-def _mean_pose_on_threedpw(run: Run) -> Evaluation:
-    source = plan.source(run.settings, world_folder(run), "threedpw_test")
-    table = open_source(cache_dir=run.settings.paths.cache, **source)
-    body_pose = torch.from_numpy(table.column("body_pose")).unflatten(1, (23, 3))
-    true = Bodies(
-        axis_angle_to_matrix(torch.from_numpy(table.column("global_orient"))),
-        axis_angle_to_matrix(body_pose),
-        torch.from_numpy(table.column("betas")),
-        torch.from_numpy(table.column("gender").astype(np.int64)),
-    )
-    scorer = BodyScorer(run.settings.paths.body_models, run.settings.evaluate.protocols)
-    values = {key: value.numpy() for key, value in scorer(mean_pose_bodies(run, len(table)), true).items()}
-    return Evaluation.of(np.array(table.ids()), values)
+def _mean_pose_on(run: Run, benchmark: Benchmark) -> Evaluation:
+    truth = truth_of_benchmark(run, benchmark)
+    scorer = BodyScorer(run.settings.paths.body_models, benchmark.chosen(run.settings.evaluate.protocols))
+    joints = {key: torch.from_numpy(true.joints) for key, true in truth.joints().items()}
+    bodies = truth.bodies() if len(joints) < len(scorer.protocols) else None
+    scores = scorer.score(mean_pose_bodies(run, len(truth.table)), bodies, joints)
+    return Evaluation.of(np.array(truth.table.ids()), {key: value.numpy() for key, value in scores.values.items()})

@@ -14,7 +14,7 @@ from experiments.engine.pipeline import Run
 from experiments.provenance.annotators import annotator_of
 from experiments.results.finished_runs import read_runs
 from experiments.settings.loading import load_settings
-from experiments.settings.plan import trained_on_threedpw
+from experiments.settings.plan import annotator_exposure
 from experiments.stages.annotator import ANNOTATE, DUMP
 from experiments.stages.reporting import run_result, summarise
 from experiments.training.wandb_runs import tags_of
@@ -147,7 +147,7 @@ def test_start_is_what_its_run_or_the_user_says(tmp_path: Path, summary: bool | 
     common = ["size=tiny", "recipe=two", f"recipe.init_file={checkpoint}"]
 
     def told(*arguments: str) -> bool | None:
-        return trained_on_threedpw(load_settings([*common, *arguments])[0])
+        return annotator_exposure(load_settings([*common, *arguments])[0])
 
     assert told("recipe.init=file") is summary
     for word in (True, False):
