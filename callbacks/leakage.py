@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from datamodules.benchmarks import BENCHMARKS
+from datamodules.exposure import Exposure
 from datamodules.files import MissingFilesError
 from datamodules.ids import PersonId, dataset_of_table
 from datamodules.people import PeopleTable
@@ -47,6 +48,27 @@ def refuse_ids(ids: Iterable[str], splits: dict[str, set[str]], what: str) -> No
             "Train on training splits, and choose checkpoints by a validation split"
         )
         raise LeakageError(msg)
+
+
+def refuse_exposure(exposure: Exposure, what: str) -> None:
+    """Refuse a start, or labels, of a network that was trained on people who are kept for an evaluation.
+
+    Args:
+        exposure: of it.
+        what: beginning of the message, e.g. "the labels in FOLDER".
+
+    Raises:
+        LeakageError: naming the splits.
+    """
+    found = [name for name in sorted(exposure.seen) if _is_kept(name)]
+    if found:
+        msg = f"{what} come from a training on {', '.join(found)}, which is kept for the evaluation: use others"
+        raise LeakageError(msg)
+
+
+def _is_kept(table: str) -> bool:
+    dataset = dataset_of_table(table)
+    return table.removeprefix(f"{dataset}-") in NOT_TO_TRAIN_ON.get(dataset, ())
 
 
 def refuse_shared_people(train: PeopleTable, evaluation: PeopleTable) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from datamodules.exposure import combined
 from experiments.documents.markdown import table_lines
-from experiments.exposure import combined_exposure, footnotes, mark
+from experiments.exposure import footnotes, mark
 from experiments.results.run_results import (
     COLUMNS,
     HEADLINES,
@@ -61,9 +62,7 @@ def _tables(cells: Cells, column: Column) -> list[str]:
     own = _own_errors(cells, column.key.replace(_protocol(column.key), _DIRECT))
     # From the worst labels to the best; no labels at all come first.
     sets = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: -own.get(name, float("inf")))
-    saw = {
-        name: combined_exposure(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets
-    }
+    saw = {name: combined(one.exposure for (of, _), one in cells.items() if of == name) for name in sets}
     marked = {name: name + mark(saw[name]) for name in sets}
     rows = [
         [marked[name], number(own.get(name)), *(_error(cells.get((name, one)), column.key) for one in families)]

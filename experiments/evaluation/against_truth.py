@@ -17,6 +17,7 @@ from callbacks.evaluator import MeshEvaluator
 from callbacks.person_errors import Evaluation, EvaluationError
 from callbacks.progress import progress_bar
 from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.exposure import FORMER_KEY, read_exposure
 from datamodules.files import AnnotationError
 from datamodules.ids import PersonId
 from datamodules.people_module import PeopleDataModule
@@ -24,7 +25,7 @@ from datamodules.pseudo_gt.native import Columns, column_names, compare_ids, ite
 from experiments.evaluation.scores import ProtocolErrors, by_protocol
 from experiments.evaluation.true_bodies import bodies_of, read_truth, truth_of
 from experiments.evaluation.truth import Truth
-from experiments.exposure import checkpoint_exposure, read_exposure
+from experiments.exposure import checkpoint_exposure
 from experiments.provenance.records import is_standin
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
@@ -164,7 +165,7 @@ def score_checkpoint(
         trainer.test(module, datamodule=data, verbose=False)
         assert evaluator.evaluation is not None
         parts.append(evaluator.evaluation)
-    facts = {"split": target.split, "used_3dpw_train": checkpoint_exposure(checkpoint)}
+    facts = {"split": target.split, FORMER_KEY: checkpoint_exposure(checkpoint).saw_training_of()}
     return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
 
 
@@ -225,7 +226,7 @@ def score_labels(
     models = body_models or _models_of(provenance)
     say_standin(models)
     facts = {
-        "used_3dpw_train": read_exposure(provenance),
+        FORMER_KEY: read_exposure(provenance).saw_training_of(),
         "standin_body": is_standin(models),
         **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }

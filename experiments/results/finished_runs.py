@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import SUMMARY_FILE
 from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.exposure import read_exposure
 from datamodules.pseudo_gt.native import column_names, iter_labels, read_labels
 from experiments.engine.artifacts import RECORD
 from experiments.engine.grid import MANIFEST, read_manifest
-from experiments.exposure import read_exposure
 from experiments.results.run_results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
 from experiments.settings.loading import read_config
 from experiments.settings.schema import TRIAL
@@ -196,7 +196,7 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
         is_standin=summary["is_standin"],
         synthetic=summary["synthetic"],
         is_trial=config.get("size") == TRIAL,
-        used_3dpw_train=read_exposure(summary),
+        exposure=read_exposure(summary),
         samples_seen=summary["samples_seen"],
         seconds=summary["seconds"],
         metrics={key: _interval(value) for key, value in summary["metrics"].items()},

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from datamodules.benchmarks import BENCHMARKS, DEFAULT
 from datamodules.benchmarks.benchmark import Benchmark
-from experiments.exposure import combined_exposure, flags, sentences
+from datamodules.exposure import NOTHING, Exposure, combined
+from experiments.exposure import flags, sentences
 from experiments.stats.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.stats.effects import Effects, Factor, find_effects, t_interval
 
@@ -117,7 +118,7 @@ class RunResult:
         is_standin: whether the stand-in body was used.
         synthetic: whether the people were synthetic.
         is_trial: whether it was made with size=tiny, which learns nothing.
-        used_3dpw_train: whether a training touched 3DPW's training set; None where that is not known.
+        exposure: what the network, its start and its labels were trained on.
         samples_seen: people or poses seen in training, by stage.
         seconds: time of each stage.
         metrics: by key; those with values per person are computed from them and need not be given.
@@ -139,7 +140,7 @@ class RunResult:
     is_standin: bool = False
     synthetic: bool = False
     is_trial: bool = False
-    used_3dpw_train: bool | None = False
+    exposure: Exposure = NOTHING
     samples_seen: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Interval] = field(default_factory=dict)
@@ -150,6 +151,11 @@ class RunResult:
     per_joint: dict[str, dict[str, float]] = field(default_factory=dict)
     per_sequence: dict[str, dict[str, float]] = field(default_factory=dict)
     quality: dict[str, Distribution] = field(default_factory=dict)
+
+    @property
+    def used_3dpw_train(self) -> bool | None:
+        """Whether a training touched the training split of the default benchmark; None where that is not known."""
+        return self.exposure.saw_training_of()
 
     @property
     def samples(self) -> int:
@@ -184,12 +190,12 @@ class Variant:
         """What must be said beside every number of these runs."""
         told = {"stand-in body": "is_standin", "synthetic": "synthetic"}
         others = [text for text, name in told.items() if any(getattr(run, name) for run in self.runs)]
-        return [*flags(self.used_3dpw_train), *others]
+        return [*flags(self.exposure), *others]
 
     @property
-    def used_3dpw_train(self) -> bool | None:
-        """Whether a training of one of the runs touched 3DPW's training set; None where that is not known."""
-        return combined_exposure(run.used_3dpw_train for run in self.runs)
+    def exposure(self) -> Exposure:
+        """What one of the runs, its start or its labels were trained on."""
+        return combined(run.exposure for run in self.runs)
 
     def by_seed(self, key: str) -> dict[int, float]:
         """A metric of each seed; a run without a seed counts as seed 0."""
@@ -458,11 +464,7 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        judged = any(column.key.startswith(f"{DEFAULT.name}/") for column in self.columns)
-        caveats += sentences(
-            {f'"{one.label}"': one.used_3dpw_train for one in self.variants},
-            behind=", and judged on 3DPW's test set" if judged else "",
-        )
+        caveats += self._told_exposure()
         for column in self.headlines:
             if worse := [one.label for one in self.variants if column in self._worse(one)]:
                 caveats.append(f"No better than the mean pose in {column.group}, {column.header}: {_list(worse)}.")
@@ -470,6 +472,17 @@ class Comparison:
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")
         return caveats + self.notes
+
+    def _told_exposure(self) -> list[str]:
+        """Who was trained on the training split of a benchmark that it is judged on, or of the default one."""
+        told = {f'"{one.label}"': one.exposure for one in self.variants}
+        judged = {column.key.partition("/")[0] for column in self.columns}
+        watched = [one for one in BENCHMARKS.values() if one is DEFAULT or one.name in judged]
+        caveats = []
+        for one in watched:
+            behind = f", and judged on {one.title}'s test set" if one.name in judged else ""
+            caveats += sentences(told, behind=behind, benchmark=one) if "train" in one.splits else []
+        return caveats
 
 
 def _names(one: Variant) -> list[str]:

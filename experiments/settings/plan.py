@@ -7,7 +7,9 @@ from typing import Any
 
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.benchmarks.benchmark import Benchmark
-from experiments.exposure import checkpoint_exposure, combined_exposure
+from datamodules.exposure import NOTHING, UNKNOWN, Exposure, training_split
+from datamodules.ids import dataset_of_table
+from experiments.exposure import checkpoint_exposure
 from experiments.settings.schema import ONLY_WORLD, WITHOUT_WORLD, Settings
 
 # Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
@@ -29,6 +31,8 @@ EVALUATED = tuple(_BENCHMARK_OF)
 """Sources that are only evaluated on, whose people are never left out for their images."""
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
+# What published backbones are trained on.
+_IMAGES = Exposure.of("imagenet-train")
 # Prior -> the stage that makes it where no file is given.
 _PRIOR_STAGES = {"vposer": "prior", "gmm": "mixture"}
 _WORLD_FOLDERS = {one.name: one.world for one in BENCHMARKS.values() if one.world} | {"synthetic": "3dpw"}
@@ -106,23 +110,51 @@ def selection(settings: Settings) -> Benchmark | None:
     return next((one for one in benchmarks(settings) if one.selection is not None), None)
 
 
-def annotator_exposure(settings: Settings) -> bool | None:
-    """Whether the annotator, or what it starts from, sees 3DPW-train; None where that is not known.
+def split_of(name: str) -> str:
+    """Split of a data set that a source is, e.g. ``coco-train``; the world's own people are not taken for 3DPW."""
+    _, kind, split = _SOURCES[name]
+    return f"{name if name in ONLY_WORLD else kind}-{split}"
 
-    Every table of such a run must say so: 3DPW is what it is judged on.
+
+def synthetic_data_sets(settings: Settings) -> set[str]:
+    """Data sets of which an annotator takes the synthetic world's."""
+    names = {*targets(settings), *auxiliary(settings), *pose2d(settings), "amass"}
+    return {dataset_of_table(split_of(name)) for name in names if is_synthetic(settings, name)}
+
+
+def annotator_exposure(settings: Settings) -> Exposure:
+    """What the annotator, what it starts from and its priors are trained on.
+
+    Every table of a run that saw a benchmark's people must say so.
     """
-    return combined_exposure(["threedpw_train" in auxiliary(settings), _start_exposure(settings)])
+    prior_stages = {*annotator_takes(settings), *labels_take(settings)} & {"prior", "mixture"}
+    names = ["amass"] if prior_stages or trains_on_poses(settings) else []
+    if not trains_annotator(settings):
+        return Exposure.of(*map(split_of, names))
+    alone = settings.recipe.schedule == "auxiliary_only" and auxiliary(settings)
+    names += [*([] if alone else targets(settings)), *auxiliary(settings)]
+    return Exposure.of(*map(split_of, names)) | _start_exposure(settings)
 
 
-def _start_exposure(settings: Settings) -> bool | None:
-    path = init_file(settings)
+def _start_exposure(settings: Settings) -> Exposure:
+    recipe, path = settings.recipe, init_file(settings)
+    if start_stage(settings) is not None:
+        own = settings.pose2d.init_file if start_stage(settings) == "pose2d" else None
+        before = NOTHING if own is None else _told_by_run(own) or _IMAGES
+        return Exposure.of(*map(split_of, pose2d(settings))) | before
     if path is None:
-        return False
+        return NOTHING
+    # For a network of this project its run knows better than the choice that names it.
+    if (told := _told_by_run(path)) is not None:
+        return told
+    if recipe.init == "file":
+        return Exposure.told(training_split(), recipe.init_used_3dpw_train)
+    return Exposure.of(split_of(_POSE2D_ON[recipe.init])) | _IMAGES if recipe.init in _POSE2D_ON else _IMAGES
+
+
+def _told_by_run(path: str) -> Exposure | None:
     told = checkpoint_exposure(Path(path))
-    if told is None and settings.recipe.init == "file":
-        return settings.recipe.init_used_3dpw_train
-    # The other choices name what a file was trained on; for a network of this project its run knows better.
-    return bool(told)
+    return None if told == UNKNOWN else told
 
 
 def is_synthetic(settings: Settings, name: str) -> bool:

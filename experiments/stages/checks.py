@@ -12,9 +12,13 @@ from pathlib import Path
 import torch
 
 from body_models.model_files import find_model_files
+from callbacks.leakage import refuse_exposure
+from datamodules.exposure import read_exposure
 from datamodules.files import MissingFilesError
+from datamodules.pseudo_gt.native import read_provenance
 from datamodules.samplers import SamplingError, quota_counts
 from experiments.engine.pipeline import Run
+from experiments.exposure import checkpoint_exposure
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages.annotator import train_quotas
@@ -29,6 +33,7 @@ def refuse_wrong(run: Run) -> None:
         MissingFilesError: weights or priors are not there, all of them at once.
         ModelFileError: the body model is not there.
         SamplingError, LabelError: of :func:`check_mixes`.
+        LeakageError: of :func:`check_exposure`.
         BackboneError: timm has no such network, or is not there.
     """
     if missing := missing_files(run.settings):
@@ -36,9 +41,25 @@ def refuse_wrong(run: Run) -> None:
     if run.settings.paths.body_models != "standin":
         find_model_files(run.settings.paths.body_models, "neutral")
     check_mixes(run)
+    check_exposure(run)
     for name in _networks(run.settings):
         with torch.device("meta"):  # without memory and random numbers
             make_backbone(name)
+
+
+def check_exposure(run: Run) -> None:
+    """Refuse starts and labels of networks that were trained on people who are kept for an evaluation.
+
+    Raises:
+        LeakageError: naming them.
+    """
+    settings = run.settings
+    given = {"recipe.init_file": plan.init_file(settings), "downstream.init_file": settings.downstream.init_file}
+    for key, path in given.items():
+        if path is not None:
+            refuse_exposure(checkpoint_exposure(Path(path)), f"the weights of {key}={path}")
+    for table in labels_of(run).values() if settings.labels.folders is not None else ():
+        refuse_exposure(read_exposure(read_provenance(table)["provenance"]), f"the labels in {table}")
 
 
 def missing_files(settings: Settings) -> list[str]:

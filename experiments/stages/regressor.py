@@ -17,6 +17,7 @@ from callbacks.evaluator import MeshEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
 from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import UNKNOWN, Exposure, combined, read_exposure, training_split
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels, read_provenance
 from datamodules.sources.poses import open_poses
@@ -25,7 +26,7 @@ from experiments.engine.pipeline import Run, Stage
 from experiments.engine.processes import on_rank_zero
 from experiments.evaluation.true_bodies import bodies_of, compare_with_truth
 from experiments.evaluation.truth import Truth
-from experiments.exposure import checkpoint_exposure, combined_exposure, read_exposure
+from experiments.exposure import checkpoint_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
 from experiments.settings.schema import AUXILIARY, Settings
@@ -180,14 +181,16 @@ def _choosing(run: Run) -> tuple[list[MeshEvaluator], str | None]:
     return [evaluator], f"val/{benchmark.name}/{benchmark.monitor(protocols)}"
 
 
-def regressor_exposure(run: Run) -> bool | None:
-    """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set; None where unknown."""
-    chosen = _trained_on(run)
-    told = [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
-    start = run.settings.downstream.init_file
-    # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
-    told.append(start is not None and bool(checkpoint_exposure(Path(start))))
-    return combined_exposure(["threedpw_train" in chosen, *told])
+def regressor_exposure(run: Run) -> Exposure:
+    """What the regressor, its start, and whoever made its labels were trained on."""
+    chosen, start = _trained_on(run), run.settings.downstream.init_file
+    told = [Exposure.of(plan.split_of(name)) for name in chosen]
+    told += [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
+    if start is not None:
+        found = checkpoint_exposure(Path(start))
+        # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
+        told.append(found if found != UNKNOWN else Exposure.told(training_split(), False))
+    return combined(told)
 
 
 def downstream_key(settings: Settings) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import NOTHING, entries
 from datamodules.synthetic.world import distance_table, read_world
 from datamodules.writing import replacing
 from experiments.comparison.assembly import YARDSTICK, open_comparison
@@ -26,7 +27,6 @@ from experiments.comparison.page import build_comparison
 from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run, console
 from experiments.evaluation.true_bodies import compare_with_truth
-from experiments.exposure import combined_exposure
 from experiments.provenance.annotators import annotator_of_run
 from experiments.provenance.records import code_commit, is_standin, versions
 from experiments.results.finished_runs import LIMITS, read_errors
@@ -63,7 +63,7 @@ def summarise(run: Run) -> None:
             "seed": run.settings.seed,
             "is_standin": result.is_standin,
             "synthetic": result.synthetic,
-            "used_3dpw_train": result.used_3dpw_train,
+            **entries(result.exposure),
             "samples_seen": result.samples_seen,
             "seconds": result.seconds,
             "labels": _labels_used(run),
@@ -119,15 +119,11 @@ def run_result(run: Run) -> RunResult:
         prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(plan.is_synthetic(settings, name) for name in names),
-        used_3dpw_train=combined_exposure([annotator.used_3dpw_train, _regressor_saw(run)]),
+        exposure=annotator.exposure | (regressor_exposure(run) if "downstream" in records else NOTHING),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),
     )
-
-
-def _regressor_saw(run: Run) -> bool | None:
-    return regressor_exposure(run) if "downstream" in run.records else False
 
 
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
