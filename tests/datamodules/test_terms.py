@@ -39,7 +39,7 @@ def test_an_export_has_the_terms_of_its_labels_beside_it(tmp_path: Path) -> None
     old = table(tmp_path / "b", used_3dpw_train=True, standin_body=False)
     export_labels(old, "spin", tmp_path / "old.npz")
     found = json.loads((tmp_path / "old.npz.terms.json").read_text())
-    assert found["body"]["name"] == "SMPL" and set(found["sources"]) == {"coco", "threedpw"}
+    assert found[KEY]["body"]["name"] == "SMPL" and set(found[KEY]["sources"]) == {"coco", "threedpw"}
     assert found["exposure"] == {"trained_on": ["threedpw-train"], "not_trained_on": [], "complete": False}
 
 

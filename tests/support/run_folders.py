@@ -87,7 +87,8 @@ def write_run(folder, recipe, seed, error, images=None, auxiliary=False, init="r
         {
             "label": f"{recipe}-seed{seed}", "seed": seed, "is_standin": True, "synthetic": True,
             "recipe": {"name": recipe, "auxiliary": auxiliary, "init": init, "prior": prior},
-            **entries(Exposure.told("threedpw-train", bool(auxiliary))), "samples_seen": {"annotate": 128}, "seconds": {"annotate": 2.0},
+            **entries(Exposure.told("threedpw-train", bool(auxiliary))),
+            "samples_seen": {"annotate": 128}, "seconds": {"annotate": 2.0},
             "labels": None, "metrics": metrics, "versions": {},
         },
     )  # fmt: skip

@@ -196,7 +196,7 @@ def _write_terms(labels: Path, path: Path) -> None:
     own = PersonId.parse(str(next(iter_labels(labels, rows=1, columns=["id"]))["id"][0])).table
     # Tables from before do not hold terms.
     terms = provenance.get(KEY) or terms_of(provenance.get("standin_body") is True, {own, *exposure.seen})
-    write_json(path.with_name(f"{path.name}.terms.json"), {**terms, **entries(exposure)})
+    write_json(path.with_name(f"{path.name}.terms.json"), {KEY: terms, **entries(exposure)})
 
 
 def read_published(path: str | Path, format: str, dataset: str, split: str) -> Published:
