@@ -56,7 +56,7 @@ _VALIDATION = re.compile(r"^val/\w+/")
 _CURVE_POINTS = 150
 # Settings that say where and how a run was made, not what it is.
 _NO_LEVELS = re.compile(
-    r"(name|seed|stages|overwrite|recipe\.(name|auxiliary.*|init|init_used_3dpw_train|prior)|evaluate\.bootstrap"
+    r"(name|seed|stages|overwrite|logger|recipe\.(name|auxiliary.*|init|init_used_3dpw_train|prior)|evaluate\.bootstrap"
     r"|(sweep|grid|paths|report|wandb)\b.*|trainer\.(accelerator|devices|num_nodes|num_workers))$"
 )
 _SEED = re.compile(r"(^|-)seed=?\d+")

@@ -18,6 +18,7 @@ collected before one is raised; each names the file or argument, the key, and th
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import operator
@@ -51,6 +52,7 @@ from experiments.settings.schema import (
     Settings,
     get,
 )
+from experiments.settings.trainer_flags import flag_problems
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULT_EXPERIMENT = "default"
@@ -478,6 +480,9 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
     for name, key in plan.same_people(settings):
         text = f"synthetic and {name} are the same people while {key} is null; name one of them"
         problems.append(("recipe.auxiliary", text))
+    if settings.trainer.extra:
+        named = {item.name: None for item in dataclasses.fields(settings.trainer) if item.name != "extra"}
+        problems += [("trainer.extra", text) for text in flag_problems(settings.trainer.extra, named)]
     problems += [("evaluate.protocols", text) for text in _protocol_problems(settings)]
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))

@@ -47,6 +47,7 @@ INITS = (
     "random", "generic", "imagenet", "moco", "byol", "detcon", "dino", "pose2d_coco", "pose2d_mpii", "pose2d", "file",
 )  # fmt: skip
 POSE2D_LOSSES = ("integral", "heatmap", "both")
+LOGGERS = ("csv", "wandb", "tensorboard")
 METHODS = ("network", "smplify", "eft")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
@@ -461,7 +462,7 @@ class Report:
 class Trainer:
     """Machine: handed to Lightning's Trainer and to the data loaders, alike for every stage."""
 
-    accelerator: str = option("auto", "What to train on.", choices=("auto", "cpu", "gpu"))
+    accelerator: str = option("auto", "What to train on.", choices=("auto", "cpu", "gpu", "mps"))
     devices: int = option(1, "Processes (GPUs) on each machine.", at_least=1)
     num_nodes: int = option(1, "Machines; start one torchrun on each.", at_least=1)
     strategy: str = option("auto", "Lightning's name of the strategy.")
@@ -475,6 +476,10 @@ class Trainer:
         at_least=1,
     )  # fmt: skip
     num_workers: int = sized(0, 2, 2, 8, "Loader processes for each process.", at_least=0)
+    extra: dict[str, Any] = option(
+        {}, "Further arguments of Lightning's Trainer, for every stage: trainer.extra.gradient_clip_val=1.0. With "
+        "accumulate_grad_batches a training sees as many people, in fewer steps."
+    )  # fmt: skip
 
 
 @dataclass
@@ -514,6 +519,10 @@ class Settings:
     skip_damaged_images: bool = option(
         False, "Decode every image before it is trained on or annotated; leave out, and count, people whose image is "
         "damaged, instead of stopping at it.",
+    )  # fmt: skip
+    logger: list[str] = option(
+        ["csv", "wandb"], "Where trainings are logged; csv always is. tensorboard needs the package of that name.",
+        choices=LOGGERS,
     )  # fmt: skip
     sweep: dict[str, list[Any]] = option(
         {}, "Values to compare: sweep.KEY=[a,b] runs once for each; several keys give all combinations."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -26,6 +27,10 @@ from experiments.stages.regressor import labels_of, mixed_tables
 from lightning_modules.backbones import make_backbone
 
 
+class MissingPackageError(RuntimeError):
+    """A setting asks for a package that is not installed."""
+
+
 def refuse_wrong(run: Run) -> None:
     """Look at what a run names, as far as that is quick.
 
@@ -34,6 +39,7 @@ def refuse_wrong(run: Run) -> None:
         ModelFileError: the body model is not there.
         SamplingError, LabelError: of :func:`check_mixes`.
         LeakageError: of :func:`check_exposure`.
+        MissingPackageError: of :func:`check_loggers`.
         BackboneError: timm has no such network, or is not there.
     """
     if missing := missing_files(run.settings):
@@ -42,6 +48,7 @@ def refuse_wrong(run: Run) -> None:
         find_model_files(run.settings.paths.body_models, "neutral")
     check_mixes(run)
     check_exposure(run)
+    check_loggers(run.settings)
     for name in _networks(run.settings):
         with torch.device("meta"):  # without memory and random numbers
             make_backbone(name)
@@ -60,6 +67,17 @@ def check_exposure(run: Run) -> None:
             refuse_exposure(checkpoint_exposure(Path(path)), f"the weights of {key}={path}")
     for table in labels_of(run).values() if settings.labels.folders is not None else ():
         refuse_exposure(read_exposure(read_provenance(table)["provenance"]), f"the labels in {table}")
+
+
+def check_loggers(settings: Settings) -> None:
+    """Refuse a logger whose package is not there, before anything is trained.
+
+    Raises:
+        MissingPackageError: naming it, and how to get it.
+    """
+    if "tensorboard" in settings.logger and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        msg = "logger=tensorboard needs the package tensorboard, which is not installed: pip install tensorboard"
+        raise MissingPackageError(msg)
 
 
 def missing_files(settings: Settings) -> list[str]:

@@ -37,6 +37,7 @@ from experiments.stages.prepare import (
     overlay_people,
     people_settings,
     report_people,
+    trainer_key,
     world_folder,
 )
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
@@ -282,6 +283,7 @@ EVALUATE = Stage(
     key=lambda run: {
         "protocols": {one.name: one.chosen(run.settings.evaluate.protocols) for one in plan.benchmarks(run.settings)},
         "data": data_key(run, [*plan.targets(run.settings), *_tested(run)]),
+        **trainer_key(run),
     },
     make=_evaluate,
 )
