@@ -11,7 +11,8 @@ from body_models.parameters import BodyParameters
 from callbacks.person_errors import Evaluation
 from datamodules.ids import PersonId
 from datamodules.pseudo_gt.native import iter_labels, read_provenance
-from lightning_modules.scoring.protocols import PER_JOINT, BodyScorer
+from lightning_modules.scoring.protocol import PER_JOINT
+from lightning_modules.scoring.protocols import BodyScorer
 
 LABEL_PROTOCOL = "smpl24"
 """Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from body_models.bodies import BodyModels
+from datamodules.exposure import read_exposure
 from datamodules.pseudo_gt.native import Columns, read_people
 from datamodules.writing import write_json, write_text
-from experiments.exposure import read_exposure, sentences
+from experiments.exposure import sentences
 from experiments.label_study.shared_people import DISTANCES, TRUTH, LabelComparison, LabelSet
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.pictures.gallery import draw_people

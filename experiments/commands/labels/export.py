@@ -41,10 +41,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     # Here, so that --help is quick and the guard of run_command speaks first.
+    from datamodules.exposure import read_exposure
     from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, schemas
     from datamodules.pseudo_gt.native import read_provenance
     from datamodules.pseudo_gt.views import parse_filters, view
-    from experiments.exposure import read_exposure, sentence
+    from experiments.exposure import sentence
 
     if arguments.list:
         print(schemas() if arguments.markdown else list_formats())
@@ -63,6 +64,6 @@ def main(argv: Sequence[str]) -> int:
     report = export_labels(arguments.labels, arguments.format, arguments.out, arguments.body_models, keep)
     print("\n".join(report.lines()))
     # The layouts are those of others and have no place for it, so it has to be said here.
-    if text := sentence(read_exposure(read_provenance(arguments.labels)["provenance"])):
+    if text := sentence(read_exposure(read_provenance(arguments.labels)["provenance"]).saw_training_of()):
         print(f"  annotator: {text}")
     return 0

@@ -21,7 +21,7 @@ from datamodules.sources.threedpw import open_threedpw
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.cli import run_command
 from experiments.commands.labels.evaluate import main
-from experiments.evaluation import against_truth
+from experiments.evaluation import truth
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from tests.support.human36m_files import write_human36m, write_pictures
@@ -149,7 +149,7 @@ def joints_sources(tmp_path, monkeypatch):
             )  # fmt: skip
         return PeopleTable(build_or_open(cache_dir, kind, [], {**options, "kind": kind}, 1, builder.finish))
 
-    monkeypatch.setattr(against_truth, "open_source", open_source)
+    monkeypatch.setattr(truth, "open_source", open_source)
 
     def labels(kind):
         more = {"transl": np.zeros((count, 3), np.float32), "gender": ["neutral"] * count}
