@@ -46,6 +46,7 @@ class _Crowd(Dataset[Any]):
         self._batch = {
             "image": torch.randint(0, 255, (_BATCH, 3, size, size), dtype=torch.uint8, generator=generator),
             "box": torch.rand(_BATCH, 4, generator=generator) * 100 + 10,
+            "image_size": torch.full((_BATCH, 2), float(size)),
             "affine": torch.eye(2, 3).repeat(_BATCH, 1, 1),
             "joints_2d": torch.rand(_BATCH, len(SMPL.body_joints), 2, generator=generator) * size,
             "joints_2d_conf": torch.ones(_BATCH, len(SMPL.body_joints)),

@@ -51,7 +51,7 @@ def test_trains_resumes_and_is_evaluated(
     metrics = json.loads((runs / names[1] / "labels=three-coco-train" / "summary.json").read_text())["metrics"]
     assert {"threedpw/lsp14_pa_mpjpe", "threedpw/smpl24_mpjpe"} <= set(metrics)
     module = load_mesh_module(paths[1])
-    assert getattr(module, "family", None) == family
+    assert module.hparams["family"] == family
     for name in names:
         shutil.rmtree(runs / name)
 
