@@ -112,6 +112,12 @@ class BodySpec:
             raise ValueError(msg)
         return [self.index[name] for name in names]
 
+    def require_smpl(self, who: str) -> None:
+        """Raise a ValueError if this body does not turn SMPL's joints, which ``who`` knows alone."""
+        if self.joints != SMPL.joints:
+            msg = f"{who} knows SMPL's joints alone, not those of a body {self.kind}"
+            raise ValueError(msg)
+
     def rows(self, joint_set: JointSet) -> NDArray[np.int64]:
         """(K,) body joint of the same definition for each joint of a data set's, -1 where this body has none."""
         return np.array([-1 if name is None else self.index.get(name, -1) for name in joint_set.body])

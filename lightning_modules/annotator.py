@@ -20,7 +20,7 @@ from torch import nn
 
 from body_models.contracts import Batch, Prediction
 from body_models.names import guess
-from body_models.spec import SMPL, BodySpec
+from body_models.spec import BodySpec
 from lightning_modules.heads import ANNOTATING, find_head
 from lightning_modules.losses import LossTerm, TermSums, nothing
 from lightning_modules.mesh_module import MeshModule
@@ -224,9 +224,8 @@ def _weights(prior: str, losses: Mapping[str, float]) -> dict[str, float]:
 
 def _penalty(prior: str, starts: Starts, spec: BodySpec) -> nn.Module | None:
     """The loss term of a prior that has one, as far as what it needs is given."""
-    if (prior not in ("none", "l2") or starts.prior_poses is not None) and spec.joints != SMPL.joints:
-        msg = f"the prior {prior} knows the poses of SMPL's joints, not of a body {spec.kind}: choose none, or l2 alone"
-        raise ValueError(msg)
+    if prior not in ("none", "l2") or starts.prior_poses is not None:
+        spec.require_smpl(f"the prior {prior}")
     if prior == "l2":
         return PoseL2(None if starts.prior_poses is None else mean_pose(starts.prior_poses), spec)
     if prior == "gmm" and starts.prior_weights is not None:

@@ -21,12 +21,14 @@ from datamodules.annotation import AnnotationDataModule
 from datamodules.dataset import PeopleDataset
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
-from datamodules.pseudo_gt.native import body_models_of, read_labels, read_provenance
+from datamodules.pseudo_gt.formats import export_labels
+from datamodules.pseudo_gt.native import LabelError, body_models_of, read_labels, read_provenance
 from datamodules.pseudo_gt.shards import DumpTable
 from datamodules.sources.label_table import open_pseudo_gt
 from experiments.pictures.gallery import draw_people
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.priors.pose_prior import PosePriorModule
 from lightning_modules.scoring.protocols import BodyScorer
 from tests.support.toy_body import TOY30, write_toy_body, write_toy_people
 
@@ -118,8 +120,12 @@ def test_what_knows_only_smpl_says_so(toy: str, tmp_path: Path) -> None:
             AnnotatorModule("slim", 48, body_models=toy, head=head)
     with pytest.raises(ValueError, match="the head i2l needs joints that the body starfish does not have"):
         MeshRegressorModule("slim", 48, body_models=toy, family="i2l")
-    with pytest.raises(ValueError, match="the prior vposer knows the poses of SMPL's joints"):
+    with pytest.raises(ValueError, match="the prior vposer knows SMPL's joints alone, not those of a body starfish"):
         AnnotatorModule("slim", 48, body_models=toy, prior="vposer")
+    with pytest.raises(ValueError, match="VPoser knows SMPL's joints alone"):
+        PosePriorModule(body_models=toy)
+    with pytest.raises(LabelError, match="labels has bodies of the kind starfish; the layouts of other code bases"):
+        export_labels(tmp_path / "labels", "spin", tmp_path / "out.npz", toy)
     with pytest.raises(ValueError, match=r"the protocol smpl24 .* needs joints that the body starfish does not have"):
         BodyScorer(toy, ["smpl24"])
     assert torch.isfinite(BodyModels(toy).neutral.joint_template).all()

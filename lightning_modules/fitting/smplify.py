@@ -120,9 +120,7 @@ class SMPLify(pl.LightningModule):
         super().__init__()
         self.prior = prior.requires_grad_(False)
         self.body = open_body(body_models)
-        if self.body.spec != SMPL:
-            msg = f"SMPLify's priors and limits are those of SMPL, not of a body {self.body.spec.kind}"
-            raise ValueError(msg)
+        self.body.spec.require_smpl("SMPLify")
         self.camera = find_camera(camera)
         self.iterations, self.lr = iterations, lr
         self.eval()

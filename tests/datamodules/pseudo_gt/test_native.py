@@ -8,12 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from body_models.joint_sets import COCO17
+from datamodules.columns import build_or_open
 from datamodules.files import AnnotationError
+from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.pseudo_gt.native import (
     LABELS_FILE,
     PROVENANCE_FILE,
     LabelError,
     LabelWriter,
+    annotated_columns,
     column_names,
     iter_labels,
     read_labels,
@@ -101,6 +105,26 @@ def test_tables_that_older_code_wrote_are_read_as_it_wrote_them(tmp_path, versio
     people = open_pseudo_gt(str(folder), cache_dir=str(tmp_path))
     np.testing.assert_array_equal(people.column("body_pose"), written["body_pose"])
     assert people.groups().tolist() == [b"0.jpg", b"1.jpg", b"2.jpg"]
+
+
+def test_group_and_time_of_people_go_into_their_labels_and_come_back(tmp_path):
+    builder = PeopleBuilder("studio", "train", COCO17, tmp_path)
+    for number in range(3):
+        builder.add(
+            number, image=f"{number}.jpg", image_size=(640, 480), box=(10, 20, 100, 200), joints_2d=np.ones((17, 3)),
+            sequence=f"take{number // 2}", frame=10 * number,
+        )  # fmt: skip
+    people = PeopleTable(build_or_open(tmp_path / "cache", "studio", [], {}, 1, builder.finish))
+    assert people.groups().tolist() == [b"take0", b"take0", b"take1"]
+    columns = annotated_columns(people, np.array([2, 0]))
+    assert columns["sequence"].tolist() == ["take1", "take0"] and columns["frame"].tolist() == [20, 0]
+    body = {name: np.zeros((2, size), np.float32) for name, size in (("global_orient", 3), ("body_pose", 69))}
+    body |= {name: np.ones((2, size), np.float32) for name, size in (("betas", 10), ("transl", 3))}
+    camera = {name: np.ones((2, 2), np.float32) for name in ("focal", "princpt")}
+    with LabelWriter(tmp_path / "labels", joint_set="coco17", image_root=str(tmp_path), provenance={}) as writer:
+        writer.write({**columns, **body, **camera})
+    again = open_pseudo_gt(str(tmp_path / "labels"), cache_dir=str(tmp_path / "cache"))
+    assert again.groups().tolist() == [b"take1", b"take0"] and again.column("frame").tolist() == [20, 0]
 
 
 def test_a_body_that_labels_json_contradicts_is_refused(tmp_path):
