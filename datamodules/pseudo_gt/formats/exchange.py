@@ -78,8 +78,8 @@ class LabelBlocks:
         content = read_provenance(folder)
         if body_sizes(folder) != _SMPL_COLUMNS:
             msg = (
-                f"{folder} has bodies of the kind {content['body']['kind']}; the layouts of other code bases hold SMPL's "
-                "alone, so these labels stay in the native table"
+                f"{folder} has bodies of the kind {content['body']['kind']}; the layouts of other code bases hold "
+                "SMPL's alone, so these labels stay in the native table"
             )
             raise LabelError(msg)
         self.rows: int = content["rows"] if keep is None else int(keep.sum())
