@@ -143,7 +143,7 @@ def score_checkpoint(
     Args:
         checkpoint: saved by Lightning.
         target: what to evaluate on.
-        body_models: folder of model files; None for those that it was trained with.
+        body_models: reference of the bodies; None for those that it was trained with.
         batch_size: people at once.
         num_workers: loader processes.
         accelerator: as Lightning takes it.
@@ -220,7 +220,7 @@ def score_labels(
         labels: folder of the table.
         target: the data set with the truth of the same people, if there is no file of it.
         truth_file: true bodies by id, as the synthetic world writes them; None: looked for beside the labels' world.
-        body_models: folder of model files; None for those that the labels were made with.
+        body_models: reference of the bodies; None for those that the labels were made with.
         batch_size: people posed at once.
 
     Raises:

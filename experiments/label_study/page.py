@@ -49,7 +49,7 @@ def write_report(
         folder: for compare.json and report.html.
         people: in each part of the gallery.
         images: folder that image paths start from; None where a table says.
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         console: terminal for the table.
 
     Returns:

@@ -257,7 +257,7 @@ class GalleryPerson:
         errors: in mm, by the same labels, as far as known.
         disagreement: mean PA-MPJPE in mm between each two annotators; None for one alone.
         contested: chosen because the annotators differ much; the others are chosen blindly.
-        vertices: (6890, 3) metres, camera frame, by label; none where nothing is shown in 3D.
+        vertices: (V, 3) metres, camera frame, by label; none where nothing is shown in 3D.
     """
 
     id: str
