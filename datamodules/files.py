@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -175,7 +176,7 @@ def _survives(read: Callable[[], object]) -> bool:
 
 
 # What Pillow was seen to raise on damaged headers.
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
@@ -191,7 +192,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: it is missing, not an image, or of a kind that is not read.
     """
-    with _open_image(path, path) as image:
+    with open_image(path, path) as image:
         return image.size
 
 
@@ -219,7 +220,7 @@ def check_image(path: str | bytes | Path, size: Sequence[int] | None = None) -> 
 
 def check_header(file: BinaryIO, shown: str, size: Sequence[int] | None = None) -> str:
     """The same of an open file; ``shown`` is its path for messages."""
-    with _open_image(file, shown) as image:
+    with open_image(file, shown) as image:
         if size is not None and image.size != (size[0], size[1]):
             raise ImageError(_other_size(image, shown, size))
         # A JPEG with a second picture behind the first is read as the first.
@@ -231,7 +232,7 @@ def check_header(file: BinaryIO, shown: str, size: Sequence[int] | None = None) 
 
 
 @contextmanager
-def _open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image]:
+def open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Image]:
     """An image of a kind that is read, opened by Pillow, which has read its header."""
     try:
         image = Image.open(file, formats=_FORMATS)
@@ -239,7 +240,7 @@ def _open_image(file: Path | BinaryIO, shown: str | Path) -> Iterator[Image.Imag
         kinds = ", ".join(_FORMATS)
         msg = f"image {shown} cannot be read: it does not decode as {kinds}; get it again, or convert it"
         raise ImageError(msg) from error
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         msg = f"image {shown} cannot be read ({error}); get it again"
         raise ImageError(msg) from error
     with image:
@@ -258,7 +259,7 @@ def _unread(image: Image.Image) -> str | None:
         return None
     if image.mode not in _TIFF_MODES:
         return f"TIFF with pixels of the kind {image.mode}; convert it to PNG or JPEG"
-    if (orientation := _orientation(image)) != 1:
+    if (orientation := exif_orientation(image)) != 1:
         return f"TIFF with orientation {orientation}, which not all programs turn alike; convert it to PNG or JPEG"
     return None
 
@@ -267,7 +268,7 @@ def _other_size(image: Image.Image, shown: str, size: Sequence[int]) -> str:
     """Message: what size was found, and whether someone has annotated the image as EXIF turns it."""
     width, height = image.size
     msg = f"image {shown} has another size ({width} x {height}) than its annotation says ({size[0]} x {size[1]})"
-    orientation = _orientation(image) if (height, width) == (size[0], size[1]) else 1
+    orientation = exif_orientation(image) if (height, width) == (size[0], size[1]) else 1
     if orientation not in _TURNING:
         return f"{msg}; is it another image?"
     return (
@@ -276,12 +277,24 @@ def _other_size(image: Image.Image, shown: str, size: Sequence[int]) -> str:
     )
 
 
-def _orientation(image: Image.Image) -> object:
+def exif_orientation(image: Image.Image) -> object:
     """EXIF orientation; 1, as it is stored, where there is none."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return 1
+
+
+def exif_numbers(image: Image.Image) -> dict[int, float]:
+    """Finite numbers among the EXIF tags about the exposure, by tag; none where they cannot be read."""
+    numbers = {}
+    try:
+        for tag, value in image.getexif().get_ifd(ExifTags.IFD.Exif).items():
+            with suppress(TypeError, ValueError, ZeroDivisionError, OverflowError):
+                numbers[int(tag)] = float(value)
+    except PILLOW_ERRORS:
+        return {}
+    return {tag: value for tag, value in numbers.items() if math.isfinite(value)}
 
 
 def as_floats(values: Any) -> NDArray[np.float64]:

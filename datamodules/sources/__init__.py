@@ -13,6 +13,7 @@ from datamodules.sources.amass import Poses, open_amass
 from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
+from datamodules.sources.detections import open_detections
 from datamodules.sources.emdb import open_emdb
 from datamodules.sources.human36m import open_human36m
 from datamodules.sources.label_table import attach_labels, open_pseudo_gt
@@ -30,6 +31,7 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
     "human36m": open_human36m,
     "lspet": open_lspet,
     "crowdpose": open_crowdpose,
+    "detections": open_detections,
     "pseudo_gt": open_pseudo_gt,
     **from_outside("sources"),
 }

@@ -21,9 +21,9 @@ from typing import Any
 from body_models.joint_sets import COCO17, COCO_WHOLEBODY23
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import MissingFilesError, find_files, macos_note
+from datamodules.joint_names import NAMED_SETS
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.sources.coco_json import People, read_coco_file, read_keypoints
-from datamodules.sources.joint_names import NAMED_SETS
 
 VERSION = 3
 _REMEDY = "Get annotations_trainval2017.zip and the images from https://cocodataset.org/#download"

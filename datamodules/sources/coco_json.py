@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 
 from body_models.joint_sets import JointSet
 from datamodules.files import AnnotationError, read_json
+from datamodules.joint_names import Order, best_set, canonical_name, is_human, order_of
 from datamodules.people import PeopleBuilder
 from datamodules.progress import show_progress
-from datamodules.sources.joint_names import Order, best_set, canonical_name, is_human, order_of
+from datamodules.records import NUMBERS, are_numbers, require_keys
 
 # Some tools write the flag as a text or a truth value.
 _NO_CROWD = ("0", "0.0", "false", "no", "")
 # Several times the size of what is read; thrown away while the file is parsed.
 _UNREAD = ("segmentation", "face_kpts", "lefthand_kpts", "righthand_kpts")
-_NUMBERS = {int, float}
 _MAX_SIZE = 2**31
 # The person of COCO, for files whose categories have no names.
 _PERSON = "1"
@@ -291,30 +291,10 @@ def read_keypoints(path: Path, annotation: dict[str, Any], count: int, key: str 
     return [[x, y, min(v, 1.0)] if v > 0 else [0.0, 0.0, 0.0 * v] for x, y, v in triples]
 
 
-def require_keys(path: Path, what: str, record: Any, keys: tuple[str, ...]) -> None:
-    """Raise AnnotationError unless a record of a json has the keys."""
-    missing = [key for key in keys if key not in record] if isinstance(record, dict) else list(keys)
-    if missing:
-        name = record.get("id", "without id") if isinstance(record, dict) else repr(record)[:60]
-        msg = f"{path}: {what} {name} has no {', '.join(missing)}; is this the keypoints file?"
-        raise AnnotationError(msg)
-
-
-def are_numbers(values: Any, count: int) -> bool:
-    """Whether this is a list of so many numbers, which may be NaN, but not whole numbers beyond all floats."""
-    if not isinstance(values, list) or len(values) != count or not set(map(type, values)) <= _NUMBERS:
-        return False
-    try:
-        array("d", values)
-    except OverflowError:
-        return False
-    return True
-
-
 def _check_image(path: Path, image: dict[str, Any]) -> None:
     _check_key(path, "image", image, "id")
     for key in ("width", "height"):
-        if type(image[key]) not in _NUMBERS or not 0 < image[key] < _MAX_SIZE:
+        if type(image[key]) not in NUMBERS or not 0 < image[key] < _MAX_SIZE:
             msg = f"{path}: image {image['id']} has {key} {image[key]!r}, which is no number of pixels"
             raise AnnotationError(msg)
     name = image["file_name"]

@@ -29,7 +29,8 @@ from body_models.spec import SMPL
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable, turn_by
-from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
+from datamodules.records import require_keys
+from datamodules.sources.coco_json import iter_annotations, read_coco_file
 
 VERSION = 2
 SUBJECTS: dict[int, dict[str, tuple[int, ...]]] = {

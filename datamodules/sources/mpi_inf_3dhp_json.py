@@ -19,7 +19,8 @@ from body_models.joint_sets import MPI_INF_3DHP17
 from datamodules.columns import Arrays, build_or_open
 from datamodules.files import AnnotationError, MissingFilesError, read_json
 from datamodules.people import PeopleBuilder, PeopleTable
-from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
+from datamodules.records import require_keys
+from datamodules.sources.coco_json import iter_annotations, read_coco_file
 
 VERSION = 2
 _NAME = "MPI-INF-3DHP_1k.json"

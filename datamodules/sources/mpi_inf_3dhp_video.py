@@ -15,18 +15,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import cv2
 from numpy.typing import NDArray
 
 from datamodules.columns import write_folder
-from datamodules.files import AnnotationError
-from datamodules.progress import show_progress
+from datamodules.videos import decode_video
 
 _VERSION = 1
 _STAMP = "video.json"
-_QUALITY = 92
-# A header may count a few frames more than there are; a video cut short lacks many.
-_HEADER_SLACK = 0.02
 
 
 class FramesCache:
@@ -81,7 +76,7 @@ class FramesCache:
             shutil.rmtree(place)
 
         def write(temporary: Path) -> None:
-            frames = _decode(video, size, temporary, self.frame_step)
+            frames = decode_video(video, temporary, self.frame_step, size)
             (temporary / _STAMP).write_text(json.dumps({**stamp, "frames": frames}), encoding="utf-8")
 
         write_folder(place, write)
@@ -89,35 +84,3 @@ class FramesCache:
 
     def _place(self, frames: Path) -> Path:
         return self.folder / frames.relative_to(self.root)
-
-
-def _decode(video: Path, size: NDArray[Any] | None, folder: Path, frame_step: int) -> int:
-    """Write every n-th frame, and return how many the video has."""
-    remedy = "Get it again"
-    try:
-        # OpenCV crashes on any other path.
-        os.fspath(video).encode("utf-8")
-    except UnicodeEncodeError as error:
-        msg = f"{os.fsencode(video)!r}: videos are only read from paths in UTF-8; rename its folder, or extract frames"
-        raise AnnotationError(msg) from error
-    capture = cv2.VideoCapture(os.fspath(video), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        msg = f"{video} does not open as a video. {remedy}"
-        raise AnnotationError(msg)
-    announced, count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))), 0
-    # Frames between those that are kept are decoded all the same, but not converted.
-    for _ in show_progress(iter(capture.grab, False), f"decoding {'/'.join(video.parts[-4:])}", announced or None):
-        if count % frame_step == 0:
-            good, image = capture.retrieve()
-            if not good or (size is not None and image.shape[1::-1] != tuple(size)):
-                found = f"has {image.shape[1]} x {image.shape[0]} pixels" if good else "does not decode"
-                msg = f"{video}: frame {count} {found}, camera.calibration says {size}. {remedy}"
-                raise AnnotationError(msg)
-            good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-            (folder / f"frame_{count + 1:06d}.jpg").write_bytes(data.tobytes())
-        count += 1
-    capture.release()
-    if count == 0 or count < (1 - _HEADER_SLACK) * announced:
-        msg = f"{video} stops after {count} of the {announced} frames that its header announces. {remedy}"
-        raise AnnotationError(msg)
-    return count

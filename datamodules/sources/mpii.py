@@ -42,7 +42,8 @@ from datamodules.files import (
 )
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.progress import show_progress
-from datamodules.sources.coco_json import People, are_numbers, read_coco_file, require_keys
+from datamodules.records import are_numbers, require_keys
+from datamodules.sources.coco_json import People, read_coco_file
 
 VERSION = 3
 _MAT_FILE = "mpii_human_pose_v1_u12_1.mat"

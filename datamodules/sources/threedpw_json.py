@@ -37,7 +37,8 @@ from body_models.spec import SMPL
 from datamodules.columns import Arrays
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleBuilder
-from datamodules.sources.coco_json import iter_annotations, read_coco_file, require_keys
+from datamodules.records import require_keys
+from datamodules.sources.coco_json import iter_annotations, read_coco_file
 
 _JOINT_KEYS = ("joint_cam", "fitted_joint_cam", "smpl_joint_cam")
 _NUM_JOINTS = len(SMPL24.names)

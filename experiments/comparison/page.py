@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.writing import write_text
-from experiments.comparison.sections import SECTIONS
+from experiments.comparison.sections import METRIC_WORDS, SECTIONS, WORDS
 from experiments.comparison.tables import csv_table, latex_table, markdown_table, rich_table
 from experiments.pictures.figures import (
     color_of,
@@ -25,12 +26,14 @@ from experiments.pictures.figures import (
 from experiments.pictures.mesh_viewer import VIEWER_PEOPLE, viewer_data, viewer_stills
 from experiments.pictures.pages import REPORT_FILE, render_page
 from experiments.results.run_results import (
+    Column,
     Comparison,
     GalleryPerson,
     Variant,
     gain_text,
     number,
 )
+from experiments.stats.effects import Effects
 
 QUALITY_HEADERS = (
     ("error_2d", "2D error, % of box"),
@@ -85,22 +88,25 @@ def report_html(comparison: Comparison, meshes: int = VIEWER_PEOPLE) -> str:
     stages = list(dict.fromkeys(stage for run in runs for stage in run.seconds))
     shown = {column.key for column in comparison.columns}
     details = sorted({key for run in comparison.runs for key in run.metrics} - shown)
+    # Of several seeds the table tells the change, with an interval over trainings: one over people would contradict it.
     gains = [
         (
             gain_text(column, one, comparison.baseline_variant, gain),
             gain.difference.excludes_zero and not comparison.warning,
         )
         for column, one, gain in comparison.gains()
+        if len(comparison.seeds) <= 1
     ]
     colors = {label: color_of(comparison, label) for label in _labels(comparison)}
-    effects = [(column, comparison.effects(column.key)) for column in comparison.headlines]
+    effects = comparison.headline_effects
     viewer = viewer_data(comparison, colors, meshes)
-    return render_page(
-        "comparison.html.j2",
+    content: dict[str, Any] = dict(
         comparison=comparison,
         sections={section.name: section for section in SECTIONS},
         columns=comparison.columns,
-        column_groups=_groups(comparison),
+        groups_of=_groups,
+        missing_runs=_missing_runs(effects),
+        words=_words(comparison),
         gains=gains,
         told_gains=_TOLD_GAINS,
         details=details,
@@ -128,6 +134,39 @@ def report_html(comparison: Comparison, meshes: int = VIEWER_PEOPLE) -> str:
         viewer=viewer,
         stills=viewer_stills(comparison, colors) if viewer else {},
     )
+    return render_page("comparison.html.j2", **content, present=_present(content))
+
+
+def _words(comparison: Comparison) -> dict[str, str]:
+    """The words of the page and what they mean."""
+    heads = " ".join(f"{column.group} {column.header}" for column in comparison.columns)
+    return {**WORDS, **{word: meaning for word, meaning in METRIC_WORDS.items() if word in heads}}
+
+
+def _present(content: Mapping[str, Any]) -> list[str]:
+    """The sections that have content, in their order."""
+    sources = {
+        "results": "columns", "effects": "effects", "curves": "curves", "joints": "joint_tables",
+        "sequences": "sequence_tables", "labels": "quality_figure", "gallery": "people", "viewer": "viewer",
+    }  # fmt: skip
+    return [section.name for section in SECTIONS if content[sources[section.name]]]
+
+
+def _missing_runs(effects: Sequence[tuple[Column, Effects]]) -> list[tuple[str, tuple[str, ...]]]:
+    """What an incomplete grid lacks, each list of runs once: a sentence, and the runs."""
+    told: dict[tuple[str, ...], tuple[str, list[Column]]] = {}
+    for column, found in effects:
+        if found.missing:
+            what = (
+                f"some runs are missing, so the effects are those of seeds {', '.join(map(str, found.seeds))}."
+                if found.effects
+                else "the grid is not complete, so main effects and interactions cannot be told apart."
+            )
+            told.setdefault(found.missing, (what, []))[1].append(column)
+    return [
+        (f"{'; '.join(f'{one.group}, {one.header}' for one in columns)}: {what} {len(missing)} missing:", missing)
+        for missing, (what, columns) in told.items()
+    ]
 
 
 def _seed_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -198,10 +237,10 @@ def _quality(one: Variant, key: str) -> tuple[str, str]:
     return number(mean, digits), number(median, digits)
 
 
-def _groups(comparison: Comparison) -> list[tuple[str, int]]:
+def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Neighbouring columns under one header: (header, number of columns)."""
     groups: list[tuple[str, int]] = []
-    for column in comparison.columns:
+    for column in columns:
         if groups and groups[-1][0] == column.group:
             groups[-1] = (column.group, groups[-1][1] + 1)
         else:

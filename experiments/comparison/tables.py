@@ -126,8 +126,8 @@ def markdown_table(comparison: Comparison) -> str:
         _what_cells_are(comparison),
         "",
     ]
-    for column in comparison.headlines:
-        lines += _markdown_effects(column, comparison.effects(column.key))
+    for column, effects in comparison.headline_effects:
+        lines += _markdown_effects(column, effects)
     gains = comparison.gains()
     if len(gains) <= _TOLD_GAINS:
         lines += [f"* {gain_text(column, one, comparison.baseline_variant, gain)}" for column, one, gain in gains]
@@ -163,8 +163,6 @@ def _what_cells_are(comparison: Comparison) -> str:
 
 def _markdown_effects(column: Column, effects: Effects) -> list[str]:
     title = f"**{column.group}, {column.header}: effect of each setting, {column.unit}**"
-    if not effects.factors:
-        return []
     if not effects.effects:
         missing = "; ".join(effects.missing[:8]) + (" ..." if len(effects.missing) > 8 else "")
         return [f"{title}: not known, the grid lacks {len(effects.missing)} runs: {missing}.", ""]
@@ -203,8 +201,7 @@ _MARK_TEXTS = {
 def latex_table(comparison: Comparison) -> str:
     """Two tables for a paper (booktabs): the results with seeds and spread, and the effects where they are known."""
     tables = [_latex_results(comparison)]
-    known = [(column, comparison.effects(column.key)) for column in comparison.headlines]
-    found = [(column, effects) for column, effects in known if effects.effects]
+    found = [(column, effects) for column, effects in comparison.headline_effects if effects.effects]
     if found:
         tables.append(_latex_effects(comparison, found))
     return "% Needs \\usepackage{booktabs}.\n" + "\n".join(tables)

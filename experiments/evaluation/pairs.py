@@ -22,7 +22,7 @@ from body_models.spec import SMPL
 from datamodules.pseudo_gt.native import some_of
 from experiments.evaluation.scores import ProtocolErrors
 from lightning_modules.scoring import metrics
-from lightning_modules.scoring.protocols import MPJAE_JOINTS
+from lightning_modules.scoring.protocol import MPJAE_JOINTS
 
 # Key of the prediction, accepted names of both, and the shape of a row (None: any length).
 _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[int | None, ...]]] = {

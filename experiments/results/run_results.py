@@ -444,6 +444,16 @@ class Comparison:
                 cells.setdefault(cell, {}).update(values)
         return find_effects(factors, cells)
 
+    @cached_property
+    def headline_effects(self) -> list[tuple[Column, Effects]]:
+        """The effects on each headline metric, as far as the runs are a grid, of which at most half is missing."""
+        known = [(column, self.effects(column.key)) for column in self.headlines]
+        return [
+            (column, found)
+            for column, found in known
+            if found.factors and (found.effects or len(found.missing) <= len(self.variants))
+        ]
+
     def caveats(self) -> list[str]:
         """What a reader must know before believing the table."""
         caveats = []

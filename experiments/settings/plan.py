@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _SOURCES = {
     "human36m": ("human36m", "human36m", "train"),
     "lspet": ("lspet", "lspet", "train"),
     "crowdpose": ("crowdpose", "crowdpose", "train"),
+    "detections": ("detections", "detections", "train"),
     # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
     "synthetic": ("synthetic", "threedpw", "train"),
     **{f"{one.name}_{split}": (one.name, one.name, split) for one in BENCHMARKS.values() for split in one.kept_splits},
@@ -301,4 +303,6 @@ def reading(settings: Settings, name: str) -> dict[str, Any]:
         return {"body_models": settings.paths.body_models}
     if name == "mpi_inf_3dhp":
         return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
+    if name == "detections":
+        return dataclasses.asdict(settings.detections)
     return {}

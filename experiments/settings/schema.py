@@ -23,20 +23,24 @@ TRIAL = "tiny"
 ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
 STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
-TARGETS = ("coco", "mpii", "lspet", "crowdpose", "mpi_inf_3dhp", "human36m")
+TARGETS = ("coco", "mpii", "lspet", "crowdpose", "detections", "mpi_inf_3dhp", "human36m")
 AUXILIARY = ("threedpw_train", "mpi_inf_3dhp", "human36m", "synthetic")
 MIXED = tuple(dict.fromkeys((*TARGETS, *AUXILIARY)))
 """Data sets that a downstream regressor can be trained on."""
 REGRESSORS = ("hmr", "pare", "cliff", "pose2pose", "i2l", "hmr2")
 RESNETS = ("slim", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "vit_slim", "vit_small", "vit_small_heads12", "vit_base", "vit_large", "vit_huge")
-WITHOUT_WORLD = ("lspet", "crowdpose", "human36m")
+WITHOUT_WORLD = ("lspet", "crowdpose", "detections", "human36m")
 """Data sets that the synthetic world does not have, so that paths.NAME must say where they are."""
 ONLY_WORLD = ("synthetic",)
 """Sources that are always the synthetic world's, whatever paths.* say."""
 LABEL_FORMATS = (
     "neuralannot", "neuralannot_mocap", "spin", "spin_fits", "cliff", "eft", "hmr2", "hmr2_tar", "bedlam", "humandata",
     "coco_smpl",
+)  # fmt: skip
+SKELETONS = (
+    "auto", "coco_17", "openpose_25", "openpose_18", "openpose_15", "vitpose_25", "halpe_26", "halpe_68", "halpe_136",
+    "wholebody_133", "mediapipe_33", "mpii_16", "human36m_17", "crowdpose_14", "lsp_14",
 )  # fmt: skip
 PRIORS = ("none", "l2", "gmm", "adversarial", "vposer")
 CAMERAS = ("virtual", "full_image", "known")
@@ -91,6 +95,29 @@ class _Paths:
     human36m: str | None = option(None, "Root of Human3.6M, parsed to json; not in the synthetic world.")
     lspet: str | None = option(None, "Root of LSPET or HR-LSPET; not in the synthetic world.")
     crowdpose: str | None = option(None, "Root of CrowdPose; not in the synthetic world.")
+    detections: str | None = option(
+        None, "File, or folder of the files, of a 2D pose tool about own photographs; not in the synthetic world."
+    )
+
+
+@dataclass
+class Detections:
+    """What is read of a 2D pose tool's files, docs/detections.md."""
+
+    images: str | None = option(
+        None, "Folder of the photographs that the tool was run on, or the video; null is images/ beside its files."
+    )
+    image_list: str | None = option(
+        None, "COCO-style json with the images that the numbers of COCO results mean; null takes them from the names."
+    )
+    skeleton: str = option(
+        "auto", "Order of the joints; auto is what the files name, or the usual one of as many joints.",
+        choices=SKELETONS,
+    )  # fmt: skip
+    min_score: float = option(
+        0.3, "Score from which a joint counts for the box; with fewer than 3 such joints nobody is there.",
+        at_least=0, at_most=1,
+    )  # fmt: skip
 
 
 def _with_benchmarks(paths: type[_Paths]) -> type[_Paths]:
@@ -532,6 +559,7 @@ class Settings:
     paths: Paths = field(default_factory=Paths)
     mpi_inf_3dhp: MPIINF3DHP = field(default_factory=MPIINF3DHP)
     human36m: Human36M = field(default_factory=Human36M)
+    detections: Detections = field(default_factory=Detections)
     recipe: Recipe = field(default_factory=Recipe)
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)

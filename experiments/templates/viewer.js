@@ -62,7 +62,8 @@
   const canvases = tiles.map((tile) => {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", "mesh of " + tile.dataset.label + ", to be turned");
+    canvas.setAttribute("aria-label", "mesh of " + tile.dataset.label + ", to be turned by the arrow keys");
+    canvas.tabIndex = 0;
     tile.querySelector("img").classList.add("still");
     tile.appendChild(canvas);
     return canvas;
@@ -106,30 +107,49 @@
   const select = viewer.querySelector("select");
   select.disabled = false;
   select.addEventListener("change", () => { shown = select.selectedIndex; ask(); });
+  const turn = (right, up) => { yaw += right; pitch = Math.max(-1.5, Math.min(1.5, pitch + up)); ask(); };
+  const zoomBy = (factor) => { zoom = Math.max(0.5, Math.min(4, zoom * factor)); ask(); };
   viewer.querySelectorAll("button").forEach((button) => {
     button.disabled = false;
-    button.addEventListener("click", () => { yaw = button.dataset.yaw * Math.PI / 180; pitch = 0; zoom = 1; ask(); });
-  });
-  canvases.forEach((canvas) => {
-    let last = null;
-    canvas.addEventListener("pointerdown", (event) => { last = event; canvas.setPointerCapture(event.pointerId); });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!last) return;
-      yaw += (event.clientX - last.clientX) * 0.012;
-      pitch = Math.max(-1.5, Math.min(1.5, pitch - (event.clientY - last.clientY) * 0.012));
-      last = event;
-      ask();
+    button.addEventListener("click", () => {
+      if (button.dataset.zoom) { zoomBy(Number(button.dataset.zoom)); return; }
+      yaw = button.dataset.yaw * Math.PI / 180; pitch = 0; zoom = 1; ask();
     });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { last = null; });
+  });
+  const keys = {
+    ArrowLeft: () => turn(-0.2, 0), ArrowRight: () => turn(0.2, 0), ArrowUp: () => turn(0, 0.2),
+    ArrowDown: () => turn(0, -0.2), "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8),
+  };
+  canvases.forEach((canvas) => {
+    canvas.addEventListener("keydown", (event) => {
+      if (!keys[event.key] || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+    // One finger turns, two zoom.
+    const fingers = new Map();
+    const apart = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+    canvas.addEventListener("pointerdown", (event) => {
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const last = fingers.get(event.pointerId);
+      if (!last) return;
+      const before = fingers.size === 2 ? apart() : 0;
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (before) zoomBy(apart() / before);
+      else if (fingers.size === 1) turn((event.clientX - last.x) * 0.012, (last.y - event.clientY) * 0.012);
+    });
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => { fingers.delete(event.pointerId); });
     canvas.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;  // a plain wheel scrolls the page
       event.preventDefault();
-      zoom = Math.max(0.5, Math.min(4, zoom * Math.exp(-event.deltaY * 0.002)));
-      ask();
+      zoomBy(Math.exp(-event.deltaY * 0.002));
     }, { passive: false });
   });
   window.addEventListener("resize", ask);
-  say("Drag to turn all meshes together; Ctrl and the wheel zoom.");
+  say("Drag, or use the arrow keys, to turn all meshes together; + and -, two fingers, or Ctrl and the wheel zoom.");
   // Not before it is in sight, so that the page opens quickly.
   if ("IntersectionObserver" in window) new IntersectionObserver((seen, watch) => {
     if (seen.some((one) => one.isIntersecting)) { watch.disconnect(); ask(); }

@@ -30,6 +30,7 @@ from datamodules.sources.amass import open_amass
 from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
+from datamodules.sources.detections import open_detections
 from datamodules.sources.emdb import open_emdb
 from datamodules.sources.human36m import open_human36m
 from datamodules.sources.label_table import open_pseudo_gt
@@ -39,6 +40,7 @@ from datamodules.sources.mpii import open_mpii
 from datamodules.sources.threedpw import open_threedpw
 from datamodules.writing import write_json
 from lightning_modules.weights.checkpoints import load_weights
+from tests.support.detections import TOOLS, write_images
 from tests.support.emdb_files import write_emdb
 from tests.support.fuzzing import Reader
 
@@ -256,6 +258,16 @@ def _world_labels() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _write_detections(name: str) -> Callable[[Path], None]:
+    """Writes the photographs and a tool's files about them."""
+
+    def write(root: Path) -> None:
+        write_images(root)
+        TOOLS[name][0](root)
+
+    return write
+
+
 def _write_pictures(root: Path) -> None:
     for suffix in ("jpg", "png", "webp", "bmp", "gif", "tif", "jp2", "avif"):
         _image(root / f"picture.{suffix}")
@@ -409,5 +421,17 @@ LAYOUTS.update(
             write=_write_published(name),
         )
         for name in FORMATS
+    }
+)
+LAYOUTS.update(
+    {
+        f"detections_{name}": Layout(
+            lambda root, cache: open_detections(str(root), "train", cache),
+            (pattern,),
+            write=_write_detections(name),
+            # An unknown key of easy_ViTPose's people would be a person.
+            harmless=name != "vitpose",
+        )
+        for name, (_, pattern) in TOOLS.items()
     }
 )

@@ -379,7 +379,7 @@ _STRUCTURE: dict[str, Callable[[bytes, Rng, Path], tuple[str, bytes]]] = {
     ".parquet": _parquet,
     ".tar": _tar,
 }
-_LINES = (".calibration", ".asf", ".amc", ".calib")
+_LINES = (".calibration", ".asf", ".amc", ".calib", ".txt")
 # What writers of these formats say to data that they cannot hold.
 _UNWRITABLE = (
     TypeError, ValueError, KeyError, OverflowError, AttributeError, IndexError, OSError, RuntimeError,
@@ -464,4 +464,5 @@ HARMLESS: dict[str, Callable[[bytes, Rng], bytes]] = {
     ".npz": harmless_npz,
     ".mat": harmless_mat,
     ".calibration": harmless_lines,
+    ".txt": harmless_lines,
 }

@@ -5,7 +5,8 @@ How exactly a file says where the body is on the image depends on the camera tha
 * ``free`` principal point: the annotator's own camera, joints come back to 0.1 px;
 * ``image centre`` or ``weak perspective``: a best-fit camera, pose unchanged; the residual is reported;
 * ``none``: pose, shape, box and joints come back to 1e-6;
-* ``world``: pose, shape and translation in the data set's world come back to 1e-6.
+* ``world``: pose, shape and translation in the data set's world come back to 1e-6;
+* ``meshes`` have no pose and shape, and are not read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from datamodules.pseudo_gt.formats.eft import read_eft, write_eft
 from datamodules.pseudo_gt.formats.exchange import LabelBlocks, Published, pose_of, project_points
 from datamodules.pseudo_gt.formats.hmr2 import read_hmr2, read_hmr2_tar, write_hmr2, write_hmr2_tar
 from datamodules.pseudo_gt.formats.humandata import read_humandata, write_humandata
+from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS, write_meshes
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, write_neuralannot
 from datamodules.pseudo_gt.formats.neuralannot_mocap import read_neuralannot_mocap, write_neuralannot_mocap
 from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits, write_spin, write_spin_fits
@@ -301,10 +303,15 @@ def _joint_difference(labels: LabelBlocks, written: Columns, found: Columns, for
     return float(np.abs(found[JOINTS] - expected).max())
 
 
+def _rows() -> list[tuple[str, str, str, str]]:
+    """Name, kind of file, camera and readers of each format."""
+    rows = [(name, one.file, str(one.camera), one.description) for name, one in FORMATS.items()]
+    return rows + [(name, f"folder of {name}", "meshes", readers) for name, readers in MESH_FORMATS.items()]
+
+
 def list_formats() -> str:
     """A table of the formats: name, kind of file, camera, who reads it."""
-    rows = [("format", "file", "camera", "read by")]
-    rows += [(name, one.file, one.camera, one.description) for name, one in FORMATS.items()]
+    rows = [("format", "file", "camera", "read by"), *_rows()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         "  ".join([*(text.ljust(n) for text, n in zip(row, widths, strict=False)), row[3]]) for row in rows
@@ -323,21 +330,22 @@ def schemas() -> str:
         "",
         "| format | file | camera | read by |",
         "|---|---|---|---|",
-        *(f"| {name} | {one.file} | {one.camera} | {one.description} |" for name, one in FORMATS.items()),
+        *(f"| {' | '.join(row)} |" for row in _rows()),
         "",
-        _markdown(inspect.cleandoc(__doc__ or "").split("\n\n", 1)[1]),
+        docstring_markdown(inspect.cleandoc(__doc__ or "").split("\n\n", 1)[1]),
     ]
     by_module: dict[str, list[str]] = {}
     for name, one in FORMATS.items():
         by_module.setdefault(one.write.__module__, []).append(name)
+    by_module[write_meshes.__module__] = list(MESH_FORMATS)
     for module, names in by_module.items():
         text = inspect.cleandoc(sys.modules[module].__doc__ or "")
-        lines += ["", f"## {', '.join(names)}", "", _markdown(text)]
+        lines += ["", f"## {', '.join(names)}", "", docstring_markdown(text)]
     return "\n".join(lines)
 
 
-def _markdown(text: str) -> str:
-    """A module's docstring as Markdown: its tables, which are aligned by spaces, are fenced."""
+def docstring_markdown(text: str) -> str:
+    """A docstring as Markdown: its tables, which are aligned by spaces, are fenced, and its roles are code."""
     lines, fenced = [], False
     for line in text.replace("``", "`").splitlines():
         ruler = line.startswith("===")

@@ -8,6 +8,10 @@ not known, a line says so: the layouts have no place for it.
 
 --filter writes a view: python -m experiments export LABELS --format spin --out a.npz --filter max_error_2d=0.1
 
+glb and obj write meshes into the folder PATH, a file for each image, or each person: for Blender and browsers.
+
+    python -m experiments export LABELS --format glb --out meshes --per person --files 20
+
 Schemas: docs/formats.md, or --list --markdown.
 """
 
@@ -31,13 +35,15 @@ def main(argv: Sequence[str]) -> int:
     parser = CommandParser("export", __doc__)
     parser.add_argument("labels", metavar="LABELS", nargs="?", help="folder of a label table")
     parser.add_argument("--format", metavar="F", help="layout to write; see --list")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="file (or folder, for tars) to write")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="file (or folder: tars, meshes) to write")
     parser.add_argument("--filter", nargs="+", default=[], metavar="KEY=VALUE", help="write only people who pass")
     parser.add_argument(
         "--body-models",
         default="standin",
         help="folder with the official SMPL files, or a body file (default: standin)",
     )
+    parser.add_argument("--per", choices=("image", "person"), help="glb, obj: what a file is of (default: image)")
+    parser.add_argument("--files", type=int, metavar="N", help="glb, obj: at most so many, evenly chosen")
     parser.add_argument("--list", action="store_true", help="show the formats")
     parser.add_argument("--markdown", action="store_true", help="with --list: the schemas of all formats")
     arguments = parser.parse_args(argv)
@@ -45,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
     # Here, so that --help is quick and the guard of run_command speaks first.
     from datamodules.exposure import read_exposure
     from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, schemas
+    from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS, write_meshes
     from datamodules.pseudo_gt.native import read_provenance
     from datamodules.pseudo_gt.views import parse_filters, view
     from experiments.exposure import sentence
@@ -56,15 +63,23 @@ def main(argv: Sequence[str]) -> int:
     if missing:
         names = {"labels": "LABELS"}
         parser.error(f"missing: {', '.join(names.get(name, f'--{name}') for name in missing)}")
-    if arguments.format not in FORMATS:
-        parser.error(f"argument --format: {arguments.format!r} is none of {', '.join(FORMATS)}")
+    formats = [*FORMATS, *MESH_FORMATS]
+    if arguments.format not in formats:
+        parser.error(f"argument --format: {arguments.format!r} is none of {', '.join(formats)}")
+    if arguments.format in FORMATS and (arguments.per or arguments.files):
+        parser.error(f"--per and --files are of {' and '.join(MESH_FORMATS)}; {arguments.format} is one file of all")
+    if arguments.files is not None and arguments.files < 1:
+        parser.error(f"argument --files: {arguments.files} is not a number of files")
     keep = None
     if arguments.filter:
         chosen = view(arguments.labels, parse_filters(arguments.filter))
         print(chosen.describe())
         keep = chosen.keep
-    report = export_labels(arguments.labels, arguments.format, arguments.out, arguments.body_models, keep)
-    print("\n".join(report.lines()))
+    given = arguments.labels, arguments.format, arguments.out, arguments.body_models, keep
+    if arguments.format in MESH_FORMATS:
+        print(write_meshes(*given, arguments.per or "image", arguments.files))
+    else:
+        print("\n".join(export_labels(*given).lines()))
     # The layouts are those of others and have no place for it, so it has to be said here.
     if text := sentence(read_exposure(read_provenance(arguments.labels)["provenance"]).saw_training_of()):
         print(f"  annotator: {text}")

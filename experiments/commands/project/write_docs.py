@@ -3,6 +3,10 @@
 joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md, rows.md and a table of labels.md. Tests keep
 each of them equal to the code.
 Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
+
+The API reference is a site of its own, made with pdoc (pip install 'three-recipes[dev]') when it is asked for:
+
+    python -m experiments docs --only api --out build      writes build/api/index.html
 """
 
 from __future__ import annotations
@@ -11,16 +15,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from datamodules.writing import write_text
-from experiments.cli import CommandParser
+from experiments.cli import PACKAGES, CommandParser
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the documents."""
     writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols,
                "rows": _rows}  # fmt: skip
+    usual = list(writers)
+    writers["api"] = _api
     parser = CommandParser("docs", __doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder to write to (default: docs)")
-    parser.add_argument("--only", nargs="+", choices=tuple(writers), default=list(writers), help="some of them")
+    parser.add_argument("--only", nargs="+", choices=tuple(writers), default=usual, help="some of them, or api")
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.only:
@@ -56,6 +62,12 @@ def _protocols(out: Path) -> list[Path]:
     from lightning_modules.scoring.protocols import definitions
 
     return [write_text(out / "protocols.md", definitions())]
+
+
+def _api(out: Path) -> list[Path]:
+    from experiments.documents.api_site import write_site
+
+    return [write_site(out, PACKAGES)]
 
 
 def _rows(out: Path) -> list[Path]:

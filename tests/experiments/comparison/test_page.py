@@ -41,10 +41,16 @@ addEventListener("load", () => setTimeout(() => {
     meshes.querySelector("[data-yaw='90']").click();
     setTimeout(() => {
       found.side = pixels();
+      meshes.querySelector("canvas")?.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+      setTimeout(() => { found.key = pixels(); meshes.querySelector("[data-zoom='1.25']").click(); }, 100);
+      setTimeout(() => {
+      found.zoomed = pixels();
+      found.focusable = meshes.querySelector("canvas")?.tabIndex;
       found.turning = meshes.classList.contains("turning");
       found.message = meshes.querySelector(".message").textContent;
       found.wide = document.documentElement.scrollWidth - innerWidth;
       document.getElementById("probe").textContent = JSON.stringify(found);
+      }, 300);
     }, 500);
   }, 500);
 }, 50));
@@ -82,6 +88,8 @@ def test_page_of_64_runs_opens_sorts_and_turns(page):
     assert len(found["sorted"]) == 6 and found["sorted"] == sorted(found["sorted"], reverse=True)
     assert found["turning"] and found["front"] != found["side"] and len(found["front"]) > 1000
     assert found["wide"] <= 0
+    # A key turns, a button zooms.
+    assert len({found["side"], found["key"], found["zoomed"]}) == 3 and found["focusable"] == 0
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

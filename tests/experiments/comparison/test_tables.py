@@ -1,6 +1,7 @@
 """The report is one file that says what was measured, on whom, and how sure it is."""
 
 import csv
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -102,6 +103,40 @@ def test_csv_holds_every_metric_in_full(compared, tmp_path):
 )
 def test_changes_have_a_sign_and_no_negative_zero(value, text):
     assert signed(value) == text
+
+
+def test_the_page_leads_to_its_sections_and_says_what_words_mean():
+    page = report_html(comparison(gallery=2))
+    targets = re.findall(r'href="#([\w-]+)"', page)
+    assert targets[0] == "results" and targets[-1] == "words" and "gallery" in targets
+    assert all(f'id="{target}"' in page for target in targets)
+    assert "<dt>PA-MPJPE</dt>" in page and "<dt>lsp14</dt>" in page
+    # The headline columns first; all of them below.
+    assert page.index("<summary>All ") > page.index('id="results"')
+    texts = re.findall(r'alt="([^"]+)"', page)
+    assert len(set(texts)) == len(texts)
+
+
+def test_two_runs_that_are_no_grid_are_not_reproached_for_it():
+    made = comparison()
+    for run, levels in zip(
+        made.runs, (("none", "generic", "none"), ("threedpw_train", "pose2d", "vposer")), strict=True
+    ):
+        run.levels = dict(zip(("auxiliary", "init", "prior"), levels, strict=True))
+    assert made.effects("pseudo_gt/smpl24_pa_mpjpe").missing and made.headline_effects == []
+    assert "missing" not in report_html(made).partition("<style>")[0] + markdown_table(made)
+    assert "the grid" not in report_html(made)
+
+
+def test_an_incomplete_grid_tells_once_what_it_lacks():
+    made = comparison()
+    third = dataclasses.replace(made.runs[0], label="third", variant="third")
+    made = dataclasses.replace(made, runs=[*made.runs, third])
+    for run, levels in zip(made.runs, (("a", "b"), ("x", "b"), ("a", "y")), strict=True):
+        run.levels = dict(zip(("init", "prior"), levels, strict=True))
+    page = report_html(made)
+    assert page.count("init=x, prior=y") == 1
+    assert "Pseudo-GT against true bodies (smpl24), PA-MPJPE; Downstream, 3DPW test (lsp14), PA-MPJPE: the grid" in page
 
 
 def test_a_run_with_one_number_is_enough():

@@ -364,6 +364,16 @@ def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) ->
     }
 
 
+def test_what_is_read_of_a_pose_tools_files(tmp_path: Path) -> None:
+    assert "paths.detections=FOLDER" in errors_of("annotate.targets=[detections]")[0]
+    options = ["detections.min_score=0.5", "detections.skeleton=halpe_26"]
+    settings = settings_of("experiment=annotate_detections", f"paths.detections={tmp_path}", *options)
+    assert plan.source(settings, None, "detections") == {
+        "kind": "detections", "root": str(tmp_path), "split": "train", "images": None, "image_list": None,
+        "skeleton": "halpe_26", "min_score": 0.5,
+    }  # fmt: skip
+
+
 def test_default_experiment_compares_two_recipes() -> None:
     settings, origins = load_settings([])
     runs = dict(expand_sweep(settings, origins))

@@ -19,6 +19,7 @@ from experiments.settings import plan
 from experiments.settings.loading import CONFIGS, expand_sweep, load_settings
 from experiments.settings.schema import OPTIONS, get
 from lightning_modules.backbones import make_backbone
+from tests.support.detections import write_images, write_openpose
 from tests.support.human36m_files import write_human36m
 
 DATASETS = ("coco", "mpii")
@@ -79,6 +80,19 @@ def test_the_recipe_grid_of_real_data(trees: list[str], capsys: pytest.CaptureFi
     # The bundles of the synthetic grid take a start that these experiments do not train.
     assert main(["--dry-run", *trees, "experiment=annotate_coco", "sweep.recipe=[none]", "annotate.batch_size=4"]) == 1
     assert "stage 'generic' of none has not been run yet" in " ".join(capsys.readouterr().out.split())
+
+
+def test_own_photographs_dry_run(tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The joints of a tool are a source like the data sets."""
+    write_images(tmp_path)
+    write_openpose(tmp_path)
+    argv = ["experiment=annotate_detections", f"paths.detections={tmp_path}", *tiny_folders]
+    assert main(["--dry-run", *argv]) == 0
+    said = capsys.readouterr().out
+    assert "a batch of 16 from ['detections'" in said and "everything is there" in said
+    assert "read as OpenPose, joints by name" in " ".join(said.split())
+    assert main(["--dry-run", *argv, f"paths.detections={tmp_path / 'images'}"]) == 1
+    assert "docs/detections.md says how each tool writes its file" in " ".join(capsys.readouterr().out.split())
 
 
 def command_of(experiment: str, gpus: int) -> list[str]:

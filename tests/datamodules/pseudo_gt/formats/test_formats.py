@@ -5,6 +5,7 @@ import pytest
 
 from datamodules.pseudo_gt import formats
 from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, read_published, schemas
+from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS
 from datamodules.pseudo_gt.native import LabelError
 from experiments.settings.schema import LABEL_FORMATS
 from tests.support.repository import DOCS
@@ -21,7 +22,7 @@ def test_the_document_is_what_the_code_says():
 
 def test_the_list_names_each():
     lines = list_formats().splitlines()
-    assert [line.split()[0] for line in lines[1:]] == list(FORMATS)
+    assert [line.split()[0] for line in lines[1:]] == [*FORMATS, *MESH_FORMATS]
 
 
 def test_only_some_people_are_read_back(labels, tmp_path, monkeypatch):

@@ -71,6 +71,16 @@ def test_a_view_is_written(labels, tmp_path, capsys):
     assert "3 people as neuralannot" in printed
 
 
+def test_meshes_of_each_person(labels, tmp_path, capsys):
+    out = tmp_path / "meshes"
+    arguments = [str(labels), "--format", "glb", "--out", str(out), "--per", "person", "--files", "2"]
+    assert run_command(export, [*arguments, "--filter", "max_error_2d=0.35"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 of 5 labels" in printed and "2 meshes in 2 files" in printed
+    assert "annotator: not known whether trained" in printed
+    assert sorted(path.name for path in out.iterdir()) == ["0.glb", "2.glb"]
+
+
 def test_the_list(capsys):
     assert run_command(export, ["--list"]) == 0
     assert "weak perspective" in capsys.readouterr().out
@@ -84,6 +94,8 @@ def test_the_list(capsys):
         (export, [], 2, "missing: LABELS, --format, --out"),
         (export, ["x", "--format", "smplx", "--out", "y"], 2, "'smplx' is none of neuralannot"),
         (export, ["nowhere", "--format", "spin", "--out", "y"], 1, "nowhere holds no complete labels"),
+        (export, ["x", "--format", "spin", "--out", "y", "--files", "3"], 2, "are of glb and obj; spin is one file"),
+        (export, ["x", "--format", "glb", "--out", "y", "--files", "0"], 2, "0 is not a number of files"),
         (import_labels, ["x", "--format", "spin", "--out", "y"], 2, "missing: --dataset"),
         (import_labels, ["x", "--format", "spin", "--out", "y", "--used-3dpw-train", "perhaps"], 2, "perhaps"),
         (import_labels, ["x", "--format", "spin", "--out", "y", "--source", "coco"], 2, "is not KIND=PATH"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from body_models.joint_sets import COCO17, COCO_WHOLEBODY23, CROWDPOSE14, HUMAN36M17, MPII16, JointSet
-from datamodules.sources.joint_names import NAMED_SETS, best_set, canonical_name, is_human, order_of
+from datamodules.joint_names import NAMED_SETS, best_set, canonical_name, is_human, order_of
 from tests.support.skeletons import (
     AI_CHALLENGER,
     AP_10K,
