@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from body_models.contracts import Batch
 from body_models.parameters import BodyParameters
 from callbacks.person_errors import Evaluation, EvaluationError
-from lightning_modules.scoring.protocols import PER_JOINT, BodyScorer, Protocol, predicted, protocol_of
+from lightning_modules.scoring.protocol import PER_JOINT, Protocol
+from lightning_modules.scoring.protocols import BodyScorer, predicted, protocol_of
 
 
 class TrueJoints(NamedTuple):
@@ -147,7 +148,7 @@ class MeshEvaluator(pl.Callback):
         for protocol, left_out in self.excluded.items():
             rows = np.array([name in left_out for name in ids])
             for name in joined:
-                if name.startswith(f"{protocol}_"):
+                if protocol_of(name) == protocol:
                     joined[name][rows] = np.nan
         groups = None if self.groups is None else np.array([self.groups[name] for name in ids])
         return Evaluation.of(ids, joined, groups)

@@ -12,14 +12,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from datamodules.benchmarks import BENCHMARKS
+from datamodules.exposure import Exposure
 from datamodules.files import MissingFilesError
-from datamodules.ids import PersonId
+from datamodules.ids import PersonId, dataset_of_table
 from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
 
-NOT_TO_TRAIN_ON = {"threedpw": {"validation", "test"}, "mpi_inf_3dhp": {"test"}, "human36m": {"test"}}
+NOT_TO_TRAIN_ON = {one.name: one.kept_splits for one in BENCHMARKS.values()}
 """Data set -> splits that results are about, or that checkpoints are chosen by."""
-NOT_TO_SELECT_ON = {"threedpw": {"test"}, "mpi_inf_3dhp": {"test"}, "human36m": {"test"}}
+NOT_TO_SELECT_ON = {one.name: {one.test} for one in BENCHMARKS.values()}
 """Data set -> splits that results are about."""
 _SHOWN = 3
 
@@ -43,9 +45,30 @@ def refuse_ids(ids: Iterable[str], splits: dict[str, set[str]], what: str) -> No
     if found:
         msg = (
             f"{what} {', '.join(found[:_SHOWN])}: this split is kept for the evaluation. "
-            "Train on training splits, and choose checkpoints by 3DPW's validation split"
+            "Train on training splits, and choose checkpoints by a validation split"
         )
         raise LeakageError(msg)
+
+
+def refuse_exposure(exposure: Exposure, what: str) -> None:
+    """Refuse a start, or labels, of a network that was trained on people who are kept for an evaluation.
+
+    Args:
+        exposure: of it.
+        what: beginning of the message, e.g. "the labels in FOLDER".
+
+    Raises:
+        LeakageError: naming the splits.
+    """
+    found = [name for name in sorted(exposure.seen) if _is_kept(name)]
+    if found:
+        msg = f"{what} come from a training on {', '.join(found)}, which is kept for the evaluation: use others"
+        raise LeakageError(msg)
+
+
+def _is_kept(table: str) -> bool:
+    dataset = dataset_of_table(table)
+    return table.removeprefix(f"{dataset}-") in NOT_TO_TRAIN_ON.get(dataset, ())
 
 
 def refuse_shared_people(train: PeopleTable, evaluation: PeopleTable) -> None:
@@ -116,6 +139,7 @@ def _ids(table: PeopleTable) -> list[bytes]:
 
 
 def _images(table: PeopleTable) -> list[bytes]:
-    # A copy of 3DPW elsewhere still has the same sequences; other data sets are told apart by their folders.
-    root = b"3DPW" if table.name.startswith("threedpw-") else os.fsencode(os.path.realpath(table.image_root))
+    # A copy of a benchmark elsewhere still has the same sequences; other data sets are told apart by their folders.
+    known = BENCHMARKS.get(dataset_of_table(table.name))
+    root = os.fsencode(known.title if known and known.named_images else os.path.realpath(table.image_root))
     return [root + b"/" + name for name in set(table.column("image").tolist())]

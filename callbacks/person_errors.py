@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.ids import PersonId
-from lightning_modules.scoring.protocols import PER_JOINT, PROTOCOLS, protocol_of
+from lightning_modules.scoring.protocol import PER_JOINT
+from lightning_modules.scoring.protocols import PROTOCOLS, protocol_of
 
 
 class EvaluationError(RuntimeError):

@@ -38,7 +38,7 @@ class PseudoGTWriter(pl.Callback):
 
     Args:
         tables: what to write, one or more of one kind of body.
-        mixture: scores the poses, for ``prior_score``.
+        mixture: scores the poses of SMPL's joints, for ``prior_score``; None leaves it unknown.
         mirror: whether to look at each crop's mirror image too, for ``mirror_disagreement``: a second forward pass.
             It is about what the network says before it is refined.
         refiner: refines each prediction before it is written; None writes what the network says.
@@ -58,6 +58,8 @@ class PseudoGTWriter(pl.Callback):
     ) -> None:
         self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
         self.spec = tables[0].spec
+        if mixture is not None:
+            self.spec.require_smpl("the pose mixture, which prior_score needs (dump.prior_score=false),")
         self.tables = {table.people.name: table for table in tables}
         self._done: dict[str, NDArray[np.bool_]] = {}
         self._buffers: dict[str, list[_Rows]] = defaultdict(list)

@@ -10,8 +10,10 @@ recipe              ``{"name", "auxiliary", "init", "prior"}`` of whoever made t
 seed                int
 is_standin          whether the stand-in body was used instead of SMPL
 synthetic           whether the people were synthetic
-used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged; null
-                    where nobody told, of labels from elsewhere
+exposure            what the run's networks, their starts and their labels were trained on: ``{"trained_on":
+                    [splits such as coco-train], "complete": whether there are no others, "not_trained_on": [splits
+                    that are known not to be among them]}``
+used_3dpw_train     the same of 3DPW's training set alone; null where nobody told, of labels from elsewhere
 samples_seen        ``{stage: people or poses seen in training}``
 seconds             ``{stage: time}``
 labels              what the regressor was trained on, null without one: ``{"folders": null for the run's own,
@@ -35,8 +37,8 @@ from datamodules.writing import write_json
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"
 KEYS = (
-    "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "labels",
-    "metrics", "versions",
+    "label", "recipe", "seed", "is_standin", "synthetic", "exposure", "used_3dpw_train", "samples_seen", "seconds",
+    "labels", "metrics", "versions",
 )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from datamodules.image_checks import MISSING, UNREADABLE, damaged_people
 from datamodules.people import PeopleTable
 from datamodules.samplers import MixtureSampler, UnpaddedSampler
 from datamodules.sources import open_source
-from datamodules.sources.threedpw import filter_frames
 
 Source = Mapping[str, Any]
 
@@ -125,9 +124,9 @@ class PeopleDataModule(pl.LightningDataModule):
         """The people of a source that are predicted."""
         return self._at_least(self._table(name), self.target_min_joints)
 
-    def evaluation_table(self, split: str, frames: str = "all") -> PeopleTable:
-        """The people of ``val`` or ``test``; for 3DPW of those the frames that a protocol counts."""
-        return filter_frames(self._table(split), frames)
+    def evaluation_table(self, split: str) -> PeopleTable:
+        """The people of ``val`` or ``test``."""
+        return self._table(split)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`body_models.contracts.Batch`, augmented, with fixed quotas."""

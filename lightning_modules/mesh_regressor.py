@@ -20,7 +20,7 @@ class MeshRegressorModule(MeshModule):
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         family: name in :data:`lightning_modules.families.FAMILIES`.
         losses: weights that replace those of the family, by name.
         optimizer: settings of :class:`lightning_modules.optimizers.AdamSettings` by name.

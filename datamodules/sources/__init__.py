@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from body_models.components import from_outside
 from datamodules.files import AnnotationError
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.views import Filters
@@ -13,6 +14,7 @@ from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
 from datamodules.sources.detections import open_detections
+from datamodules.sources.emdb import open_emdb
 from datamodules.sources.human36m import open_human36m
 from datamodules.sources.label_table import attach_labels, open_pseudo_gt
 from datamodules.sources.lspet import open_lspet
@@ -25,11 +27,13 @@ SOURCES: dict[str, Callable[..., PeopleTable]] = {
     "mpii": open_mpii,
     "mpi_inf_3dhp": open_mpi_inf_3dhp,
     "threedpw": open_threedpw,
+    "emdb": open_emdb,
     "human36m": open_human36m,
     "lspet": open_lspet,
     "crowdpose": open_crowdpose,
     "detections": open_detections,
     "pseudo_gt": open_pseudo_gt,
+    **from_outside("sources"),
 }
 """Kind of a source -> function of (root, split, cache_dir, and options of its own)."""
 

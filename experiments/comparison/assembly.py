@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from body_models.bodies import BodyModels
 from callbacks.person_errors import Evaluation
+from datamodules.benchmarks import BENCHMARKS
 from datamodules.pseudo_gt.native import Columns, body_models_of, read_labels, read_people, read_provenance
 from experiments.evaluation.true_bodies import LABEL_PROTOCOL, truth_of
 from experiments.pictures.figures import color_of
 from experiments.pictures.gallery import choose_people, disagreements, draw_people
 from experiments.provenance.environment import ENVIRONMENT_FILE
-from experiments.results.finished_runs import find_runs, label_tables, on_threedpw, read_runs
+from experiments.results.finished_runs import find_runs, label_tables, on_benchmark, read_runs
 from experiments.results.run_results import HEADLINES, Comparison, PerPerson, RunResult, Variant
 
 YARDSTICK = "yardstick"
-"""Folder in a run's with the errors of the mean pose on the same people: ``labels.npz`` and ``threedpw.npz``."""
+"""Folder in a run's with the errors of the mean pose on the same people: ``labels.npz`` and ``<benchmark>.npz``."""
 TRUE_BODY = "true body"
 SHOWN_ANNOTATORS = 12
 _CANDIDATES = 200
@@ -96,8 +97,9 @@ def _yardstick(folders: Sequence[Path], runs: Sequence[RunResult]) -> RunResult 
         if (file := folder / YARDSTICK / "labels.npz").is_file():
             labels = Evaluation.load(file)
             found |= {f"pseudo_gt/{key}": PerPerson(labels.ids, values) for key, values in labels.values.items()}
-        if (file := folder / YARDSTICK / "threedpw.npz").is_file():
-            found |= on_threedpw(Evaluation.load(file))
+        for name in BENCHMARKS:
+            if (file := folder / YARDSTICK / f"{name}.npz").is_file():
+                found |= on_benchmark(name, Evaluation.load(file))
         if found:
             return RunResult("mean pose", per_person=_of_people(found, run), is_standin=run.is_standin)
     return None

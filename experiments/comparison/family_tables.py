@@ -12,21 +12,31 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from datamodules.exposure import combined
 from experiments.documents.markdown import table_lines
-from experiments.exposure import combined_exposure, footnotes, mark
-from experiments.results.run_results import COLUMNS, Column, RunResult, Variant, number, signed, signed_interval
+from experiments.exposure import footnotes, mark
+from experiments.results.run_results import (
+    COLUMNS,
+    HEADLINES,
+    Column,
+    RunResult,
+    Variant,
+    number,
+    signed,
+    signed_interval,
+)
 from experiments.settings.loading import label_sets_name
 from experiments.stats.effects import t_interval
 
 FAMILY, LABELS = "downstream.family", "labels.folders"
-_DIRECT, _DOWNSTREAM = "pseudo_gt/smpl24_", "threedpw/lsp14_"
+_DIRECT = "pseudo_gt/smpl24_"
 
 Cells = Mapping[tuple[str, str], Variant]
 """Runs that differ in the seed alone, by label set and family."""
 
 
 def family_table(runs: Sequence[RunResult]) -> str:
-    """The tables of each error of 3DPW's lsp14 protocol.
+    """The tables of each error of the protocol that the runs' benchmark is known by.
 
     Args:
         runs: as :func:`experiments.results.finished_runs.read_runs` gives them, of any families and label sets.
@@ -36,18 +46,23 @@ def family_table(runs: Sequence[RunResult]) -> str:
         labels = yaml.safe_load(run.levels.get(LABELS, "[]")) or []
         groups.setdefault((label_sets_name(labels), run.levels.get(FAMILY, "regressor")), []).append(run)
     cells = {key: Variant(" ".join(key), tuple(group)) for key, group in groups.items()}
-    columns = [column for column in COLUMNS if column.key.startswith(_DOWNSTREAM)]
+    headline = next((one for one in HEADLINES[1:] if any(one in run.metrics for run in runs)), HEADLINES[1])
+    columns = [column for column in COLUMNS if column.key.startswith(_protocol(headline))]
     return "\n".join(line for column in columns for line in _tables(cells, column))
+
+
+def _protocol(key: str) -> str:
+    """Beginning of the names of a protocol's metrics: ``threedpw/lsp14_``."""
+    source, _, metric = key.partition("/")
+    return f"{source}/{metric.partition('_')[0]}_"
 
 
 def _tables(cells: Cells, column: Column) -> list[str]:
     families = list(dict.fromkeys(family for _, family in cells))
-    own = _own_errors(cells, column.key.replace(_DOWNSTREAM, _DIRECT))
+    own = _own_errors(cells, column.key.replace(_protocol(column.key), _DIRECT))
     # From the worst labels to the best; no labels at all come first.
     sets = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: -own.get(name, float("inf")))
-    saw = {
-        name: combined_exposure(one.used_3dpw_train for (of, _), one in cells.items() if of == name) for name in sets
-    }
+    saw = {name: combined(one.exposure for (of, _), one in cells.items() if of == name) for name in sets}
     marked = {name: name + mark(saw[name]) for name in sets}
     rows = [
         [marked[name], number(own.get(name)), *(_error(cells.get((name, one)), column.key) for one in families)]

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from rich.console import Console
 
+from datamodules.benchmarks import BENCHMARKS
 from datamodules.writing import write_text
 from experiments.comparison.sections import METRIC_WORDS, SECTIONS, WORDS
 from experiments.comparison.tables import csv_table, latex_table, markdown_table, rich_table
@@ -43,8 +44,11 @@ QUALITY_HEADERS = (
     ("visible_joints", "annotated joints"),
 )
 _JOINT_TABLES = {
-    "threedpw/lsp14": "Regressor on 3DPW (lsp14)",
-    "threedpw/smpl24": "Regressor on 3DPW (smpl24)",
+    **{
+        f"{one.name}/{protocol}": f"Regressor on {one.title} ({protocol})"
+        for one in BENCHMARKS.values()
+        for protocol in one.all_protocols
+    },
     "pseudo_gt/smpl24": "Labels against true bodies (smpl24)",
 }
 _SHOWN_SEQUENCES = 40

@@ -92,8 +92,8 @@ def _below_each_other(comparison: Comparison) -> Table:
             difference = comparison.differences.get(column.key, {}).get(one.label)
             cells.append(f"[bold]{text}[/]" if best.get(column.key) == one.label else text)
             cells.append("" if difference is None else signed(difference.shown.value))
-        table.add_row(one.label + mark(one.used_3dpw_train), str(len(one.seeds) or "-"), *cells)
-    if notes := footnotes(one.used_3dpw_train for one in comparison.rows):
+        table.add_row(one.label + mark(one.exposure), str(len(one.seeds) or "-"), *cells)
+    if notes := footnotes(one.exposure for one in comparison.rows):
         table.caption = "\n".join(notes)
     return table
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 
 from body_models.parameters import BodyParameters
-from callbacks.evaluator import MeshEvaluator, TrueJoints
+from callbacks.evaluator import MeshEvaluator
 from callbacks.person_errors import Evaluation, EvaluationError
 from callbacks.progress import progress_bar
+from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.exposure import FORMER_KEY, read_exposure
 from datamodules.files import AnnotationError
 from datamodules.ids import PersonId
-from datamodules.people import PeopleTable
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import (
     Columns,
@@ -30,10 +30,10 @@ from datamodules.pseudo_gt.native import (
     iter_labels,
     read_provenance,
 )
-from datamodules.sources import open_source
 from experiments.evaluation.scores import ProtocolErrors, by_protocol
 from experiments.evaluation.true_bodies import read_truth, truth_of
-from experiments.exposure import checkpoint_exposure, read_exposure
+from experiments.evaluation.truth import Truth
+from experiments.exposure import checkpoint_exposure
 from experiments.provenance.records import is_standin
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
@@ -41,12 +41,11 @@ from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.families import FAMILIES
 from lightning_modules.mesh_module import MeshModule
 from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.scoring.protocol import PER_JOINT, Protocol
 from lightning_modules.scoring.protocols import (
-    PER_JOINT,
+    BODY_PROTOCOLS,
     PROTOCOLS,
-    THREEDPW_PROTOCOLS,
     BodyScorer,
-    Protocol,
     Scores,
     find_protocols,
     protocol_of,
@@ -89,74 +88,44 @@ class Target:
         if len(datasets) > 1:
             msg = f"protocols of several data sets ({', '.join(sorted(datasets))}): evaluate one data set at a time"
             raise EvaluationError(msg)
-        if self.frame_step is not None and datasets == {"threedpw"}:
-            msg = "3DPW is evaluated on every frame: leave out --frame-step"
+        known = BENCHMARKS.get(found[0].dataset)
+        if self.frame_step is not None and known is not None and not known.video_steps:
+            msg = f"{known.title} is evaluated on every frame: leave out --frame-step"
             raise EvaluationError(msg)
         return found
 
     def splits(self, dataset: str) -> list[str]:
-        """The splits of ``split``."""
-        if self.split != "all":
-            return [self.split]
-        return ["train", "validation", "test"] if dataset == "threedpw" else ["train", "test"]
+        """The splits of ``split``; test and validation are a benchmark's own, whatever they are called there.
 
+        Raises:
+            EvaluationError: the benchmark has no such split.
+        """
+        known = BENCHMARKS.get(dataset)
+        if known is None:
+            return ["train", "test"] if self.split == "all" else [self.split]
+        if self.split == "all":
+            return list(known.splits)
+        named = {"test": known.test, "validation": known.selection or "validation"}.get(self.split, self.split)
+        if named not in known.splits:
+            msg = f"{known.title} has no split {self.split}: choose one of {', '.join(known.splits)}"
+            raise EvaluationError(msg)
+        return [named]
 
-class _Truth:
-    """One split of a data set, as protocols need it."""
+    def truth(self, protocols: Sequence[Protocol], split: str, body_models: str) -> Truth:
+        """The truth of one split of a data set.
 
-    def __init__(self, target: Target, protocols: Sequence[Protocol], split: str) -> None:
-        # Variants of the annotation differ in the joints only: the first stands for the people and their images.
-        self._tables: list[tuple[Protocol, PeopleTable]] = []
-        opened: dict[str, PeopleTable] = {}
-        self.spec: dict[str, Any] = {}
-        for protocol in protocols:
-            spec = {"kind": protocol.dataset, "root": target.root, "split": split, **protocol.options}
-            if target.frame_step is not None:
-                spec["frame_step"] = target.frame_step
-            key = repr(spec)
-            if key not in opened:
-                opened[key] = open_source(cache_dir=target.cache_dir, **spec)
-            self._tables.append((protocol, opened[key]))
-            self.spec = self.spec or spec
-
-    @property
-    def table(self) -> PeopleTable:
-        return self._tables[0][1]
-
-    def excluded(self) -> dict[str, list[str]]:
-        """People that a protocol does not count, by its key."""
-        left_out = {}
-        for protocol, table in self._tables:
-            keep = np.ones(len(table), dtype=bool)
-            for column, value in protocol.rows.items():
-                if not table.has(column):
-                    msg = f"{protocol.name} chooses people by {column}, which {table.name} does not have"
-                    raise EvaluationError(msg)
-                keep &= table.column(column) == value
-            left_out[protocol.key] = [name for name, kept in zip(table.ids(), keep, strict=True) if not kept]
-        return left_out
-
-    def joints(self) -> dict[str, TrueJoints]:
-        """True joints for each protocol that compares joints."""
-        return {
-            one.key: TrueJoints(table.ids(), _joints(table, one)) for one, table in self._tables if one.needs_joints
-        }
-
-    def groups(self) -> dict[str, str]:
-        """Sequence of each person; the image where people are of no sequence."""
-        table = self.table
-        column = table.groups()
-        return dict(zip(table.ids(), (value.decode("utf-8", "replace") for value in column.tolist()), strict=True))
-
-
-def _joints(table: PeopleTable, protocol: Protocol) -> NDArray[np.float32]:
-    """(N, K, 3) in the protocol's order, NaN where unknown."""
-    names = table.joint_set.names
-    if not table.has("joints_3d") or not set(protocol.truth_names) <= set(names):
-        msg = f"{table.name} has no 3D joints {', '.join(protocol.truth_names)}, which {protocol.name} compares"
-        raise EvaluationError(msg)
-    joints = table.column("joints_3d")[:, [names.index(name) for name in protocol.truth_names]]
-    return np.where(joints[..., 3:] > 0, joints[..., :3], np.nan).astype(np.float32)
+        Args:
+            protocols: of one data set.
+            split: of it.
+            body_models: folder of the model files, for readers that need them.
+        """
+        known = BENCHMARKS.get(protocols[0].dataset)
+        spec: dict[str, Any] = {"kind": protocols[0].dataset, "root": self.root, "split": split}
+        if self.frame_step is not None:
+            spec["frame_step"] = self.frame_step
+        if known is not None and known.needs_body_models:
+            spec["body_models"] = body_models
+        return Truth(spec, protocols, self.cache_dir)
 
 
 def score_checkpoint(
@@ -174,13 +143,13 @@ def score_checkpoint(
     Args:
         checkpoint: saved by Lightning.
         target: what to evaluate on.
-        body_models: folder of model files; None for those that it was trained with.
+        body_models: reference of the bodies; None for those that it was trained with.
         batch_size: people at once.
         num_workers: loader processes.
         accelerator: as Lightning takes it.
         quiet: no progress.
     """
-    protocols = target.chosen("threedpw")
+    protocols = target.chosen(DEFAULT.name)
     dataset = protocols[0].dataset
     module = load_mesh_module(checkpoint, body_models)
     models = str(module.hparams["body_models"])
@@ -188,7 +157,7 @@ def score_checkpoint(
     silence_tips()
     parts = []
     for split in target.splits(dataset):
-        truth = _Truth(target, protocols, split)
+        truth = target.truth(protocols, split, models)
         data = PeopleDataModule(
             {}, test=truth.spec, input_size=module.network.input_size, batch_size=batch_size, num_workers=num_workers,
             cache_dir=target.cache_dir,
@@ -205,7 +174,7 @@ def score_checkpoint(
         trainer.test(module, datamodule=data, verbose=False)
         assert evaluator.evaluation is not None
         parts.append(evaluator.evaluation)
-    facts = {"split": target.split, "used_3dpw_train": checkpoint_exposure(checkpoint)}
+    facts = {"split": target.split, FORMER_KEY: checkpoint_exposure(checkpoint).saw_training_of()}
     return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
 
 
@@ -251,7 +220,7 @@ def score_labels(
         labels: folder of the table.
         target: the data set with the truth of the same people, if there is no file of it.
         truth_file: true bodies by id, as the synthetic world writes them; None: looked for beside the labels' world.
-        body_models: folder of model files; None for those that the labels were made with.
+        body_models: reference of the bodies; None for those that the labels were made with.
         batch_size: people posed at once.
 
     Raises:
@@ -266,7 +235,7 @@ def score_labels(
     models = body_models or body_models_of(provenance)
     say_standin(models)
     facts = {
-        "used_3dpw_train": read_exposure(provenance),
+        FORMER_KEY: read_exposure(provenance).saw_training_of(),
         "standin_body": is_standin(models),
         **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }
@@ -282,10 +251,10 @@ def score_labels(
 def _labels_on_bodies(
     labels: Path, file: Path, target: Target, models: str, batch_size: int, facts: Mapping[str, Any]
 ) -> list[ProtocolErrors]:
-    """Against a file of true bodies: 3DPW's protocols, on other people."""
-    protocols = target.chosen("threedpw") if target.protocols else find_protocols(THREEDPW_PROTOCOLS)
+    """Against a file of true bodies: protocols that compare bodies, on other people than those they are made for."""
+    protocols = target.chosen(DEFAULT.name) if target.protocols else find_protocols(BODY_PROTOCOLS)
     if any(protocol.needs_joints for protocol in protocols):
-        msg = f"{file} holds bodies: choose protocols on bodies: {', '.join(THREEDPW_PROTOCOLS)}"
+        msg = f"{file} holds bodies: choose protocols on bodies: {', '.join(BODY_PROTOCOLS)}"
         raise EvaluationError(msg)
     scorer = BodyScorer(models, [protocol.key for protocol in protocols], batch_size)
     known = _truth_ids(file)
@@ -322,7 +291,7 @@ def _labels_on_data(
     parts: list[Evaluation] = []
     people = 0
     for split in target.splits(protocols[0].dataset):
-        truth = _Truth(target, protocols, split)
+        truth = target.truth(protocols, split, models)
         people += len(truth.table)
         parts += _labels_on_split(labels, truth, protocols, scorer)
     if not parts:
@@ -343,7 +312,7 @@ def _first_id(labels: Path) -> str:
 
 
 def _labels_on_split(
-    labels: Path, truth: _Truth, protocols: Sequence[Protocol], scorer: BodyScorer
+    labels: Path, truth: Truth, protocols: Sequence[Protocol], scorer: BodyScorer
 ) -> Iterator[Evaluation]:
     """The people of a split that have a label, block by block."""
     on_bodies = [one.name for one in protocols if not one.needs_joints]
@@ -362,14 +331,13 @@ def _labels_on_split(
         rows = np.array([row_of[name] for name in names])
         true = None
         if on_bodies:
-            people = truth.table.select(rows)
-            true = BodyParameters.of_columns({name: people.column(name) for name in _LABEL_COLUMNS[1:]})
+            true = truth.bodies(rows)
         pred = BodyParameters.of_columns({name: values[here] for name, values in columns.items()})
         scores = scorer.score(pred, true, {key: value[rows] for key, value in joints.items()})
         for name, value in [*scores.values.items(), *scores.per_joint.items()]:
             value[torch.tensor([person in left_out[protocol_of(name)] for person in names])] = torch.nan
         evaluation = _evaluation(names, scores)
-        evaluation.groups = np.array([groups[name] for name in names])
+        evaluation.groups = None if groups is None else np.array([groups[name] for name in names])
         yield evaluation
 
 

@@ -40,7 +40,8 @@ from experiments.evaluation.against_truth import say_standin
 from experiments.evaluation.scores import ProtocolErrors
 from experiments.provenance.records import is_standin
 from lightning_modules.scoring import metrics
-from lightning_modules.scoring.protocols import MPJAE_JOINTS, PCK_JOINTS, global_rotations
+from lightning_modules.scoring.protocol import MPJAE_JOINTS, PCK_JOINTS
+from lightning_modules.scoring.protocols import global_rotations
 
 PROTOCOL = "3dpw/challenge"
 _JOINTS, _ORIENTATIONS = "jointPositions", "orientations"

@@ -11,7 +11,8 @@ from body_models.parameters import BodyParameters
 from callbacks.person_errors import Evaluation
 from datamodules.ids import PersonId
 from datamodules.pseudo_gt.native import iter_labels, read_provenance
-from lightning_modules.scoring.protocols import PER_JOINT, BodyScorer
+from lightning_modules.scoring.protocol import PER_JOINT
+from lightning_modules.scoring.protocols import BodyScorer
 
 LABEL_PROTOCOL = "smpl24"
 """Labels are compared with true bodies on the 24 SMPL joints: both are SMPL bodies in the same axes."""
@@ -41,7 +42,7 @@ def compare_with_truth(body_models: str, ids: Sequence[str], pred: BodyParameter
     """Errors of bodies against the true ones of the same people, in the original camera's axes.
 
     Args:
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         ids: (N,) of the people.
         pred: their N bodies.
         truth: file of true bodies; must hold all of the ids.

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from body_models.bodies import BodyModels
+from datamodules.exposure import read_exposure
 from datamodules.pseudo_gt.native import Columns, read_people
 from datamodules.writing import write_json, write_text
-from experiments.exposure import read_exposure, sentences
+from experiments.exposure import sentences
 from experiments.label_study.shared_people import DISTANCES, TRUTH, LabelComparison, LabelSet
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.pictures.gallery import draw_people
@@ -48,7 +49,7 @@ def write_report(
         folder: for compare.json and report.html.
         people: in each part of the gallery.
         images: folder that image paths start from; None where a table says.
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         console: terminal for the table.
 
     Returns:

@@ -171,7 +171,7 @@ def compare_sets(
     Args:
         sets: the tables; their values are filled in.
         scratch: empty folder for the aligned tables, about 0.5 KB a person and table.
-        body_models: folder of model files, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         truth: file of true bodies of these people, or of some of them.
 
     Raises:

@@ -82,7 +82,7 @@ def open_clip(
         sequence: folder of its images, or the end of it; None for the first.
         most: number of frames; None for all.
         images: root of the images; None for what the table says.
-        body_models: folder of model files; None for what the labels were made with.
+        body_models: reference of the bodies; None for what the labels were made with.
 
     Raises:
         VideoError: the table has no cameras, no such sequence, or its images are not there.

@@ -1,4 +1,4 @@
-"""Which annotator made labels, as their provenance tells: its recipe, and whether it was trained on 3DPW-train."""
+"""Which annotator made labels, as their provenance tells: its recipe, and what it was trained on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datamodules.exposure import NOTHING, Exposure, combined, read_exposure
 from datamodules.pseudo_gt.native import read_provenance
 from experiments.engine.pipeline import Run
-from experiments.exposure import combined_exposure, read_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
 
@@ -23,14 +23,14 @@ class Annotator(NamedTuple):
         auxiliary: source of 3D supervision -> weight; None for the weight of what is no source but a word.
         init: initial weights; empty where nothing was trained.
         prior: pose prior; empty where there was none to choose.
-        used_3dpw_train: whether it was trained on 3DPW-train; None where that is not known.
+        exposure: what it, its start or its labels were trained on.
     """
 
     recipe: str
     auxiliary: dict[str, float | None]
     init: str
     prior: str
-    used_3dpw_train: bool | None
+    exposure: Exposure
 
 
 def annotator_of(provenance: Mapping[str, Any]) -> Annotator:
@@ -60,8 +60,8 @@ def annotator_of_tables(tables: Iterable[Path]) -> Annotator:
     """
     told = [annotator_of(read_provenance(table)["provenance"]) for table in tables]
     if not told:
-        return Annotator(NO_LABELS, {}, "", "", False)
-    first, saw = told[0], combined_exposure(one.used_3dpw_train for one in told)
+        return Annotator(NO_LABELS, {}, "", "", NOTHING)
+    first, saw = told[0], combined(one.exposure for one in told)
 
     def agreed(part: str) -> bool:
         return all(getattr(one, part) == getattr(first, part) for one in told)
@@ -92,5 +92,5 @@ def annotator_of_run(run: Run) -> Annotator:
         {name: recipe.auxiliary[name] for name in plan.auxiliary(settings)},
         recipe.init if trained else "",
         recipe.prior if trained else settings.smplify.prior,
-        plan.trained_on_threedpw(settings) if annotates else False,
+        plan.annotator_exposure(settings) if annotates else NOTHING,
     )

@@ -14,7 +14,9 @@ import torch
 
 from body_models.bodies import body_files, open_body
 from datamodules.columns import open_columns
+from datamodules.exposure import entries
 from datamodules.people import PeopleTable
+from datamodules.terms import KEY, terms_of
 from experiments.engine.pipeline import Run
 from experiments.settings import plan
 from experiments.settings.schema import to_plain
@@ -101,7 +103,8 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         run: that writes the labels.
         checkpoint: of the annotator; None for one that is no network.
     """
-    settings = run.settings
+    settings, exposure = run.settings, plan.annotator_exposure(run.settings)
+    made_with = {*map(plan.split_of, plan.targets(settings)), *exposure.seen}
     return {
         "run": run.label,
         "settings": to_plain(settings),
@@ -112,5 +115,6 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "standin_body": is_standin(settings.paths.body_models),
         "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in plan.targets(settings) if plan.is_synthetic(settings, name)],
-        "used_3dpw_train": plan.trained_on_threedpw(settings),
+        **entries(exposure),
+        KEY: terms_of(is_standin(settings.paths.body_models), made_with, plan.synthetic_data_sets(settings)),
     }

@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import SUMMARY_FILE
+from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.exposure import read_exposure
 from datamodules.pseudo_gt.native import column_names, iter_labels, read_labels
 from experiments.engine.artifacts import RECORD
 from experiments.engine.grid import MANIFEST, read_manifest
-from experiments.exposure import read_exposure
 from experiments.results.run_results import HEADLINES, ComparisonError, Distribution, PerPerson, RunResult
 from experiments.settings.loading import read_config
 from experiments.settings.schema import TRIAL
 from experiments.stats.bootstrap import Interval
 from experiments.training.metric_logs import METRICS_FILE
+from lightning_modules.scoring.protocols import PROTOCOLS
 
 LABELS, EVALUATE = "labels", "evaluate"
 CONFIG_FILE = "config.yaml"
@@ -44,12 +46,17 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CURVES = {
     "pose2d": ("train/all/joints_2d",),
     "annotate": ("train/all/joints_2d", "train/all/joints_3d", "train/all/loss"),
-    "downstream": ("train/all/joints_3d", "train/all/loss", "val/threedpw/lsp14_pa_mpjpe"),
+    "downstream": (
+        "train/all/joints_3d",
+        "train/all/loss",
+        *(f"val/{one.name}/{one.headline}" for one in BENCHMARKS.values()),
+    ),
 }
+_VALIDATION = re.compile(r"^val/\w+/")
 _CURVE_POINTS = 150
 # Settings that say where and how a run was made, not what it is.
 _NO_LEVELS = re.compile(
-    r"(name|seed|stages|overwrite|recipe\.(name|auxiliary.*|init|init_used_3dpw_train|prior)|evaluate\.bootstrap"
+    r"(name|seed|stages|overwrite|logger|recipe\.(name|auxiliary.*|init|init_used_3dpw_train|prior)|evaluate\.bootstrap"
     r"|(sweep|grid|paths|report|wandb)\b.*|trainer\.(accelerator|devices|num_nodes|num_workers))$"
 )
 _SEED = re.compile(r"(^|-)seed=?\d+")
@@ -99,7 +106,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
 
 
 def read_errors(folder: Path) -> dict[str, PerPerson]:
-    """Errors of every person: of the labels (``pseudo_gt/...``), and of the regressor on 3DPW (``threedpw/...``)."""
+    """Errors of every person: of the labels (``pseudo_gt/...``), of the regressor on benchmarks (``<name>/...``)."""
     found: dict[str, PerPerson] = {}
     tables = label_tables(folder)
     if tables:
@@ -118,15 +125,15 @@ def read_errors(folder: Path) -> dict[str, PerPerson]:
     elif labels := _label_evaluation(folder):  # of another run's labels, whose images are not asked for again
         for key, values in labels.values.items():
             found[f"pseudo_gt/{key}"] = PerPerson(labels.ids, values, labels.ids)
-    if downstream := _downstream_evaluation(folder):
-        found |= on_threedpw(downstream)
+    for name, evaluation in _benchmark_evaluations(folder).items():
+        found |= on_benchmark(name, evaluation)
     return found
 
 
-def on_threedpw(evaluation: Evaluation) -> dict[str, PerPerson]:
-    """An evaluation on 3DPW as the comparison takes it: people of one sequence belong together."""
+def on_benchmark(name: str, evaluation: Evaluation) -> dict[str, PerPerson]:
+    """An evaluation on a benchmark as the comparison takes it: people of one sequence belong together."""
     return {
-        f"threedpw/{key}": PerPerson(evaluation.ids, values, evaluation.sequences)
+        f"{name}/{key}": PerPerson(evaluation.ids, values, evaluation.sequences)
         for key, values in evaluation.values.items()
     }
 
@@ -162,7 +169,7 @@ def read_curves(folder: Path, batch_sizes: Mapping[str, int]) -> dict[str, list[
                 continue
             for key in _CURVES.get(stage, ()):
                 if row.get(key):
-                    name = key.removeprefix("train/all/").replace("val/threedpw/", "validation, ")
+                    name = _VALIDATION.sub("validation, ", key.removeprefix("train/all/"))
                     seen = (int(row["step"]) + 1) * batch_sizes[stage]
                     curves.setdefault(f"{stage}: {name}", []).append((seen, float(row[key])))
     return {name: points[:: max(1, len(points) // _CURVE_POINTS)] for name, points in curves.items()}
@@ -174,9 +181,11 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
     errors = read_errors(folder)
     batch_sizes = {stage: config[stage]["batch_size"] for stage in _CURVES if "batch_size" in config.get(stage, {})}
     sequences = {}
-    if downstream := _downstream_evaluation(folder):
-        for key in (key.partition("/")[2] for key in HEADLINES if key.startswith("threedpw/")):
-            sequences[f"threedpw/{key}"] = {name: row[key] for name, row in downstream.per_sequence().items()}
+    for benchmark, evaluation in _benchmark_evaluations(folder).items():
+        rows = evaluation.per_sequence()
+        for key in (key.removeprefix(f"{benchmark}/") for key in HEADLINES if key.startswith(f"{benchmark}/")):
+            if key in evaluation.values:
+                sequences[f"{benchmark}/{key}"] = {name: row[key] for name, row in rows.items()}
     return RunResult(
         label=summary["label"],
         recipe=recipe["name"],
@@ -187,7 +196,7 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
         is_standin=summary["is_standin"],
         synthetic=summary["synthetic"],
         is_trial=config.get("size") == TRIAL,
-        used_3dpw_train=read_exposure(summary),
+        exposure=read_exposure(summary),
         samples_seen=summary["samples_seen"],
         seconds=summary["seconds"],
         metrics={key: _interval(value) for key, value in summary["metrics"].items()},
@@ -298,16 +307,22 @@ def _joined(parts: Sequence[Evaluation]) -> Evaluation:
     return replace(parts[0], ids=ids, values=values, per_joint=joints, groups=None)
 
 
-def _downstream_evaluation(folder: Path) -> Evaluation | None:
-    found = _outputs(folder / EVALUATE).get("downstream")
-    return Evaluation.load(folder / EVALUATE / found["file"]) if found else None
+def _benchmark_evaluations(folder: Path) -> dict[str, Evaluation]:
+    """Errors of the regressor, by benchmark."""
+    outputs = _outputs(folder / EVALUATE)
+    # Runs from before there were several were judged on the default one.
+    before = {DEFAULT.name: outputs["downstream"]} if outputs.get("downstream") else {}
+    found = outputs.get("benchmarks", before)
+    return {name: Evaluation.load(folder / EVALUATE / part["file"]) for name, part in found.items()}
 
 
 def _per_joint(folder: Path) -> dict[str, dict[str, float]]:
     found = {}
-    for source, evaluation in (("pseudo_gt", _label_evaluation(folder)), ("threedpw", _downstream_evaluation(folder))):
-        for protocol in evaluation.per_joint if evaluation else ():
-            found[f"{source}/{protocol}"] = evaluation.joint_means(protocol)  # type: ignore[union-attr]
+    labels = _label_evaluation(folder)
+    for source, evaluation in {**({"pseudo_gt": labels} if labels else {}), **_benchmark_evaluations(folder)}.items():
+        # Joints of a package's protocol have names only where that package is installed.
+        for protocol in (key for key in evaluation.per_joint if key in PROTOCOLS):
+            found[f"{source}/{protocol}"] = evaluation.joint_means(protocol)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.exposure import combined_exposure, flags, sentences
+from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import NOTHING, Exposure, combined
+from experiments.exposure import flags, sentences
 from experiments.stats.bootstrap import Gain, Interval, mean_interval, paired_gain
 from experiments.stats.effects import Effects, Factor, find_effects, t_interval
 
@@ -31,11 +34,19 @@ class Column(NamedTuple):
     unit: str = "mm"
 
 
-LABELS, LSP14, SMPL24 = (
-    "Pseudo-GT against true bodies (smpl24)",
-    "Downstream, 3DPW test (lsp14)",
-    "Downstream, 3DPW test (smpl24)",
-)
+LABELS = "Pseudo-GT against true bodies (smpl24)"
+_HEADERS = {
+    "mpjpe": ("MPJPE", "mm"), "pa_mpjpe": ("PA-MPJPE", "mm"), "mpvpe": ("MPVPE", "mm"), "pck150": ("PCK at 150 mm", "%")
+}  # fmt: skip
+
+
+def _columns_of(benchmark: Benchmark) -> Iterator[Column]:
+    for protocol, metrics in benchmark.columns.items():
+        group = f"Downstream, {benchmark.title} {benchmark.test} ({protocol})"
+        for metric in metrics:
+            yield Column(f"{benchmark.name}/{protocol}_{metric}", group, *_HEADERS.get(metric, (metric, "mm")))
+
+
 COLUMNS = (
     Column("pseudo_gt/smpl24_mpjpe", LABELS, "MPJPE"),
     Column("pseudo_gt/smpl24_pa_mpjpe", LABELS, "PA-MPJPE"),
@@ -45,18 +56,14 @@ COLUMNS = (
     Column("pseudo_gt/error_2d", "Pseudo-GT", "2D error", "% of box"),
     Column("pseudo_gt/limit_violations", "Pseudo-GT", "limit violations", "joints per person"),
     Column("pseudo_gt/limit_excess_deg", "Pseudo-GT", "outside limits", "degrees per person"),
-    Column("threedpw/lsp14_mpjpe", LSP14, "MPJPE"),
-    Column("threedpw/lsp14_pa_mpjpe", LSP14, "PA-MPJPE"),
-    Column("threedpw/lsp14_mpvpe", LSP14, "MPVPE"),
-    Column("threedpw/smpl24_mpjpe", SMPL24, "MPJPE"),
-    Column("threedpw/smpl24_pa_mpjpe", SMPL24, "PA-MPJPE"),
+    *(column for benchmark in BENCHMARKS.values() for column in _columns_of(benchmark)),
 )
 """Columns of the main table, in order; one that no run has is left out. All other metrics stand in the details."""
 
 _REFERENCE = ("none", "random")
 """Levels that mean "without"; they stand first in the effects."""
 
-HEADLINES = ("pseudo_gt/smpl24_pa_mpjpe", "threedpw/lsp14_pa_mpjpe")
+HEADLINES = ("pseudo_gt/smpl24_pa_mpjpe", *(f"{one.name}/{one.headline}" for one in BENCHMARKS.values()))
 """The metrics whose gain over the baseline is told in words."""
 
 
@@ -111,7 +118,7 @@ class RunResult:
         is_standin: whether the stand-in body was used.
         synthetic: whether the people were synthetic.
         is_trial: whether it was made with size=tiny, which learns nothing.
-        used_3dpw_train: whether a training touched 3DPW's training set; None where that is not known.
+        exposure: what the network, its start and its labels were trained on.
         samples_seen: people or poses seen in training, by stage.
         seconds: time of each stage.
         metrics: by key; those with values per person are computed from them and need not be given.
@@ -133,7 +140,7 @@ class RunResult:
     is_standin: bool = False
     synthetic: bool = False
     is_trial: bool = False
-    used_3dpw_train: bool | None = False
+    exposure: Exposure = NOTHING
     samples_seen: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Interval] = field(default_factory=dict)
@@ -144,6 +151,11 @@ class RunResult:
     per_joint: dict[str, dict[str, float]] = field(default_factory=dict)
     per_sequence: dict[str, dict[str, float]] = field(default_factory=dict)
     quality: dict[str, Distribution] = field(default_factory=dict)
+
+    @property
+    def used_3dpw_train(self) -> bool | None:
+        """Whether a training touched the training split of the default benchmark; None where that is not known."""
+        return self.exposure.saw_training_of()
 
     @property
     def samples(self) -> int:
@@ -178,12 +190,12 @@ class Variant:
         """What must be said beside every number of these runs."""
         told = {"stand-in body": "is_standin", "synthetic": "synthetic"}
         others = [text for text, name in told.items() if any(getattr(run, name) for run in self.runs)]
-        return [*flags(self.used_3dpw_train), *others]
+        return [*flags(self.exposure), *others]
 
     @property
-    def used_3dpw_train(self) -> bool | None:
-        """Whether a training of one of the runs touched 3DPW's training set; None where that is not known."""
-        return combined_exposure(run.used_3dpw_train for run in self.runs)
+    def exposure(self) -> Exposure:
+        """What one of the runs, its start or its labels were trained on."""
+        return combined(run.exposure for run in self.runs)
 
     def by_seed(self, key: str) -> dict[int, float]:
         """A metric of each seed; a run without a seed counts as seed 0."""
@@ -245,7 +257,7 @@ class GalleryPerson:
         errors: in mm, by the same labels, as far as known.
         disagreement: mean PA-MPJPE in mm between each two annotators; None for one alone.
         contested: chosen because the annotators differ much; the others are chosen blindly.
-        vertices: (6890, 3) metres, camera frame, by label; none where nothing is shown in 3D.
+        vertices: (V, 3) metres, camera frame, by label; none where nothing is shown in 3D.
     """
 
     id: str
@@ -462,11 +474,7 @@ class Comparison:
                 f"Seeds {', '.join(map(str, self.seeds))}: means with the standard deviation over seeds; intervals of "
                 "differences are paired by seed (t)" + (f". Not all of them: {_list(fewer)}." if fewer else ".")
             )
-        judged = any(column.key.startswith("threedpw/") for column in self.columns)
-        caveats += sentences(
-            {f'"{one.label}"': one.used_3dpw_train for one in self.variants},
-            behind=", and judged on 3DPW's test set" if judged else "",
-        )
+        caveats += self._told_exposure()
         for column in self.headlines:
             if worse := [one.label for one in self.variants if column in self._worse(one)]:
                 caveats.append(f"No better than the mean pose in {column.group}, {column.header}: {_list(worse)}.")
@@ -474,6 +482,17 @@ class Comparison:
         if random and len(random) < len(self.variants):
             caveats.append(f"Started from random weights: {_list(random)}. Samples of pre-training are counted.")
         return caveats + self.notes
+
+    def _told_exposure(self) -> list[str]:
+        """Who was trained on the training split of a benchmark that it is judged on, or of the default one."""
+        told = {f'"{one.label}"': one.exposure for one in self.variants}
+        judged = {column.key.partition("/")[0] for column in self.columns}
+        watched = [one for one in BENCHMARKS.values() if one is DEFAULT or one.name in judged]
+        caveats = []
+        for one in watched:
+            behind = f", and judged on {one.title}'s test set" if one.name in judged else ""
+            caveats += sentences(told, behind=behind, benchmark=one) if "train" in one.splits else []
+        return caveats
 
 
 def _names(one: Variant) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from body_models.names import guess
 from experiments.settings.schema import OPTIONS
+from experiments.settings.trainer_flags import free_flags
 
 _SAME = {
     "lr": ("learning_rate", "lrate", "base_lr", "init_lr"),
@@ -29,14 +30,18 @@ _SAME = {
     "trainer.num_nodes": ("nodes", "nnodes", "machines"),
     "trainer.num_workers": ("workers", "n_workers", "nworkers", "num_worker", "dataloader_workers", "threads"),
     "trainer.precision": ("fp16", "bf16", "amp", "use_amp", "half", "mixed_precision"),
-    "wandb.mode": ("logger", "log", "logging", "use_wandb", "tensorboard", "tracker"),
+    "logger": ("log", "logging", "loggers", "tensorboard", "tracker"),
+    "wandb.mode": ("use_wandb",),
+    "trainer.extra.gradient_clip_val": ("grad_clip", "clip_grad", "gradient_clip", "max_grad_norm", "clip_grad_norm"),
+    "trainer.extra.accumulate_grad_batches": ("accumulate", "grad_accumulation", "gradient_accumulation_steps"),
     "wandb.project": ("wandb_project", "project_name"),
     "grid.parallel": ("jobs", "n_jobs"),
 }
 """Key, or last part of keys -> what others call it."""
 _REMARKS = {
     "samples": " (a training is told in people seen, not in epochs or steps)",
-    "wandb.mode": " (Weights & Biases, offline or not; a CSV is always written)",
+    "logger": " (csv, wandb, tensorboard; a CSV is always written)",
+    "wandb.mode": " (Weights & Biases, offline or not)",
 }
 _WITHOUT = {
     "weight_decay": "annotators and regressors are trained by Adam without weight decay",
@@ -98,6 +103,8 @@ def key_advice(key: str, known: Sequence[str]) -> str:
         return f"; that is {'' if len(found) == 1 else 'one of '}{', '.join(found)}{_REMARKS.get(target, '')}"
     if target != last:
         return f"; that is {target}{_REMARKS.get(target, '')}"
+    if section == "trainer" and last in free_flags():
+        return f"; that is trainer.extra.{last}"
     return guess(key, known) or "; --help lists all"
 
 

@@ -18,6 +18,7 @@ collected before one is raised; each names the file or argument, the key, and th
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import operator
@@ -33,6 +34,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from body_models.names import guess
+from datamodules.benchmarks import BENCHMARKS
 from datamodules.ids import dataset_of_table
 from experiments.settings import plan
 from experiments.settings.advice import key_advice
@@ -50,6 +52,7 @@ from experiments.settings.schema import (
     Settings,
     get,
 )
+from experiments.settings.trainer_flags import flag_problems
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULT_EXPERIMENT = "default"
@@ -63,6 +66,7 @@ _RECIPE_PARTS = ("auxiliary", "init", "prior")
 _FURTHER_PARTS = {"schedule": "mixed", "longer": False}
 """Parts of a recipe that its bundle may leave out, and what it then says: a bundle is the same on top of any file."""
 _WEIGHTS = ("recipe.auxiliary", "annotate.targets")
+_NAMING_SOURCES = ("annotate.targets", "recipe.auxiliary", "pose2d.sources", "downstream.mix")
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "at_least": (operator.ge, "below the least allowed value"),
     "at_most": (operator.le, "above the largest allowed value"),
@@ -426,7 +430,7 @@ def _limit_problems(option: Option, value: Any) -> list[str]:
     """What is wrong with a value of the right type."""
     is_mapping = option.container is dict
     problems = []
-    if choices := option.limits.get("choices"):
+    if (choices := option.limits.get("choices")) and value is not None:
         named = list(value) if option.container else [value]
         problems += [
             f"{name!r} is not one of {', '.join(choices)}{guess(str(name), choices)}"
@@ -473,18 +477,35 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         and plan.trains_annotator(settings)
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
-    if {"synthetic", "threedpw_train"} <= set(plan.auxiliary(settings)) and plan.is_synthetic(
-        settings, "threedpw_train"
-    ):
-        text = "synthetic and threedpw_train are the same people while paths.threedpw is null; name one of them"
+    for name, key in plan.same_people(settings):
+        text = f"synthetic and {name} are the same people while {key} is null; name one of them"
         problems.append(("recipe.auxiliary", text))
+    if settings.trainer.extra:
+        named = {item.name: None for item in dataclasses.fields(settings.trainer) if item.name != "extra"}
+        problems += [("trainer.extra", text) for text in flag_problems(settings.trainer.extra, named)]
+    problems += [("evaluate.protocols", text) for text in _protocol_problems(settings)]
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
     for name in plan.without_path(settings):
-        key = next(
-            key for key in ("annotate.targets", "recipe.auxiliary", "pose2d.sources") if name in get(settings, key)
-        )
-        problems.append((key, f"the synthetic world has no {name}; paths.{name}=FOLDER says where it is"))
+        key = next((key for key in _NAMING_SOURCES if name in get(settings, key)), "evaluate.benchmarks")
+        problems.append((key, f"the synthetic world has no {name}; {plan.path_key(name)}=FOLDER says where it is"))
+    return problems
+
+
+def _protocol_problems(settings: Settings) -> list[str]:
+    """What is wrong with the protocols of benchmarks."""
+    chosen, problems = settings.evaluate.protocols, []
+    if chosen is None or not {"downstream", "evaluate"} & set(settings.stages):
+        return []
+    known = {key for one in plan.benchmarks(settings) for key in one.all_protocols}
+    for one in plan.benchmarks(settings):
+        if not one.chosen(chosen):
+            usual = ", ".join(one.all_protocols)
+            problems.append(f"no protocol of {one.name}, which evaluate.benchmarks names; it has {usual}")
+    strangers = [key for key in chosen if key not in known and key in OPTIONS["evaluate.protocols"].limits["choices"]]
+    if strangers:
+        names = ", ".join(one.name for one in BENCHMARKS.values() if set(strangers) & set(one.all_protocols))
+        problems.append(f"{', '.join(strangers)} belong to {names}, which evaluate.benchmarks does not name; add it")
     return problems
 
 

@@ -6,7 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from experiments.exposure import checkpoint_exposure, combined_exposure
+from datamodules.benchmarks import BENCHMARKS
+from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import NOTHING, UNKNOWN, Exposure, training_split
+from datamodules.ids import dataset_of_table
+from experiments.exposure import checkpoint_exposure
 from experiments.settings.schema import ONLY_WORLD, WITHOUT_WORLD, Settings
 
 # Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
@@ -15,8 +19,6 @@ _SOURCES = {
     "mpii": ("mpii", "mpii", "train"),
     "mpi_inf_3dhp": ("mpi_inf_3dhp", "mpi_inf_3dhp", "train"),
     "threedpw_train": ("threedpw", "threedpw", "train"),
-    "threedpw_validation": ("threedpw", "threedpw", "validation"),
-    "threedpw_test": ("threedpw", "threedpw", "test"),
     "amass": ("amass", "amass", "train"),
     "human36m": ("human36m", "human36m", "train"),
     "lspet": ("lspet", "lspet", "train"),
@@ -24,14 +26,18 @@ _SOURCES = {
     "detections": ("detections", "detections", "train"),
     # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
     "synthetic": ("synthetic", "threedpw", "train"),
+    **{f"{one.name}_{split}": (one.name, one.name, split) for one in BENCHMARKS.values() for split in one.kept_splits},
 }
-EVALUATED = ("threedpw_validation", "threedpw_test")
+_BENCHMARK_OF = {f"{one.name}_{split}": one for one in BENCHMARKS.values() for split in one.kept_splits}
+EVALUATED = tuple(_BENCHMARK_OF)
 """Sources that are only evaluated on, whose people are never left out for their images."""
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
+# What published backbones are trained on.
+_IMAGES = Exposure.of("imagenet-train")
 # Prior -> the stage that makes it where no file is given.
 _PRIOR_STAGES = {"vposer": "prior", "gmm": "mixture"}
-_WORLD_FOLDERS = {"threedpw": "3dpw", "synthetic": "3dpw"}
+_WORLD_FOLDERS = {one.name: one.world for one in BENCHMARKS.values() if one.world} | {"synthetic": "3dpw"}
 
 
 def targets(settings: Settings) -> list[str]:
@@ -96,33 +102,91 @@ def mixed(settings: Settings) -> list[str]:
     return [name for name, weight in settings.downstream.mix.items() if weight > 0]
 
 
-def trained_on_threedpw(settings: Settings) -> bool | None:
-    """Whether the annotator, or what it starts from, sees 3DPW-train; None where that is not known.
+def benchmarks(settings: Settings) -> list[Benchmark]:
+    """What the downstream regressor is judged on."""
+    return [BENCHMARKS[name] for name in settings.evaluate.benchmarks if name in BENCHMARKS]
 
-    Every table of such a run must say so: 3DPW is what it is judged on.
+
+def selection(settings: Settings) -> Benchmark | None:
+    """The benchmark whose validation split checkpoints are chosen on; None where the last one is taken."""
+    return next((one for one in benchmarks(settings) if one.selection is not None), None)
+
+
+def split_of(name: str) -> str:
+    """Split of a data set that a source is, e.g. ``coco-train``; the world's own people are not taken for 3DPW."""
+    _, kind, split = _SOURCES[name]
+    return f"{name if name in ONLY_WORLD else kind}-{split}"
+
+
+def synthetic_data_sets(settings: Settings) -> set[str]:
+    """Data sets of which an annotator takes the synthetic world's."""
+    names = {*targets(settings), *auxiliary(settings), *pose2d(settings), "amass"}
+    return {dataset_of_table(split_of(name)) for name in names if is_synthetic(settings, name)}
+
+
+def annotator_exposure(settings: Settings) -> Exposure:
+    """What the annotator, what it starts from and its priors are trained on.
+
+    Every table of a run that saw a benchmark's people must say so.
     """
-    return combined_exposure(["threedpw_train" in auxiliary(settings), _start_saw_threedpw(settings)])
+    prior_stages = {*annotator_takes(settings), *labels_take(settings)} & {"prior", "mixture"}
+    names = ["amass"] if prior_stages or trains_on_poses(settings) else []
+    if not trains_annotator(settings):
+        return Exposure.of(*map(split_of, names))
+    alone = settings.recipe.schedule == "auxiliary_only" and auxiliary(settings)
+    names += [*([] if alone else targets(settings)), *auxiliary(settings)]
+    return Exposure.of(*map(split_of, names)) | _start_exposure(settings)
 
 
-def _start_saw_threedpw(settings: Settings) -> bool | None:
-    path = init_file(settings)
+def _start_exposure(settings: Settings) -> Exposure:
+    recipe, path = settings.recipe, init_file(settings)
+    if start_stage(settings) is not None:
+        own = settings.pose2d.init_file if start_stage(settings) == "pose2d" else None
+        before = NOTHING if own is None else _told_by_run(own) or _IMAGES
+        return Exposure.of(*map(split_of, pose2d(settings))) | before
     if path is None:
-        return False
+        return NOTHING
+    # For a network of this project its run knows better than the choice that names it.
+    if (told := _told_by_run(path)) is not None:
+        return told
+    if recipe.init == "file":
+        return Exposure.told(training_split(), recipe.init_used_3dpw_train)
+    return Exposure.of(split_of(_POSE2D_ON[recipe.init])) | _IMAGES if recipe.init in _POSE2D_ON else _IMAGES
+
+
+def _told_by_run(path: str) -> Exposure | None:
     told = checkpoint_exposure(Path(path))
-    if told is None and settings.recipe.init == "file":
-        return settings.recipe.init_used_3dpw_train
-    # The other choices name what a file was trained on; for a network of this project its run knows better.
-    return bool(told)
+    return None if told == UNKNOWN else told
 
 
 def is_synthetic(settings: Settings, name: str) -> bool:
     """Whether a source comes from the synthetic world."""
-    return name not in WITHOUT_WORLD and _given_root(settings, name) is None
+    return not _needs_path(name) and _given_root(settings, name) is None
 
 
 def without_path(settings: Settings) -> list[str]:
     """Sources of the selected stages that the synthetic world does not have, and that no path is given for."""
-    return [name for name in used(settings) if name in WITHOUT_WORLD and getattr(settings.paths, name) is None]
+    return [name for name in used(settings) if _needs_path(name) and _given_root(settings, name) is None]
+
+
+def _needs_path(name: str) -> bool:
+    """Whether the synthetic world does not have a source."""
+    return name in WITHOUT_WORLD or (name in _BENCHMARK_OF and _BENCHMARK_OF[name].world is None)
+
+
+def same_people(settings: Settings) -> list[tuple[str, str]]:
+    """(source, its path's key) of auxiliary sources that are the people of the source ``synthetic``, too."""
+    helpers = [name for name in auxiliary(settings) if name in _SOURCES]
+    if "synthetic" not in helpers:
+        return []
+    world = _SOURCES["synthetic"][1:]
+    twins = [name for name in helpers if name != "synthetic" and _SOURCES[name][1:] == world]
+    return [(name, path_key(name)) for name in twins if is_synthetic(settings, name)]
+
+
+def path_key(name: str) -> str:
+    """The setting that says where a source lies, e.g. ``paths.coco``."""
+    return f"paths.{_SOURCES[name][0]}"
 
 
 def scores_poses(settings: Settings) -> bool:
@@ -190,9 +254,10 @@ def used(settings: Settings) -> list[str]:
     if "annotate" in stages:
         names += auxiliary(settings)
     if "downstream" in stages:
-        names += [*mixed(settings), "threedpw_validation"]
+        chosen = selection(settings)
+        names += [*mixed(settings), *([chosen.selection_source] if chosen and chosen.selection_source else [])]
     if {"downstream", "evaluate"} & set(stages):
-        names.append("threedpw_test")
+        names += [one.test_source for one in benchmarks(settings)]
     return list(dict.fromkeys(names))
 
 
@@ -234,6 +299,8 @@ def reading(settings: Settings, name: str) -> dict[str, Any]:
         from datamodules.sources.human36m import has_fits  # here, so that --help is quick
 
         return {"body_models": settings.paths.body_models} if has_fits(root) else {}
+    if name in _BENCHMARK_OF and _BENCHMARK_OF[name].needs_body_models:
+        return {"body_models": settings.paths.body_models}
     if name == "mpi_inf_3dhp":
         return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
     if name == "detections":

@@ -12,8 +12,10 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, make_dataclass
+from typing import TYPE_CHECKING, Any
+
+from datamodules.benchmarks import BENCHMARKS, DEFAULT
 
 SIZES = ("tiny", "default", "bench", "full")
 TRIAL = "tiny"
@@ -49,6 +51,7 @@ INITS = (
     "random", "generic", "imagenet", "moco", "byol", "detcon", "dino", "pose2d_coco", "pose2d_mpii", "pose2d", "file",
 )  # fmt: skip
 POSE2D_LOSSES = ("integral", "heatmap", "both")
+LOGGERS = ("csv", "wandb", "tensorboard")
 METHODS = ("network", "smplify", "eft")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
@@ -76,17 +79,18 @@ def sized(tiny: Any, default: Any, bench: Any, full: Any, help_text: str, **limi
 
 
 @dataclass
-class Paths:
+class _Paths:
     """Where data is read and results are written; relative to the working directory."""
 
     data: str = option("data", "Folder that synthetic worlds are made in.")
     runs: str = option("runs", "Folder of the run folders.")
     cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
-    body_models: str = option("standin", "Folder with the official SMPL files, or standin for the embedded body.")
+    body_models: str = option(
+        "standin", "Folder with the official SMPL files, a body file (.npz), or standin for the embedded body."
+    )
     coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, if it has the data set.")
     mpii: str | None = option(None, "Root of MPII.")
     mpi_inf_3dhp: str | None = option(None, "Root of MPI-INF-3DHP.")
-    threedpw: str | None = option(None, "Root of 3DPW.")
     amass: str | None = option(None, "Root of AMASS, or of ASF/AMC clips such as CMU's, for the pose prior.")
     human36m: str | None = option(None, "Root of Human3.6M, parsed to json; not in the synthetic world.")
     lspet: str | None = option(None, "Root of LSPET or HR-LSPET; not in the synthetic world.")
@@ -114,6 +118,19 @@ class Detections:
         0.3, "Score from which a joint counts for the box; with fewer than 3 such joints nobody is there.",
         at_least=0, at_most=1,
     )  # fmt: skip
+
+
+def _with_benchmarks(paths: type[_Paths]) -> type[_Paths]:
+    """The same with a path for the data set of each benchmark that has none yet."""
+    known = {item.name for item in dataclasses.fields(paths)}
+    more = [(one.name, str | None, option(None, one.root_help)) for one in BENCHMARKS.values() if one.name not in known]
+    return make_dataclass("Paths", more, bases=(paths,), namespace={"__doc__": paths.__doc__})
+
+
+if TYPE_CHECKING:
+    Paths = _Paths
+else:
+    Paths = _with_benchmarks(_Paths)
 
 
 @dataclass
@@ -449,9 +466,17 @@ class Downstream:
 
 @dataclass
 class Evaluate:
-    """Stage evaluate: labels against the true bodies (synthetic world), the regressor on 3DPW."""
+    """Stage evaluate: labels against the true bodies (synthetic world), the regressor on benchmarks."""
 
-    protocols: list[str] = option(["lsp14", "smpl24"], "Protocols on 3DPW.", choices=("lsp14", "smpl24"))
+    benchmarks: list[str] = option(
+        [DEFAULT.name], "What the regressor is judged on, one after the other. The first that has a validation split "
+        "chooses its checkpoint by it; without one the last checkpoint is taken.",
+        choices=tuple(BENCHMARKS),
+    )  # fmt: skip
+    protocols: list[str] | None = option(
+        None, "Protocols of these benchmarks; null takes the usual ones of each.",
+        choices=tuple(key for one in BENCHMARKS.values() for key in one.all_protocols),
+    )  # fmt: skip
     bootstrap: int = option(1000, "Resamplings behind each 95 % interval; 0 gives none.", at_least=0)
 
 
@@ -466,7 +491,7 @@ class Report:
 class Trainer:
     """Machine: handed to Lightning's Trainer and to the data loaders, alike for every stage."""
 
-    accelerator: str = option("auto", "What to train on.", choices=("auto", "cpu", "gpu"))
+    accelerator: str = option("auto", "What to train on.", choices=("auto", "cpu", "gpu", "mps"))
     devices: int = option(1, "Processes (GPUs) on each machine.", at_least=1)
     num_nodes: int = option(1, "Machines; start one torchrun on each.", at_least=1)
     strategy: str = option("auto", "Lightning's name of the strategy.")
@@ -480,6 +505,10 @@ class Trainer:
         at_least=1,
     )  # fmt: skip
     num_workers: int = sized(0, 2, 2, 8, "Loader processes for each process.", at_least=0)
+    extra: dict[str, Any] = option(
+        {}, "Further arguments of Lightning's Trainer, for every stage: trainer.extra.gradient_clip_val=1.0. With "
+        "accumulate_grad_batches a training sees as many people, in fewer steps."
+    )  # fmt: skip
 
 
 @dataclass
@@ -519,6 +548,10 @@ class Settings:
     skip_damaged_images: bool = option(
         False, "Decode every image before it is trained on or annotated; leave out, and count, people whose image is "
         "damaged, instead of stopping at it.",
+    )  # fmt: skip
+    logger: list[str] = option(
+        ["csv", "wandb"], "Where trainings are logged; csv always is. tensorboard needs the package of that name.",
+        choices=LOGGERS,
     )  # fmt: skip
     sweep: dict[str, list[Any]] = option(
         {}, "Values to compare: sweep.KEY=[a,b] runs once for each; several keys give all combinations."

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from body_models.bodies import body_files
+from callbacks.leakage import refuse_exposure
+from datamodules.exposure import read_exposure
 from datamodules.files import MissingFilesError
+from datamodules.pseudo_gt.native import read_provenance
 from datamodules.samplers import SamplingError, quota_counts
 from experiments.engine.pipeline import Run
+from experiments.exposure import checkpoint_exposure
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages.annotator import train_quotas
 from experiments.stages.regressor import labels_of, mixed_tables
 from lightning_modules.backbones import make_backbone
+
+
+class MissingPackageError(RuntimeError):
+    """A setting asks for a package that is not installed."""
 
 
 def refuse_wrong(run: Run) -> None:
@@ -29,15 +38,45 @@ def refuse_wrong(run: Run) -> None:
         MissingFilesError: weights or priors are not there, all of them at once.
         ModelFileError: the body model is not there.
         SamplingError, LabelError: of :func:`check_mixes`.
+        LeakageError: of :func:`check_exposure`.
+        MissingPackageError: of :func:`check_loggers`.
         BackboneError: timm has no such network, or is not there.
     """
     if missing := missing_files(run.settings):
         raise MissingFilesError(missing)
     body_files(run.settings.paths.body_models)
     check_mixes(run)
+    check_exposure(run)
+    check_loggers(run.settings)
     for name in _networks(run.settings):
         with torch.device("meta"):  # without memory and random numbers
             make_backbone(name)
+
+
+def check_exposure(run: Run) -> None:
+    """Refuse starts and labels of networks that were trained on people who are kept for an evaluation.
+
+    Raises:
+        LeakageError: naming them.
+    """
+    settings = run.settings
+    given = {"recipe.init_file": plan.init_file(settings), "downstream.init_file": settings.downstream.init_file}
+    for key, path in given.items():
+        if path is not None:
+            refuse_exposure(checkpoint_exposure(Path(path)), f"the weights of {key}={path}")
+    for table in labels_of(run).values() if settings.labels.folders is not None else ():
+        refuse_exposure(read_exposure(read_provenance(table)["provenance"]), f"the labels in {table}")
+
+
+def check_loggers(settings: Settings) -> None:
+    """Refuse a logger whose package is not there, before anything is trained.
+
+    Raises:
+        MissingPackageError: naming it, and how to get it.
+    """
+    if "tensorboard" in settings.logger and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        msg = "logger=tensorboard needs the package tensorboard, which is not installed: pip install tensorboard"
+        raise MissingPackageError(msg)
 
 
 def missing_files(settings: Settings) -> list[str]:

@@ -16,6 +16,7 @@ from rich.table import Table
 from body_models.bodies import open_body
 from body_models.contracts import GENDERS
 from body_models.safe_pickle import ModelFileError
+from callbacks.leakage import LeakageError
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
 from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import LabelError
@@ -28,7 +29,7 @@ from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
 from experiments.stages.annotator import annotation_data, build_annotator
-from experiments.stages.checks import check_mixes, missing_files
+from experiments.stages.checks import MissingPackageError, check_exposure, check_loggers, check_mixes, missing_files
 from experiments.stages.order import ORDER, runs_of
 from experiments.stages.prepare import report_notes
 from experiments.stages.regressor import build_regressor, downstream_data
@@ -38,7 +39,7 @@ from lightning_modules.weights.checkpoints import CheckpointError
 _REFUSALS = (
     FileNotFoundError, ModelFileError, CheckpointError, BackboneError, AnnotationError, ImageError, LabelError,
     SamplingError,
-    StageMismatchError, MissingStageError,
+    StageMismatchError, MissingStageError, LeakageError, MissingPackageError,
 )  # fmt: skip
 """What the dry run collects; anything else is a fault of the code."""
 
@@ -71,6 +72,8 @@ def _dry_models(one: Run) -> list[str]:
         missing += _missing(partial(open_body, settings.paths.body_models, gender))
     missing += missing_files(settings)
     missing += _missing(partial(check_mixes, one))
+    missing += _missing(partial(check_exposure, one))
+    missing += _missing(partial(check_loggers, settings))
     if missing:
         return missing
     if plan.trains_annotator(settings):

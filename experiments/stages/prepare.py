@@ -24,6 +24,7 @@ from experiments.engine.data_hashes import content
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, rank
 from experiments.settings import plan
+from experiments.settings.trainer_flags import result_flags
 
 _CROP_CACHE_BELOW = 100
 _SHOWN = 4
@@ -125,7 +126,14 @@ def network_key(run: Run) -> dict[str, Any]:
         "seed": settings.seed,
         "body_models": settings.paths.body_models,
         "precision": settings.trainer.precision,
+        **trainer_key(run),
     }
+
+
+def trainer_key(run: Run) -> dict[str, Any]:
+    """Lightning's flags that results depend on; none in the keys of runs without."""
+    flags = result_flags(run.settings.trainer.extra)
+    return {"trainer": flags} if flags else {}
 
 
 def _world_settings(run: Run) -> WorldSettings:

@@ -15,17 +15,20 @@ from torch.utils.data import DataLoader
 from body_models.bodies import body_spec
 from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix, complete_pose, mean_rotations, upright
-from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.evaluator import MeshEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
-from datamodules.downstream import DownstreamDataModule
+from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import UNKNOWN, Exposure, combined, read_exposure, training_split
+from datamodules.people_module import PeopleDataModule
 from datamodules.pseudo_gt.native import LabelError, read_labels, read_provenance
 from datamodules.sources.poses import open_poses
 from experiments.engine.data_hashes import label_content
 from experiments.engine.pipeline import Run, Stage
 from experiments.engine.processes import on_rank_zero
 from experiments.evaluation.true_bodies import compare_with_truth
-from experiments.exposure import checkpoint_exposure, combined_exposure, read_exposure
+from experiments.evaluation.truth import Truth
+from experiments.exposure import checkpoint_exposure
 from experiments.provenance.given_labels import given_tables
 from experiments.settings import plan
 from experiments.settings.schema import AUXILIARY, Settings
@@ -36,18 +39,18 @@ from experiments.stages.prepare import (
     overlay_people,
     people_settings,
     report_people,
+    trainer_key,
     world_folder,
 )
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.training.wandb_runs import labels, stage_artifacts
 from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.scoring.protocols import find_protocols
 
 _FILTERS_ALWAYS = (
     "max_error_2d", "min_joints", "max_abs_beta", "max_prior_score", "max_mirror_disagreement", "max_limit_excess_deg",
     "refined_only", "max_quality_score",
 )  # fmt: skip
-MONITOR = "val/threedpw/lsp14_pa_mpjpe"
-"""Checkpoints are chosen on 3DPW's validation split, never on its test split."""
 
 
 def labels_of(run: Run) -> dict[str, Path]:
@@ -100,21 +103,37 @@ def _tables(run: Run) -> dict[str, str]:
     return run.output("dump", "tables")
 
 
-def downstream_data(run: Run) -> DownstreamDataModule:
-    """People with pseudo-GTs to train on; 3DPW to choose a checkpoint and to test."""
+def downstream_data(run: Run, benchmark: Benchmark | None = None) -> PeopleDataModule:
+    """People with pseudo-GTs to train on, and people to be judged by.
+
+    Args:
+        run: that trains the regressor.
+        benchmark: whose test split is tested on; None for no test.
+    """
     settings, downstream = run.settings, run.settings.downstream
     world, view = world_folder(run), asdict(settings.labels.filter)
     chosen, mix = _trained_on(run), plan.mixed(settings)
     labelled: dict[str, dict[str, Any]] = {
         name: {} if folder is None else {"labels": str(folder), "label_filter": view} for name, folder in chosen.items()
     }
-    return DownstreamDataModule(
+    choosing = plan.selection(settings)
+    validation = choosing.selection_source if choosing else None
+    return PeopleDataModule(
         {name: plan.source(settings, world, name, **options) for name, options in labelled.items()},
         quotas={name: downstream.mix[name] for name in chosen} if mix else None,
-        threedpw=plan.root_of(settings, world, "threedpw_test"),
+        val=None if validation is None else plan.source(settings, world, validation),
+        test=None if benchmark is None else truth_of_benchmark(run, benchmark).spec,
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         **people_settings(run, downstream.batch_size),
     )
+
+
+def truth_of_benchmark(run: Run, benchmark: Benchmark) -> Truth:
+    """What a benchmark says of the people of its test split."""
+    settings = run.settings
+    source = plan.source(settings, world_folder(run), benchmark.test_source)
+    protocols = find_protocols(benchmark.chosen(settings.evaluate.protocols))
+    return Truth(source, protocols, settings.paths.cache)
 
 
 def build_regressor(run: Run, init_file: str | None) -> MeshRegressorModule:
@@ -136,28 +155,44 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     settings, downstream = run.settings, run.settings.downstream
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     module = build_regressor(run, downstream.init_file)
-    data = downstream_data(run)
-    evaluator = ThreeDPWEvaluator(settings.paths.body_models, settings.evaluate.protocols)
+    judges = plan.benchmarks(settings)
+    data = downstream_data(run, judges[0] if judges else None)
+    evaluator, monitor = _choosing(run)
     on_rank_zero(data.prepare_data)
     data.setup("fit")
-    shown = overlay_people(cast(DataLoader[Any], data.val_dataloader()))
+    for other in judges[1:]:  # the training itself looks at the first
+        refuse_leaks(downstream_data(run, other), ["test"])
+    looked_at = data.val_dataloader() if evaluator else data.predict_dataloader()[0]
+    shown = overlay_people(cast(DataLoader[Any], looked_at))
     overlays = OverlayCallback(shown, settings.paths.body_models, folder)
     steps = steps_of(downstream.samples, downstream.batch_size)
     used = [labels(table) for table in labels_of(run).values()]
-    best = fit(run, "downstream", folder, module, data, steps, [evaluator, overlays], MONITOR, used)
+    best = fit(run, "downstream", folder, module, data, steps, [*evaluator, overlays], monitor, used)
     report_people(data)
     people = {row["source"]: row for row in data.describe() if row["trained"]}
     return {"checkpoint": best.name, "samples": downstream.samples, "people": people}
 
 
-def regressor_saw_threedpw(run: Run) -> bool | None:
-    """Whether the regressor, or whoever made its labels, was trained on 3DPW's training set; None where unknown."""
-    chosen = _trained_on(run)
-    told = [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
-    start = run.settings.downstream.init_file
-    # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
-    told.append(start is not None and bool(checkpoint_exposure(Path(start))))
-    return combined_exposure(["threedpw_train" in chosen, *told])
+def _choosing(run: Run) -> tuple[list[MeshEvaluator], str | None]:
+    """What computes the metric that the checkpoint is chosen by, and its name; neither where the last one is taken."""
+    settings, benchmark = run.settings, plan.selection(run.settings)
+    if benchmark is None:
+        return [], None
+    protocols = benchmark.chosen(settings.evaluate.protocols)
+    evaluator = MeshEvaluator(benchmark.name, protocols, settings.paths.body_models)
+    return [evaluator], f"val/{benchmark.name}/{benchmark.monitor(protocols)}"
+
+
+def regressor_exposure(run: Run) -> Exposure:
+    """What the regressor, its start, and whoever made its labels were trained on."""
+    chosen, start = _trained_on(run), run.settings.downstream.init_file
+    told = [Exposure.of(plan.split_of(name)) for name in chosen]
+    told += [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
+    if start is not None:
+        found = checkpoint_exposure(Path(start))
+        # Starts are mostly published backbones, which have no run to tell of them: only a yes counts.
+        told.append(found if found != UNKNOWN else Exposure.told(training_split(), False))
+    return combined(told)
 
 
 def downstream_key(settings: Settings) -> dict[str, Any]:
@@ -179,7 +214,7 @@ DOWNSTREAM = Stage(
         **({"label_tables": list(map(label_content, labels_of(run).values()))} if run.settings.labels.folders else {}),
         "data": data_key(
             run,
-            list(dict.fromkeys([*plan.targets(run.settings), *plan.mixed(run.settings), "threedpw_validation"])),
+            list(dict.fromkeys([*plan.targets(run.settings), *plan.mixed(run.settings), *_validation(run)])),
         ),
         **network_key(run),
     },
@@ -188,60 +223,75 @@ DOWNSTREAM = Stage(
 )
 
 
+def _validation(run: Run) -> list[str]:
+    """The source that the checkpoint is chosen on, if any."""
+    choosing = plan.selection(run.settings)
+    return [choosing.selection_source] if choosing and choosing.selection_source else []
+
+
 def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
-    outputs: dict[str, Any] = {"labels": {}, "downstream": None}
+    outputs: dict[str, Any] = {"labels": {}, "benchmarks": {}}
     if truths := _truths(run):
         outputs["labels"] = on_rank_zero(lambda: _evaluate_labels(run, truths, folder))
     if "downstream" in run.records:
-        settings = run.settings
-        data = downstream_data(run)
-        module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
-        on_rank_zero(data.prepare_data)
-        data.setup("test")
-        # The data may have changed since the training, or the labels come from elsewhere.
-        refuse_leaks(data, ["test"])
-        counted = {
-            protocol: set(data.evaluation_table("test").ids()) - set(data.evaluation_table("test", protocol).ids())
-            for protocol in settings.evaluate.protocols
-        }
-        evaluator = ThreeDPWEvaluator(
-            settings.paths.body_models, settings.evaluate.protocols, folder=folder, excluded=counted
-        )
-        trainer = make_trainer(run, "evaluate", folder, [evaluator], logs=False)
-        trainer.test(module, datamodule=data, verbose=False)
-        assert evaluator.evaluation is not None
-        outputs["downstream"] = {
-            "file": "test_threedpw.npz",
-            "metrics": evaluator.evaluation.means(),
-            "people": len(evaluator.evaluation.ids),
-            "excluded": evaluator.evaluation.excluded,
-        }
+        for benchmark in plan.benchmarks(run.settings):
+            outputs["benchmarks"][benchmark.name] = _evaluate_on(run, benchmark, folder)
     used = stage_artifacts(run, "dump", "downstream")
     on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs), used))
     return outputs
 
 
+def _evaluate_on(run: Run, benchmark: Benchmark, folder: Path) -> dict[str, Any]:
+    """Test the regressor on a benchmark; writes ``test_<benchmark>.npz``."""
+    settings = run.settings
+    data = downstream_data(run, benchmark)
+    module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
+    on_rank_zero(data.prepare_data)
+    data.setup("test")
+    # The data may have changed since the training, or the labels come from elsewhere.
+    refuse_leaks(data, ["test"])
+    truth = truth_of_benchmark(run, benchmark)
+    evaluator = MeshEvaluator(
+        benchmark.name, benchmark.chosen(settings.evaluate.protocols), settings.paths.body_models, folder,
+        excluded=truth.excluded(), truths=truth.joints(), groups=truth.groups(),
+    )  # fmt: skip
+    trainer = make_trainer(run, "evaluate", folder, [evaluator], logs=False)
+    trainer.test(module, datamodule=data, verbose=False)
+    assert evaluator.evaluation is not None
+    return {
+        "file": f"test_{benchmark.name}.npz",
+        "metrics": evaluator.evaluation.means(),
+        "people": len(evaluator.evaluation.ids),
+        "excluded": evaluator.evaluation.excluded,
+    }
+
+
 def _flat(outputs: dict[str, Any]) -> dict[str, float]:
     """Results under split/source/metric."""
-    flat = {
-        f"labels/{name}/{metric}": value
-        for name, part in outputs["labels"].items()
+    parts = [("labels", outputs["labels"]), ("test", outputs["benchmarks"])]
+    return {
+        f"{split}/{name}/{metric}": value
+        for split, sources in parts
+        for name, part in sources.items()
         for metric, value in part["metrics"].items()
     }
-    if outputs["downstream"]:
-        flat |= {f"test/threedpw/{metric}": value for metric, value in outputs["downstream"]["metrics"].items()}
-    return flat
 
 
 EVALUATE = Stage(
     name="evaluate",
     after=("dump", "downstream"),
     key=lambda run: {
-        "protocols": run.settings.evaluate.protocols,
-        "data": data_key(run, [*plan.targets(run.settings), "threedpw_test"]),
+        "protocols": {one.name: one.chosen(run.settings.evaluate.protocols) for one in plan.benchmarks(run.settings)},
+        "data": data_key(run, [*plan.targets(run.settings), *_tested(run)]),
+        **trainer_key(run),
     },
     make=_evaluate,
 )
+
+
+def _tested(run: Run) -> list[str]:
+    """The sources that the regressor is judged on."""
+    return [one.test_source for one in plan.benchmarks(run.settings)]
 
 
 def _judged(run: Run) -> dict[str, Path]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from body_models.bodies import body_spec
-from body_models.parameters import BodyParameters
 from body_models.rotations import matrix_to_axis_angle
 from callbacks.label_rows import body_quality
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
-from datamodules.sources import open_source
+from datamodules.benchmarks import BENCHMARKS
+from datamodules.benchmarks.benchmark import Benchmark
+from datamodules.exposure import NOTHING, entries
 from datamodules.synthetic.world import distance_table, read_world
 from datamodules.writing import replacing
 from experiments.comparison.assembly import YARDSTICK, open_comparison
@@ -25,7 +28,6 @@ from experiments.comparison.page import build_comparison
 from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run, console
 from experiments.evaluation.true_bodies import compare_with_truth
-from experiments.exposure import combined_exposure
 from experiments.provenance.annotators import annotator_of_run
 from experiments.provenance.records import code_commit, is_standin, versions
 from experiments.results.finished_runs import LIMITS, read_errors
@@ -33,11 +35,11 @@ from experiments.results.run_results import RunResult
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, world_folder
-from experiments.stages.regressor import mean_pose_bodies, regressor_saw_threedpw
+from experiments.stages.regressor import mean_pose_bodies, regressor_exposure, truth_of_benchmark
 from experiments.stats.bootstrap import Interval, mean_interval
 from lightning_modules.scoring.protocols import BodyScorer
 
-_YARDSTICK_VERSION = 2
+_YARDSTICK_VERSION = 3
 
 
 def summarise(run: Run) -> None:
@@ -62,7 +64,7 @@ def summarise(run: Run) -> None:
             "seed": run.settings.seed,
             "is_standin": result.is_standin,
             "synthetic": result.synthetic,
-            "used_3dpw_train": result.used_3dpw_train,
+            **entries(result.exposure),
             "samples_seen": result.samples_seen,
             "seconds": result.seconds,
             "labels": _labels_used(run),
@@ -118,15 +120,11 @@ def run_result(run: Run) -> RunResult:
         prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
         synthetic=any(plan.is_synthetic(settings, name) for name in names),
-        used_3dpw_train=combined_exposure([annotator.used_3dpw_train, _regressor_saw(run)]),
+        exposure=annotator.exposure | (regressor_exposure(run) if "downstream" in records else NOTHING),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
         per_person=read_errors(run.folder),
     )
-
-
-def _regressor_saw(run: Run) -> bool | None:
-    return regressor_saw_threedpw(run) if "downstream" in run.records else False
 
 
 def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None) -> Path:
@@ -172,12 +170,12 @@ def _write_yardstick(run: Run) -> None:
     parts: dict[str, Callable[[], Evaluation]] = {}
     if targets:
         parts["labels"] = lambda: _mean_pose_on_labels(run, world, targets)
-    if run.output("evaluate", "downstream"):
-        parts["threedpw"] = lambda: _mean_pose_on_threedpw(run)
+    for name in run.output("evaluate", "benchmarks"):
+        parts[name] = partial(_mean_pose_on, run, BENCHMARKS[name])
     key = {
         "version": _YARDSTICK_VERSION,
         "targets": targets,
-        "data": data_key(run, [*targets, "threedpw_test", "amass"]),
+        "data": data_key(run, [*targets, *(one.test_source for one in plan.benchmarks(run.settings)), "amass"]),
         "protocols": run.settings.evaluate.protocols,
         "body_models": run.settings.paths.body_models,
     }
@@ -210,11 +208,10 @@ def _mean_pose(run: Run) -> tuple[Tensor, Tensor, Tensor]:
     return body.body_pose, matrix_to_axis_angle(body.body_pose).flatten(1), body.betas
 
 
-def _mean_pose_on_threedpw(run: Run) -> Evaluation:
-    source = plan.source(run.settings, world_folder(run), "threedpw_test")
-    table = open_source(cache_dir=run.settings.paths.cache, **source)
-    names = ("global_orient", "body_pose", "betas", "gender")
-    true = BodyParameters.of_columns({name: table.column(name) for name in names})
-    scorer = BodyScorer(run.settings.paths.body_models, run.settings.evaluate.protocols)
-    values = {key: value.numpy() for key, value in scorer(mean_pose_bodies(run, len(table)), true).items()}
-    return Evaluation.of(np.array(table.ids()), values)
+def _mean_pose_on(run: Run, benchmark: Benchmark) -> Evaluation:
+    truth = truth_of_benchmark(run, benchmark)
+    scorer = BodyScorer(run.settings.paths.body_models, benchmark.chosen(run.settings.evaluate.protocols))
+    joints = {key: torch.from_numpy(true.joints) for key, true in truth.joints().items()}
+    bodies = truth.bodies() if len(joints) < len(scorer.protocols) else None
+    scores = scorer.score(mean_pose_bodies(run, len(truth.table)), bodies, joints)
+    return Evaluation.of(np.array(truth.table.ids()), {key: value.numpy() for key, value in scores.values.items()})

@@ -7,11 +7,12 @@ import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -25,6 +26,8 @@ from experiments.engine.processes import launched_outside, local_world, on_rank_
 from experiments.training.metric_logs import METRICS
 from experiments.training.wandb_runs import Artifact, close, keep_artifacts, logged, model, use_artifacts, wandb_logger
 
+TENSORBOARD = "tensorboard"
+"""Folder of a stage's TensorBoard logs: tensorboard --logdir runs/NAME shows those of all runs."""
 LAST, FINAL, BEST = "last.ckpt", "final.ckpt", "best.ckpt"
 
 
@@ -57,7 +60,7 @@ def fit(
         folder: where checkpoints and metrics go.
         module: what to train.
         data: what to train on.
-        steps: optimiser steps.
+        steps: optimiser steps of one batch each; with trainer.extra.accumulate_grad_batches fewer, of several.
         callbacks: beside those that every stage has.
         monitor: metric whose smallest value chooses the checkpoint; None takes the last.
         uses: what earlier stages made and this one starts from, for the lineage in Weights & Biases.
@@ -68,6 +71,8 @@ def fit(
     Raises:
         SystemExit: 143, after the step in which SIGTERM came; one process has saved it.
     """
+    batches_a_step = run.settings.trainer.extra.get("accumulate_grad_batches", 1)
+    steps = max(1, steps // batches_a_step)
     interval = max(1, steps // run.settings.trainer.epochs)
     last = ModelCheckpoint(
         folder, Path(LAST).stem, save_top_k=1, every_n_train_steps=interval, enable_version_counter=False
@@ -80,8 +85,10 @@ def fit(
             )
         )
     trainer = make_trainer(
-        run, stage, folder, [*kept, *callbacks], steps=steps, validate_every=interval if monitor is not None else None
-    )
+        run, stage, folder, [*kept, *callbacks], steps=steps,
+        # Lightning counts the batches between validations, and the steps between checkpoints.
+        validate_every=interval * batches_a_step if monitor is not None else None,
+    )  # fmt: skip
     logger = logged(trainer.loggers)
     use_artifacts(logger, run, uses)
     resume = folder / LAST
@@ -112,6 +119,14 @@ def make_trainer(
     settings = run.settings.trainer
     silence_tips()
     nodes = world_size() // local_world()
+    flags: dict[str, Any] = {
+        "limit_val_batches": 1.0,
+        # Also a training of a few steps leaves a curve.
+        "log_every_n_steps": max(1, min(10, steps // 10)),
+        "enable_model_summary": False,
+        **settings.extra,
+        **({"limit_val_batches": 0} if validate_every is None else {}),
+    }
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=local_world(),
@@ -124,17 +139,14 @@ def make_trainer(
         max_epochs=-1,
         logger=_loggers(run, stage, folder, (folder / LAST).exists()) if logs else False,
         callbacks=[LeakageGuard(), StepSeed(), BatchNormAverage(), progress_bar(f"{run.label} {stage}"), *callbacks],
-        limit_val_batches=0 if validate_every is None else 1.0,
         val_check_interval=validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        # Also a training of a few steps leaves a curve.
-        log_every_n_steps=max(1, min(10, steps // 10)),
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        enable_model_summary=False,
         # The samplers are made for the number of processes; Lightning must not wrap them.
         use_distributed_sampler=False,
         default_root_dir=folder,
+        **flags,
     )
 
 
@@ -173,8 +185,13 @@ def _strategy(name: str) -> str | Strategy:
 
 
 def _loggers(run: Run, stage: str, folder: Path, resumes: bool = False) -> list[Logger]:
-    loggers: list[Logger | None] = [CSVLogger(folder, name=METRICS), wandb_logger(run, stage, folder, resumes)]
-    return [logger for logger in loggers if logger is not None]
+    loggers: list[Logger] = [CSVLogger(folder, name=METRICS)]
+    if "wandb" in run.settings.logger and (to_wandb := wandb_logger(run, stage, folder, resumes)) is not None:
+        loggers.append(to_wandb)
+    if "tensorboard" in run.settings.logger:
+        # One version for each time that a stage was started, as of the CSV's, and beside it.
+        loggers.append(TensorBoardLogger(folder, name=TENSORBOARD))
+    return loggers
 
 
 def silence_tips() -> None:

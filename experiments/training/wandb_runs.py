@@ -194,11 +194,12 @@ def _to_wandb(run: Run, one: Artifact) -> wandb.Artifact:
 
 
 def tags_of(run: Run) -> list[str]:
-    """What runs are filtered by: the recipe behind the labels, its choices, the sources; and the user's own tags."""
+    """What runs are filtered by: the recipe of the labels, its choices, sources and training data; the user's tags."""
     made_by = annotator_of_run(run)
     facts = [("recipe", made_by.recipe), ("init", made_by.init), ("prior", made_by.prior)]
     facts += [("auxiliary", name) for name in made_by.auxiliary]
     facts += [("target", name) for name in plan.targets(run.settings)]
+    facts += [("trained_on", split) for split in sorted(made_by.exposure.seen)]
     return [*(f"{kind}:{name}" for kind, name in facts if name), *run.settings.wandb.tags]
 
 

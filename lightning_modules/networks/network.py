@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from body_models.bodies import Body, open_body
 from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE
-from body_models.contracts import NUM_BETAS, Batch, Prediction
+from body_models.contracts import Batch, Prediction
 from body_models.rotations import matrix_to_sixd, upright
-from body_models.smpl import BodyModel
 from lightning_modules.cameras import CROP_ALONE, find_camera
 from lightning_modules.evidence import Evidence
 from lightning_modules.heads import find_head
@@ -38,7 +38,7 @@ class MeshNetwork(nn.Module):
         input_size: side of the square crops in pixels.
     """
 
-    def __init__(self, encoder: ImageEncoder, body: BodyModel, head: Head, camera: str, input_size: int) -> None:
+    def __init__(self, encoder: ImageEncoder, body: Body, head: Head, camera: str, input_size: int) -> None:
         super().__init__()
         self.encoder, self.body, self.head = encoder, body, head
         self.camera, self.input_size = find_camera(camera), input_size
@@ -89,7 +89,7 @@ def make_network(
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         coder: loads the pose prior whose code is regressed; None: rotations are, or vertices by a head that says them.
 
     Raises:
@@ -98,11 +98,11 @@ def make_network(
     kind = find_head(head)
     box_info = camera != CROP_ALONE
     encoder = ENCODERS[kind.encoder](backbone, input_size, box_info and not kind.reads_box)
-    body = BodyModel(body_models)
+    body = open_body(body_models)
     start = {
         "global_orient": matrix_to_sixd(upright()),
-        "body": RotationDecoder.start() if coder is None else CodeDecoder.start(),
-        "betas": torch.zeros(NUM_BETAS),
+        "body": RotationDecoder.start(body.spec) if coder is None else CodeDecoder.start(body.spec),
+        "betas": torch.zeros(body.spec.shape_size),
         "camera": _camera_start(body),
     }
     inputs = HeadInputs(
@@ -117,7 +117,7 @@ def make_network(
     return network
 
 
-def _camera_start(body: BodyModel) -> Tensor:
+def _camera_start(body: Body) -> Tensor:
     # A standing adult whose pelvis is at the centre of a crop with the usual margin.
     x, y, _ = body.joint_template[0].tolist()
     part = CROP_MARGIN * _START_BODY_HEIGHT / DEPTH_BODY_SIZE

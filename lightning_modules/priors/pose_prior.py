@@ -148,6 +148,7 @@ class PosePriorModule(pl.LightningModule):
         self.loss_weights = losses
         self.prior = PosePrior(width)
         self.body = open_body(body_models)
+        self.body.spec.require_smpl("VPoser")
 
     def forward(self, latent: Tensor) -> Tensor:
         """Rotations (B, K, 3, 3) for codes (B, L)."""

@@ -33,20 +33,21 @@ def align_root(points: Tensor, root: int | Sequence[int]) -> Tensor:
     return points - points[:, indices].mean(dim=1, keepdim=True)
 
 
-def similarity_align(pred: Tensor, target: Tensor) -> Tensor:
+def similarity_align(pred: Tensor, target: Tensor, points: Tensor | None = None) -> Tensor:
     """Move predictions onto targets by the best rotation, scale and translation, each sample by itself [1].
 
     Args:
         pred: (N, J, 3).
         target: (N, J, 3).
+        points: (N, V, 3) that are moved in place of ``pred``, such as the vertices of its mesh; None for ``pred``.
 
     Returns:
-        (N, J, 3) float64. Never reflected. A prediction with all joints in one point (all zeros, for one) becomes the
-        target's mean; a sample with NaN or infinity becomes NaN.
+        (N, J, 3) or (N, V, 3), float64. Never reflected. A prediction with all joints in one point (all zeros, for
+        one) becomes the target's mean; a sample with NaN or infinity becomes NaN.
 
     [1] Umeyama, Least-Squares Estimation of Transformation Parameters Between Two Point Patterns, PAMI 1991.
     """
-    return _procrustes(pred, target)[0]
+    return _procrustes(pred, target, points)[0]
 
 
 def similarity_rotation(pred: Tensor, target: Tensor) -> Tensor:
@@ -54,13 +55,13 @@ def similarity_rotation(pred: Tensor, target: Tensor) -> Tensor:
     return _procrustes(pred, target)[1]
 
 
-def _procrustes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Aligned points (N, J, 3) and the rotations (N, 3, 3)."""
+def _procrustes(pred: Tensor, target: Tensor, points: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Aligned points (N, J, 3) or (N, V, 3) and the rotations (N, 3, 3)."""
     _check_points(pred, target)
     with torch.autocast(device_type=pred.device.type, enabled=False):
         pred, target = pred.double(), target.double()
         finite = _finite(pred, target)[:, None, None]
-        x, _, _ = _centred(pred.where(finite, 0.0))
+        x, x_mean, x_size = _centred(pred.where(finite, 0.0))
         y, y_mean, y_size = _centred(target.where(finite, 0.0))
         u, s, vt = torch.linalg.svd(y.transpose(1, 2) @ x)
         # The least singular direction is turned where the best orthogonal map would be a reflection.
@@ -69,7 +70,8 @@ def _procrustes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         rotation = (u * sign[:, None]) @ vt
         spread = x.square().sum(dim=(1, 2))
         scale = (s * sign).sum(dim=1) / spread.where(spread > 0, 1.0)
-        aligned = scale[:, None, None] * x @ rotation.transpose(1, 2) * y_size + y_mean
+        moved = x if points is None else (points.double() - x_mean) / x_size
+        aligned = scale[:, None, None] * moved @ rotation.transpose(1, 2) * y_size + y_mean
         rotation = rotation.where(spread[:, None, None] > 0, torch.eye(3).to(rotation))
         return aligned.where(finite, torch.nan), rotation.where(finite, torch.nan)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.evaluator import MeshEvaluator
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.pseudo_gt.shards import DumpTable
@@ -34,7 +34,7 @@ def test_two_processes_equal_one(tmp_path):
         for column in ("global_orient", "body_pose", "betas", "transl", "focal", "princpt", "error_2d"):
             np.testing.assert_allclose(one[column], two[column], atol=1e-6)
 
-    evaluator = ThreeDPWEvaluator(protocols=("lsp14",))
+    evaluator = MeshEvaluator("threedpw", ["lsp14"])
     expected = trainer(evaluator).test(Oracle(0.1), loader(people), verbose=False)[0]
     for rank in range(2):
         assert torch.load(tmp_path / f"logged-{rank}.pt") == pytest.approx(expected, abs=1e-6)

@@ -12,9 +12,9 @@ import pytest
 from datamodules import image_checks
 from datamodules.coco import CocoDataModule
 from datamodules.crops import CropCache
-from datamodules.downstream import DownstreamDataModule
 from datamodules.files import ImageError, check_image
 from datamodules.image_checks import damaged_people
+from datamodules.people_module import PeopleDataModule
 from datamodules.sources.coco import open_coco
 
 SIZE = (320, 240)
@@ -103,11 +103,13 @@ def test_nobody_is_left_out_of_an_evaluation(coco_root: Path, threedpw_root: Pat
     first = min((threedpw_root / "imageFiles").rglob("*.jpg"), key=lambda path: ("test" not in str(path), str(path)))
     source = {"coco": {"kind": "coco", "root": str(coco_root)}}
     settings = {"num_workers": 0, "skip_damaged_images": True, **common}
-    data = DownstreamDataModule(source, threedpw=str(threedpw_root), **settings)
+    threedpw = {"kind": "threedpw", "root": str(threedpw_root)}
+    judges = {"val": {**threedpw, "split": "validation"}, "test": {**threedpw, "split": "test"}}
+    data = PeopleDataModule(source, **judges, **settings)
     data.setup()
     counts = {split: len(data.evaluation_table(split)) for split in ("val", "test")}
     content = first.read_bytes()
     first.write_bytes(content[: len(content) // 2])
-    data = DownstreamDataModule(source, threedpw=str(threedpw_root), **settings)
+    data = PeopleDataModule(source, **judges, **settings)
     data.setup()
     assert {split: len(data.evaluation_table(split)) for split in ("val", "test")} == counts

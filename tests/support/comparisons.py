@@ -8,6 +8,7 @@ import torch
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 from callbacks.overlays import person_panels
+from datamodules.exposure import Exposure
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, mesh_color
 from experiments.results.run_results import Comparison, GalleryPerson, PerPerson, RunResult, Views
 
@@ -51,7 +52,8 @@ def drawn_body(seed, spread=0.25):
 def comparison(gallery=0, size=224):
     none = run_result("none", 128.0, 1, init="random", samples_seen={"annotate": 96_000})
     three = run_result(
-        "three", 90.0, 2, init="pose2d", prior="vposer", auxiliary=["threedpw_train"], used_3dpw_train=True,
+        "three", 90.0, 2, init="pose2d", prior="vposer", auxiliary=["threedpw_train"],
+        exposure=Exposure.of("threedpw-train"),
         samples_seen={"prior": 384_000, "pose2d": 40_000, "annotate": 96_000},
     )  # fmt: skip
     none.seconds = {"annotate": 151.0, "dump": 8.2, "downstream": 74.0}

@@ -31,6 +31,7 @@ from datamodules.sources.cmu_asf_amc import open_cmu
 from datamodules.sources.coco import open_coco
 from datamodules.sources.crowdpose import open_crowdpose
 from datamodules.sources.detections import open_detections
+from datamodules.sources.emdb import open_emdb
 from datamodules.sources.human36m import open_human36m
 from datamodules.sources.label_table import open_pseudo_gt
 from datamodules.sources.lspet import open_lspet
@@ -40,6 +41,7 @@ from datamodules.sources.threedpw import open_threedpw
 from datamodules.writing import write_json
 from lightning_modules.weights.checkpoints import load_weights
 from tests.support.detections import TOOLS, write_images
+from tests.support.emdb_files import write_emdb
 from tests.support.fuzzing import Reader
 
 
@@ -377,6 +379,10 @@ LAYOUTS: dict[str, Layout] = {
     "threedpw_json": Layout(
         lambda root, cache: open_threedpw(str(root), "train", cache),
         COCO_STYLE, write=_write_threedpw_json, harmless=True,
+    ),
+    "emdb": Layout(
+        lambda root, cache: open_emdb(str(root), "emdb1", cache),
+        ("P*/*/*.pkl",), write=write_emdb, harmless=True,
     ),
     "mpi_inf_3dhp": Layout(
         lambda root, cache: open_mpi_inf_3dhp(str(root), "train", cache),

@@ -9,6 +9,7 @@ import numpy as np
 
 from callbacks.person_errors import Evaluation
 from callbacks.run_summary import write_summary
+from datamodules.exposure import Exposure, entries
 from datamodules.pseudo_gt.native import LabelWriter
 from lightning_modules.scoring.protocols import PROTOCOLS
 
@@ -86,7 +87,8 @@ def write_run(folder, recipe, seed, error, images=None, auxiliary=False, init="r
         {
             "label": f"{recipe}-seed{seed}", "seed": seed, "is_standin": True, "synthetic": True,
             "recipe": {"name": recipe, "auxiliary": auxiliary, "init": init, "prior": prior},
-            "used_3dpw_train": bool(auxiliary), "samples_seen": {"annotate": 128}, "seconds": {"annotate": 2.0},
+            **entries(Exposure.told("threedpw-train", bool(auxiliary))),
+            "samples_seen": {"annotate": 128}, "seconds": {"annotate": 2.0},
             "labels": None, "metrics": metrics, "versions": {},
         },
     )  # fmt: skip

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from body_models.spec import SMPL
 from callbacks.batchnorm import average_batchnorm
-from callbacks.evaluator_3dpw import ThreeDPWEvaluator
+from callbacks.evaluator import MeshEvaluator
 from callbacks.label_rows import label_rows, with_body_quality
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.pseudo_gt.shards import DumpTable, PartWriter
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     trainer(writer, **two).predict(Oracle(0.1), mine, return_predictions=False)
     resume(folder / "resumed", people, table, rank, two)
 
-    evaluator = ThreeDPWEvaluator(folder=folder, protocols=("lsp14",))
+    evaluator = MeshEvaluator("threedpw", ["lsp14"], folder=folder)
     logged = trainer(evaluator, **two).test(Oracle(0.1), mine, verbose=False)[0]
     torch.save(logged, folder / f"logged-{rank}.pt")
 

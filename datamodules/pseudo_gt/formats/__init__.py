@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from body_models.rotations import axis_angle_to_matrix
+from datamodules.exposure import entries, read_exposure
 from datamodules.ids import PersonId
 from datamodules.pseudo_gt.formats.bedlam import read_bedlam, write_bedlam
 from datamodules.pseudo_gt.formats.cliff import image_centre, read_cliff, write_cliff
@@ -36,7 +37,9 @@ from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS, write_meshes
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot, write_neuralannot
 from datamodules.pseudo_gt.formats.neuralannot_mocap import read_neuralannot_mocap, write_neuralannot_mocap
 from datamodules.pseudo_gt.formats.spin import read_spin, read_spin_fits, write_spin, write_spin_fits
-from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, iter_labels
+from datamodules.pseudo_gt.native import JOINTS, Columns, LabelError, iter_labels, read_provenance
+from datamodules.terms import KEY, terms_of
+from datamodules.writing import write_json
 
 Camera = Literal["free", "image centre", "weak perspective", "none", "world"]
 CHECKED_PEOPLE = 2000
@@ -180,7 +183,22 @@ def export_labels(
     if report.too_inexact:
         msg = "\n".join(["what was written does not come back as exactly as its layout allows:", *report.lines()])
         raise LabelError(msg)
+    _write_terms(Path(labels), Path(path))
     return report
+
+
+def _write_terms(labels: Path, path: Path) -> None:
+    """Beside an export ``<name>.terms.json``: the layouts are those of others and have no place for terms.
+
+    It names the body and the data sets that the labels were made with, each with its licence, and what the annotator
+    was trained on.
+    """
+    provenance = read_provenance(labels)["provenance"]
+    exposure = read_exposure(provenance)
+    own = PersonId.parse(str(next(iter_labels(labels, rows=1, columns=["id"]))["id"][0])).table
+    # Tables from before do not hold terms.
+    terms = provenance.get(KEY) or terms_of(provenance.get("standin_body") is True, {own, *exposure.seen})
+    write_json(path.with_name(f"{path.name}.terms.json"), {KEY: terms, **entries(exposure)})
 
 
 def read_published(path: str | Path, format: str, dataset: str, split: str) -> Published:

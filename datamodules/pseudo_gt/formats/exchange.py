@@ -26,6 +26,7 @@ from datamodules.pseudo_gt.native import (
     JOINTS,
     Columns,
     LabelError,
+    body_sizes,
     column_names,
     iter_labels,
     read_provenance,
@@ -36,6 +37,7 @@ SMPL_SIZES = {"pose": SMPL.pose_size, "shape": SMPL.shape_size, "trans": 3}
 BODY_COLUMNS = ("global_orient", "body_pose", "betas")
 CAMERA_COLUMNS = ("transl", "focal", "princpt")
 _POSED_AT_ONCE = 512
+_SMPL_COLUMNS = {"3R": 3 * SMPL.num_rotations, "S": SMPL.shape_size}
 PIXELS_PER_SCALE = 200.0  # the field's unit of box sizes, from MPII's annotations
 PARTS = slice(25, 49)  # SPIN's 24 ground-truth joints within its 49; before them come OpenPose's 25
 _PELVIS_PART = 14  # MPII's pelvis within the 24, where files of this family have their origin
@@ -66,11 +68,20 @@ class LabelBlocks:
     Attributes:
         rows: number of people.
         frame: camera or world.
+
+    Raises:
+        LabelError: the labels are of bodies that these formats have no place for.
     """
 
     def __init__(self, folder: str | Path, body_models: str = "standin", keep: NDArray[np.bool_] | None = None) -> None:
         self.folder = Path(folder)
         content = read_provenance(folder)
+        if body_sizes(folder) != _SMPL_COLUMNS:
+            msg = (
+                f"{folder} has bodies of the kind {content['body']['kind']}; the layouts of other code bases hold "
+                "SMPL's alone, so these labels stay in the native table"
+            )
+            raise LabelError(msg)
         self.rows: int = content["rows"] if keep is None else int(keep.sum())
         self.frame: str = content["frame"]
         self.image_root: str | None = content["image_root"]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.camera import process_box
+from datamodules.exposure import UNKNOWN, Exposure, entries
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.formats import FORMATS, complete_camera, read_published
 from datamodules.pseudo_gt.formats.exchange import CAMERA_COLUMNS, Published
@@ -30,6 +31,7 @@ from datamodules.pseudo_gt.native import (
     annotated_columns,
     compare_ids,
 )
+from datamodules.terms import KEY, terms_of
 
 
 @dataclass
@@ -72,7 +74,7 @@ def import_labels(
     dataset: str,
     split: str,
     source: PeopleTable | None = None,
-    used_3dpw_train: bool | None = None,
+    exposure: Exposure = UNKNOWN,
 ) -> ImportReport:
     """Make a native label table of a published file.
 
@@ -83,8 +85,7 @@ def import_labels(
         dataset: first part of the ids.
         split: second part of the ids.
         source: the data set's people; image, sizes, boxes and joints are taken from it.
-        used_3dpw_train: whether the labels' annotator was trained on 3DPW's training set, which no layout tells; None
-            where that is not known.
+        exposure: what the labels' annotator was trained on, which no layout tells.
 
     Raises:
         LabelError: the file is not in this format or in other units, or none of its people is of the source.
@@ -110,7 +111,8 @@ def import_labels(
         "imported_from": str(Path(path).absolute()),
         "format": format,
         "ids": origin,
-        "used_3dpw_train": used_3dpw_train,
+        **entries(exposure),
+        KEY: terms_of(False, {f"{dataset}-{split}", *exposure.seen}),
     }
     frame: Frame = "world" if FORMATS[format].camera == "world" else "camera"
     with LabelWriter(

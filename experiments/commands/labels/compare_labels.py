@@ -30,7 +30,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--truth", type=Path, help="npz of true bodies; found by itself for a synthetic world")
     parser.add_argument("--baseline", help="table (its folder or name) that gains are told over; the first by default")
     parser.add_argument("--images", type=Path, help="folder of the images, where the tables do not say (any more)")
-    parser.add_argument("--body-models", help="folder of model files; by default what the labels were made with")
+    parser.add_argument(
+        "--body-models", help="folder of model files, or a body file; by default what the labels were made with"
+    )
     arguments = parser.parse_args(argv)
 
     from experiments.engine.pipeline import console

@@ -38,7 +38,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="PATH", help="file (or folder: tars, meshes) to write")
     parser.add_argument("--filter", nargs="+", default=[], metavar="KEY=VALUE", help="write only people who pass")
     parser.add_argument(
-        "--body-models", default="standin", help="folder with the official SMPL files (default: standin)"
+        "--body-models",
+        default="standin",
+        help="folder with the official SMPL files, or a body file (default: standin)",
     )
     parser.add_argument("--per", choices=("image", "person"), help="glb, obj: what a file is of (default: image)")
     parser.add_argument("--files", type=int, metavar="N", help="glb, obj: at most so many, evenly chosen")
@@ -47,11 +49,12 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     # Here, so that --help is quick and the guard of run_command speaks first.
+    from datamodules.exposure import read_exposure
     from datamodules.pseudo_gt.formats import FORMATS, export_labels, list_formats, schemas
     from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS, write_meshes
     from datamodules.pseudo_gt.native import read_provenance
     from datamodules.pseudo_gt.views import parse_filters, view
-    from experiments.exposure import read_exposure, sentence
+    from experiments.exposure import sentence
 
     if arguments.list:
         print(schemas() if arguments.markdown else list_formats())
@@ -78,6 +81,6 @@ def main(argv: Sequence[str]) -> int:
     else:
         print("\n".join(export_labels(*given).lines()))
     # The layouts are those of others and have no place for it, so it has to be said here.
-    if text := sentence(read_exposure(read_provenance(arguments.labels)["provenance"])):
+    if text := sentence(read_exposure(read_provenance(arguments.labels)["provenance"]).saw_training_of()):
         print(f"  annotator: {text}")
     return 0

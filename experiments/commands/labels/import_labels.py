@@ -47,10 +47,15 @@ def main(argv: Sequence[str]) -> int:
         choices=("yes", "no"),
         help="whether the labels' annotator was trained on 3DPW's training set (default: unknown)",
     )
+    parser.add_argument(
+        "--trained-on", nargs="*", metavar="SPLIT", help="all splits that the labels' annotator was trained on, e.g. "
+        "coco-train human36m-train; nothing behind it: it was not trained"
+    )  # fmt: skip
     parser.add_argument("--cache", default="cache", help="folder of indexes (default: cache); may be deleted")
     arguments = parser.parse_args(argv)
 
     # Here, so that --help is quick and the guard of run_command speaks first.
+    from datamodules.exposure import Exposure, training_split
     from datamodules.pseudo_gt.formats import FORMATS
     from datamodules.pseudo_gt.importing import import_labels
     from datamodules.sources import SOURCES, open_source
@@ -66,10 +71,13 @@ def main(argv: Sequence[str]) -> int:
     dataset = arguments.dataset or kind
     if not dataset:
         parser.error("missing: --dataset (or --source, which names it)")
-    saw = {"yes": True, "no": False}.get(arguments.used_3dpw_train)
-    report = import_labels(arguments.file, arguments.format, arguments.out, dataset, arguments.split, source, saw)
+    word = {"yes": True, "no": False}.get(arguments.used_3dpw_train)
+    if arguments.trained_on is not None and word is not None:
+        parser.error("--trained-on says all; leave out --used-3dpw-train")
+    told = Exposure.told(training_split(), word) if arguments.trained_on is None else Exposure.of(*arguments.trained_on)
+    report = import_labels(arguments.file, arguments.format, arguments.out, dataset, arguments.split, source, told)
     print("\n".join(report.lines()))
-    if saw is None:
+    if told.saw_training_of() is None:
         print(
             "  whether 3DPW-train helped to make them is unknown, and tables will say so: --used-3dpw-train yes or no"
         )

@@ -53,6 +53,7 @@ def truth_files(folder: Path) -> list[Path]:
 
 def write_truth_labels(path: Path, folder: Path) -> int:
     """Write one file of true bodies as a label table; returns the number of its rows."""
+    from datamodules.exposure import NOTHING, entries
     from datamodules.pseudo_gt.native import LabelWriter
 
     with np.load(path, allow_pickle=False) as content:
@@ -61,7 +62,7 @@ def write_truth_labels(path: Path, folder: Path) -> int:
     rows = {
         name: values if values.dtype.kind in "OUS" else values.reshape(count, -1) for name, values in columns.items()
     }
-    provenance = {"made_by": "true bodies of the synthetic world", "truth": str(path), "used_3dpw_train": False}
+    provenance = {"made_by": "true bodies of the synthetic world", "truth": str(path), **entries(NOTHING)}
     with LabelWriter(folder, joint_set=None, image_root=None, provenance=provenance) as writer:
         writer.write(rows)
     return count

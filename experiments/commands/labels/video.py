@@ -26,7 +26,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--frames", type=int, help="only so many frames")
     parser.add_argument("--height", type=int, default=480, help="of the video in pixels (480)")
     parser.add_argument("--images", type=Path, help="folder of the images, where the labels do not say (any more)")
-    parser.add_argument("--body-models", help="folder of model files; by default what the labels were made with")
+    parser.add_argument(
+        "--body-models", help="folder of model files, or a body file; by default what the labels were made with"
+    )
     arguments = parser.parse_args(argv)
     if arguments.out.suffix not in (".mp4", ".avi"):
         parser.error(f"--out {arguments.out} has to end in .mp4 or .avi")

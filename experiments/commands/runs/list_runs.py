@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from datamodules.exposure import entries, read_exposure
 from experiments.cli import CommandParser
 from experiments.engine.grid import MANIFEST, GridError, read_manifest
 from experiments.engine.state import FAILED, FINISHED, INTERRUPTED, RUNNING, WAITING, read_state
-from experiments.exposure import footnotes, mark, read_exposure
+from experiments.exposure import footnotes, mark
 from experiments.results.run_results import COLUMNS, HEADLINES
 
 _CONFIG, _SUMMARY = "config.yaml", "summary.json"
@@ -73,8 +74,8 @@ def describe_run(folder: Path) -> dict[str, Any]:
 
     Returns:
         Plain values: folder, name, label, state, done and stages (names), stage, step, steps, seconds (of its process,
-        or of all its stages once it is finished), recipe, seed, used_3dpw_train (None where that is not known), error,
-        and metrics (name -> value).
+        or of all its stages once it is finished), recipe, seed, exposure, used_3dpw_train (None where that is not
+        known), error, and metrics (name -> value).
     """
     state = read_state(folder)
     summary = _summary(folder)
@@ -93,7 +94,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "recipe": summary["recipe"]["name"] if summary else None,
         "seed": summary["seed"] if summary else None,
-        "used_3dpw_train": read_exposure(summary) if summary else None,
+        **entries(read_exposure(summary or {})),
         "metrics": {name: metric["value"] for name, metric in summary["metrics"].items()} if summary else {},
     }
 
@@ -123,14 +124,14 @@ def _print(found: Sequence[dict[str, Any]], roots: Sequence[Path]) -> None:
     for run in found:
         values = [run["metrics"].get(column.key) for column in shown]
         table.add_row(
-            escape(f"{run['name']}/{run['label']}") + (mark(run["used_3dpw_train"]) if run["metrics"] else ""),
+            escape(f"{run['name']}/{run['label']}") + (mark(read_exposure(run)) if run["metrics"] else ""),
             f"[{_COLORS[run['state']]}]{run['state']}[/]",
             "" if run["stages"] is None else f"{_done(run)}/{len(run['stages'])}",
             escape(_place(run)),
             "" if run["seconds"] is None else _duration(run["seconds"]),
             *("-" if value is None else f"{value:.1f}" for value in values),
         )
-    if notes := footnotes(run["used_3dpw_train"] for run in found if run["metrics"]):
+    if notes := footnotes(read_exposure(run) for run in found if run["metrics"]):
         table.caption = "\n".join(notes)
     console = Console(highlight=False)
     console.print(table)

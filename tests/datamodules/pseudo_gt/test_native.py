@@ -1,23 +1,31 @@
 """The native label table, version 2: streamed, complete or not there, and still able to read version 1."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from body_models.joint_sets import COCO17
+from datamodules.columns import build_or_open
+from datamodules.files import AnnotationError
+from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.pseudo_gt.native import (
     LABELS_FILE,
     PROVENANCE_FILE,
     LabelError,
     LabelWriter,
+    annotated_columns,
     column_names,
     iter_labels,
     read_labels,
     read_provenance,
     to_arrow,
 )
+from datamodules.sources.label_table import open_pseudo_gt
+from tests.support import old_label_tables
 
 META = {"joint_set": "coco17", "image_root": "/data/coco", "provenance": {"checkpoint": "abc"}}
 
@@ -79,6 +87,53 @@ def test_version_1_is_read(tmp_path):
     (tmp_path / PROVENANCE_FILE).write_text(json.dumps(meta))
     table = read_labels(tmp_path)
     assert (len(table), table.joint_set, table.image_root, table.frame) == (1, None, None, "camera")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_tables_that_older_code_wrote_are_read_as_it_wrote_them(tmp_path, version):
+    folder = Path(old_label_tables.__file__).with_name(f"labels_v{version}")
+    written, table = old_label_tables.columns(version), read_labels(folder)
+    assert set(table.columns) == set(written) == set(column_names(folder))
+    for name, values in written.items():
+        np.testing.assert_array_equal(table.columns[name], np.asarray(values))
+    assert read_provenance(folder)["body"] == {"kind": "smpl", "rotations": 23, "shape": 10}
+    assert table.provenance["run"] == "old"
+    if version == 1:
+        with pytest.raises(AnnotationError, match="has no image_size, person_box, joints_2d"):
+            open_pseudo_gt(str(folder), cache_dir=str(tmp_path))
+        return
+    people = open_pseudo_gt(str(folder), cache_dir=str(tmp_path))
+    np.testing.assert_array_equal(people.column("body_pose"), written["body_pose"])
+    assert people.groups().tolist() == [b"0.jpg", b"1.jpg", b"2.jpg"]
+
+
+def test_group_and_time_of_people_go_into_their_labels_and_come_back(tmp_path):
+    builder = PeopleBuilder("studio", "train", COCO17, tmp_path)
+    for number in range(3):
+        builder.add(
+            number, image=f"{number}.jpg", image_size=(640, 480), box=(10, 20, 100, 200), joints_2d=np.ones((17, 3)),
+            sequence=f"take{number // 2}", frame=10 * number,
+        )  # fmt: skip
+    people = PeopleTable(build_or_open(tmp_path / "cache", "studio", [], {}, 1, builder.finish))
+    assert people.groups().tolist() == [b"take0", b"take0", b"take1"]
+    columns = annotated_columns(people, np.array([2, 0]))
+    assert columns["sequence"].tolist() == ["take1", "take0"] and columns["frame"].tolist() == [20, 0]
+    body = {name: np.zeros((2, size), np.float32) for name, size in (("global_orient", 3), ("body_pose", 69))}
+    body |= {name: np.ones((2, size), np.float32) for name, size in (("betas", 10), ("transl", 3))}
+    camera = {name: np.ones((2, 2), np.float32) for name in ("focal", "princpt")}
+    with LabelWriter(tmp_path / "labels", joint_set="coco17", image_root=str(tmp_path), provenance={}) as writer:
+        writer.write({**columns, **body, **camera})
+    again = open_pseudo_gt(str(tmp_path / "labels"), cache_dir=str(tmp_path / "cache"))
+    assert again.groups().tolist() == [b"take1", b"take0"] and again.column("frame").tolist() == [20, 0]
+
+
+def test_a_body_that_labels_json_contradicts_is_refused(tmp_path):
+    write(tmp_path)
+    content = json.loads((tmp_path / PROVENANCE_FILE).read_text())
+    for body, message in (({"kind": "toy", "rotations": 23, "shape": 12}, "column betas"), ({}, "labels.json")):
+        (tmp_path / PROVENANCE_FILE).write_text(json.dumps({**content, "body": body}))
+        with pytest.raises(LabelError, match=message):
+            read_labels(tmp_path)
 
 
 def test_an_error_leaves_the_older_table(tmp_path):

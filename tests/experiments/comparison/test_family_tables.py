@@ -1,5 +1,6 @@
 """The table of families and label sets, against changes and intervals worked out by hand."""
 
+from datamodules.exposure import UNKNOWN, Exposure
 from experiments.comparison.family_tables import family_table
 from experiments.results.run_results import RunResult
 from experiments.stats.bootstrap import Interval
@@ -56,9 +57,9 @@ def test_label_sets_that_saw_3dpw_train_are_marked() -> None:
     found = runs()
     for run in found:
         if run.levels["labels.folders"] == "[]":
-            run.used_3dpw_train = None
+            run.exposure = UNKNOWN
     leaked = next(run for run in found if "three" in run.label and run.label.startswith("pare"))
-    leaked.used_3dpw_train = True
+    leaked.exposure = Exposure.of("threedpw-train")
     block = family_table(found).split("### ")[2]
     rows = [line.split(" | ")[0].strip("| ") for line in block.splitlines() if line.startswith("|")]
     assert rows[2:5] == ["nothing?", "none", "three*"]

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callbacks.leakage import LeakageError
+from datamodules.exposure import NOTHING, UNKNOWN, Exposure, entries
 from datamodules.pseudo_gt.native import LabelWriter
 from experiments.engine.artifacts import StageRecord
 from experiments.engine.pipeline import Run
 from experiments.provenance.annotators import annotator_of
 from experiments.results.finished_runs import read_runs
 from experiments.settings.loading import load_settings
-from experiments.settings.plan import trained_on_threedpw
+from experiments.settings.plan import annotator_exposure
 from experiments.stages.annotator import ANNOTATE, DUMP
+from experiments.stages.checks import check_exposure
 from experiments.stages.reporting import run_result, summarise
 from experiments.training.wandb_runs import tags_of
 
@@ -72,6 +75,9 @@ def test_dashboard_tags_are_those_of_the_labels(tmp_path: Path) -> None:
     labels = table(tmp_path / "none" / "coco-train", made_with("none", NONE, False))
     run = run_on(tmp_path, [labels], "annotate.targets=coco", "wandb.tags=[mine]")
     assert tags_of(run) == ["recipe:none", "init:generic", "prior:none", "target:coco", "mine"]
+    known = {**made_with("none", NONE, None), **entries(Exposure.of("coco-train", "amass-train"))}
+    tags = tags_of(run_on(tmp_path, [table(tmp_path / "known" / "coco-train", known)], "annotate.targets=coco"))
+    assert tags[-2:] == ["trained_on:amass-train", "trained_on:coco-train"]
     assert tags_of(run_on(tmp_path, [], "annotate.targets=coco")) == ["recipe:no labels", "target:coco"]
 
 
@@ -119,9 +125,10 @@ def test_mix_and_no_labels(tmp_path: Path) -> None:
 
 
 def test_annotators_that_are_no_network() -> None:
-    assert annotator_of(made_with("three", THREE, False, "smplify")) == ("three", {}, "", "gmm", False)
+    clean = Exposure.told("threedpw-train", False)
+    assert annotator_of(made_with("three", THREE, False, "smplify")) == ("three", {}, "", "gmm", clean)
     truth = annotator_of({"made_by": "true bodies", "used_3dpw_train": False})
-    assert truth == ("true bodies", {}, "", "", False)
+    assert truth == ("true bodies", {}, "", "", clean)
 
 
 def test_label_sets_are_one_factor_of_a_comparison(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_start_is_what_its_run_or_the_user_says(tmp_path: Path, summary: bool | 
     common = ["size=tiny", "recipe=two", f"recipe.init_file={checkpoint}"]
 
     def told(*arguments: str) -> bool | None:
-        return trained_on_threedpw(load_settings([*common, *arguments])[0])
+        return annotator_exposure(load_settings([*common, *arguments])[0]).saw_training_of()
 
     assert told("recipe.init=file") is summary
     for word in (True, False):
@@ -191,3 +198,36 @@ def test_run_of_other_stages_saw_nothing(tmp_path: Path) -> None:
     assert run_result(run).used_3dpw_train is False
     run.records["annotate"] = StageRecord(tmp_path / "annotate", {}, outputs={"samples": 64})
     assert run_result(run).used_3dpw_train is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["recipe=none"], Exposure.of("coco-train", "mpii-train", "amass-train")),  # the pose prior score
+        (["recipe=none", "recipe.init=random", "dump.prior_score=false"], Exposure.of("coco-train", "mpii-train")),
+        (["recipe=three"],
+         Exposure.of("coco-train", "mpii-train", "amass-train", "threedpw-train", "mpi_inf_3dhp-train")),
+        (["recipe=none", "recipe.auxiliary={synthetic: 1}", "recipe.schedule=auxiliary_only", "recipe.init=random",
+          "dump.prior_score=false"], Exposure.of("synthetic-train")),
+        (["annotate.method=smplify", "smplify.prior_file=x", "dump.prior_score=false"], NOTHING),
+        (["recipe=none", "recipe.init=imagenet", "recipe.init_file=x.pth", "annotate.targets=mpii",
+          "dump.prior_score=false"], Exposure.of("mpii-train", "imagenet-train")),
+        (["recipe=none", "recipe.init=file", "recipe.init_file=x.pth", "annotate.targets=mpii",
+          "dump.prior_score=false"], Exposure.of("mpii-train") | UNKNOWN),
+    ],
+)  # fmt: skip
+def test_what_an_annotator_is_trained_on(arguments: list[str], expected: Exposure) -> None:
+    assert annotator_exposure(load_settings(arguments)[0]) == expected
+
+
+def test_starts_and_labels_that_saw_the_test_people_are_refused(tmp_path: Path) -> None:
+    provenance = {**made_with("none", NONE, None), **entries(Exposure.of("coco-train", "emdb-emdb1"))}
+    labels = table(tmp_path / "a" / "coco-train", provenance)
+    with pytest.raises(LeakageError, match=r"the labels in .*coco-train come from a training on emdb-emdb1"):
+        check_exposure(run_on(tmp_path, [labels]))
+    clean = table(tmp_path / "b" / "coco-train", made_with("none", NONE, False))
+    check_exposure(run_on(tmp_path, [clean]))
+    (tmp_path / "a" / "summary.json").write_text(json.dumps(entries(Exposure.of("threedpw-validation"))))
+    start = tmp_path / "a" / "downstream" / "best.ckpt"
+    with pytest.raises(LeakageError, match=rf"init_file={start} come from a training on threedpw-validation"):
+        check_exposure(run_on(tmp_path, [clean], f"downstream.init_file={start}"))

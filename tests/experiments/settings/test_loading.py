@@ -211,7 +211,7 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
         ("weight_decay=0", "no such setting: annotators and regressors are trained by Adam without weight decay"),
         ("annotate.epochs=3", "that is annotate.samples (a training is told in people seen"),
         ("gpus=2", "that is trainer.devices"),
-        ("trainer.logger=false", "that is wandb.mode"),
+        ("trainer.logger=false", "that is logger (csv, wandb, tensorboard"),
         ("workers=2", "that is trainer.num_workers"),
         ("batch=3", "that is one of prior.batch_size, pose2d.batch_size, annotate.batch_size, downstream.batch_size"),
         ("annotate.frobnicate=1", "unknown key; --help lists all"),
@@ -342,7 +342,7 @@ def test_other_mappings_of_shares_take_names_too_and_wrong_ones_are_refused() ->
 def test_synthetic_auxiliary_people_are_the_worlds_whatever_paths_say(tmp_path: Path) -> None:
     settings = settings_of("experiment=coco_mini", f"paths.coco={tmp_path}", f"paths.threedpw={tmp_path}")
     assert settings.recipe.auxiliary == {"synthetic": 1.0, "mpi_inf_3dhp": 1.0}
-    assert plan.is_synthetic(settings, "synthetic") and not plan.trained_on_threedpw(settings)
+    assert plan.is_synthetic(settings, "synthetic") and plan.annotator_exposure(settings).saw_training_of() is False
     assert "synthetic" in plan.used(settings) and plan.without_path(settings) == []
     expected = {"kind": "threedpw", "root": str(Path("world/3dpw")), "split": "train"}
     assert plan.source(settings, Path("world"), "synthetic") == expected

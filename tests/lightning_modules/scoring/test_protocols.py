@@ -7,20 +7,19 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from body_models.joint_sets import BODY_JOINT_INDEX, HUMAN36M17, MPI_INF_3DHP17, NUM_BODY_JOINTS
+from body_models.joint_sets import HUMAN36M17, MPI_INF_3DHP17
 from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
 from body_models.spec import SMPL
 from datamodules.sources.threedpw import FRAME_FILTERS
+from lightning_modules.scoring.protocol import Posed, human36m, mpi_inf_3dhp
 from lightning_modules.scoring.protocols import (
     PROTOCOLS,
     BodyScorer,
     Meshes,
-    Posed,
     find_protocols,
-    human36m,
-    mpi_inf_3dhp,
+    global_rotations,
     protocol_of,
 )
 
@@ -119,9 +118,9 @@ def test_who_is_turned_by_more_than_60_degrees() -> None:
 
 
 def test_true_joints_of_a_batch_are_nan_where_unknown() -> None:
-    conf = torch.ones(2, NUM_BODY_JOINTS)
-    conf[1, BODY_JOINT_INDEX["h36m_neck"]] = 0
-    batch = {"joints_3d": torch.randn(2, NUM_BODY_JOINTS, 3), "joints_3d_conf": conf}
+    conf = torch.ones(2, len(SMPL.body_joints))
+    conf[1, SMPL.index["h36m_neck"]] = 0
+    batch = {"joints_3d": torch.randn(2, len(SMPL.body_joints), 3), "joints_3d_conf": conf}
     for key, joint_set in (("p1", HUMAN36M17), ("univ", MPI_INF_3DHP17)):
         joints = PROTOCOLS[key].joints_of(batch, SMPL)
         place = joint_set.names.index("neck")
@@ -133,7 +132,9 @@ def test_names_keys_and_data_sets_find_protocols() -> None:
         return [protocol.key for protocol in find_protocols(names)]
 
     assert keys("3dpw/lsp14", "lsp14") == ["lsp14"]
-    assert keys("3dpw") == keys("threedpw") == ["lsp14", "smpl24"]
+    assert keys("3dpw") == keys("threedpw") == ["lsp14", "smpl24"]  # variants of them are asked for by name
+    assert keys("3dpw/lsp14neutral", "metro14") == ["lsp14neutral", "metro14"]
+    assert keys("emdb") == ["emdb24", "emdb24neutralJ"]
     assert keys("mpi_inf_3dhp", "h36m/p2") == ["univ", "annot3", "p2"]
     assert [PROTOCOLS[key].name for key in keys("h36m")] == ["h36m/p1", "h36m/p2"]
     with pytest.raises(ValueError, match=r"lsp15, x; there are: lsp14.*3dpw/lsp14"):
@@ -145,6 +146,78 @@ def test_frames_of_3dpw_are_those_of_its_reader() -> None:
     for key, columns in FRAME_FILTERS.items():
         if key != "all":
             assert PROTOCOLS[key].rows == dict.fromkeys(columns, 1)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[BodyParameters, BodyParameters]:
+    """Predicted bodies, and true ones of each gender."""
+    return bodies(), replace(bodies(seed=1), gender=torch.tensor([0, 1, 2, 1, 2]))
+
+
+def meshes(people: BodyParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and body joints of each person, posed alone."""
+    found = []
+    for row in range(len(people.betas)):
+        one = people.select(slice(row, row + 1))
+        gender = "neutral" if one.gender is None else ("neutral", "male", "female")[int(one.gender)]
+        out = BodyModel("standin", gender)(one.global_orient, one.body_pose, one.betas)
+        found.append((out.vertices[0].double().numpy(), out.joints[0].double().numpy()))
+    return np.stack([vertices for vertices, _ in found]), np.stack([joints for _, joints in found])
+
+
+def distance(pred: np.ndarray, true: np.ndarray) -> np.ndarray:
+    return 1000 * np.linalg.norm(pred - true, axis=-1).mean(-1)
+
+
+def test_neutral_truth_and_the_hips_of_metro_against_numpy(pair: tuple[BodyParameters, BodyParameters]) -> None:
+    pred, true = pair
+    found = BodyScorer(protocols=["lsp14", "lsp14neutral", "metro14"], batch_size=2).score(pred, true).values
+    order = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
+    (pred_mesh, pred_joints) = meshes(pred)
+    for key, people in (("lsp14", true), ("lsp14neutral", replace(true, gender=None))):
+        true_mesh, true_joints = meshes(people)
+        pred_h36m, true_h36m = pred_joints[:, REGRESSOR], true_joints[:, REGRESSOR]
+        expected = distance(pred_h36m[:, order] - pred_h36m[:, :1], true_h36m[:, order] - true_h36m[:, :1])
+        np.testing.assert_allclose(found[f"{key}_mpjpe"], expected, atol=1e-2)
+        vertices = distance(pred_mesh - pred_h36m[:, :1], true_mesh - true_h36m[:, :1])
+        np.testing.assert_allclose(found[f"{key}_mpvpe"], vertices, atol=1e-2)
+    pred14, true14 = pred_h36m[:, order], true_h36m[:, order]
+    expected = distance(pred14 - pred14[:, 2:4].mean(1, keepdims=True), true14 - true14[:, 2:4].mean(1, keepdims=True))
+    np.testing.assert_allclose(found["metro14_mpjpe"], expected, atol=1e-2)
+    for key in ("mpvpe", "pa_mpjpe"):  # the two differ in the point that joints are taken relative to alone
+        np.testing.assert_allclose(found[f"metro14_{key}"], found[f"lsp14neutral_{key}"], atol=1e-9)
+    gendered = true.gender != 0
+    assert gendered is not None and (found["lsp14_mpvpe"] - found["lsp14neutral_mpvpe"]).abs()[gendered].min() > 0.1
+
+
+def test_emdb_against_numpy(pair: tuple[BodyParameters, BodyParameters]) -> None:
+    pred, true = pair
+    found = BodyScorer(protocols=["emdb"], batch_size=2).score(pred, true).values
+    regressor = BodyModel().joint_regressor.double().numpy()
+    sides = [meshes(pred), meshes(true)]
+    own = [joints[:, :24] for _, joints in sides]
+    through = [np.einsum("jv,nvc->njc", regressor, vertices) for vertices, _ in sides]
+    for key, (pred_joints, true_joints) in (("emdb24", own), ("emdb24neutralJ", through)):
+        hips = [joints[:, 1:3].mean(1, keepdims=True) for joints in (pred_joints, true_joints)]
+        np.testing.assert_allclose(
+            found[f"{key}_mpjpe"], distance(pred_joints - hips[0], true_joints - hips[1]), atol=1e-2
+        )
+        np.testing.assert_allclose(
+            found[f"{key}_mpvpe"], distance(sides[0][0] - hips[0], sides[1][0] - hips[1]), atol=1e-2
+        )
+        for row in range(len(pred_joints)):
+            x, y = (joints[row] - joints[row].mean(0) for joints in (pred_joints, true_joints))
+            turn = Rotation.align_vectors(y, x)[0]
+            scale = (turn.apply(x) * y).sum() / (x * x).sum()
+            moved = scale * turn.apply(sides[0][0][row] - pred_joints[row].mean(0)) + true_joints[row].mean(0)
+            assert found[f"{key}_pa_mpjpe"][row] == pytest.approx(distance(scale * turn.apply(x), y), abs=1e-2)
+            assert found[f"{key}_pa_mpvpe"][row] == pytest.approx(distance(moved, sides[1][0][row]), abs=1e-2)
+            turned = turn.as_matrix() @ global_rotations(pred.rotations, SMPL)[row].numpy()
+            true_turns = global_rotations(true.rotations, SMPL)[row].numpy()
+            some = [0, 1, 2, 4, 5, 16, 17, 18, 19]
+            angles = Rotation.from_matrix(turned[some].transpose(0, 2, 1) @ true_turns[some]).magnitude()
+            assert found[f"{key}_mpjae_pa"][row] == pytest.approx(np.degrees(angles).mean(), abs=0.05)
+    assert (found["emdb24_mpjpe"] - found["emdb24neutralJ_mpjpe"]).abs().max() > 0.1
 
 
 def test_meshes_without_parameters_are_scored_but_for_their_angles() -> None:

@@ -52,7 +52,7 @@ def test_imported_labels_say_whether_3dpw_train_helped(labels, tmp_path, capsys,
     assert run_command(import_labels, [*arguments, *(["--used-3dpw-train", word] if word else [])]) == 0
     assert ("3DPW-train helped to make them is unknown" in capsys.readouterr().out) is (saw is None)
     assert read_labels(back).provenance["used_3dpw_train"] is saw
-    assert annotator_of(read_labels(back).provenance).used_3dpw_train is saw
+    assert annotator_of(read_labels(back).provenance).exposure.saw_training_of() is saw
     assert run_command(export, [str(back), "--format", "spin", "--out", str(tmp_path / "again.npz")]) == 0
     told = [line for line in capsys.readouterr().out.splitlines() if "annotator: " in line]
     assert [line.startswith("  annotator: trained with help") for line in told] == {
