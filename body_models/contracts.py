@@ -17,9 +17,6 @@ from typing import TypedDict
 
 from torch import Tensor
 
-NUM_BETAS = 10
-NUM_BODY_ROTATIONS = 23
-LATENT_SIZE = 32
 GENDERS = ("neutral", "male", "female")
 """``Batch["gender"]`` is an index into this tuple."""
 

@@ -1,10 +1,11 @@
 """Named skeletons, their left/right pairs, and how each joint of a data set is compared with the body.
 
-:data:`BODY_JOINTS` is the superset of joints that the body model computes, in four groups, each a definition of its
-own: the 24 SMPL joints, 21 vertices that smplx picks by number, the 17 joints of ``J_regressor_h36m`` and the 9 of
-``J_regressor_extra``. A data set's joint is mapped to exactly one of them by name, or to None where no body joint
-has the same definition; such a joint is drawn, but left out of the losses. :func:`convert_joints` takes joints from
-one set to another by these definitions. docs/joint_sets.md lists all sets.
+SMPL's body joints (:data:`body_models.spec.SMPL`) come in four groups, each a definition of its own: the 24 joints that
+are turned, 21 vertices that smplx picks by number, the 17 joints of ``J_regressor_h36m`` and the 9 of
+``J_regressor_extra``. A data set's joint is mapped to exactly one of them by name, or to None where no body joint has
+the same definition; such a joint is drawn, but left out of the losses, and so is a joint that another body does not
+have. :func:`convert_joints` takes joints from one set to another by these definitions. docs/joint_sets.md lists all
+sets.
 
 [1] Kolotouros et al., Learning to Reconstruct 3D Human Pose and Shape via Model-fitting in the Loop, ICCV 2019;
     JOINT_NAMES, JOINT_MAP, H36M_TO_J17 and J24_TO_J17 of the code's constants.py.
@@ -41,10 +42,6 @@ EXTRA_JOINTS = (
     "lsp_right_hip", "lsp_left_hip", "lsp_neck", "lsp_head_top", "mpii_pelvis", "mpii_thorax", "extra_spine",
     "extra_jaw", "extra_head",
 )  # fmt: skip
-
-BODY_JOINTS = SMPL_JOINTS + tuple(VERTEX_JOINTS) + H36M_JOINTS + EXTRA_JOINTS
-NUM_BODY_JOINTS = len(BODY_JOINTS)
-BODY_JOINT_INDEX = {name: index for index, name in enumerate(BODY_JOINTS)}
 
 # The 14 joints of the lsp14 protocol, as rows of J_regressor_h36m (SPIN's H36M_TO_J14).
 LSP14_FROM_H36M = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)

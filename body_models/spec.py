@@ -8,7 +8,7 @@ or none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,6 +26,8 @@ from body_models.joint_sets import (
 )
 
 ROOT_PART, BODY_PART = "root", "body"
+ROOT = 0
+"""Row of the root among a body's joints."""
 RECORDED_JOINTS = tuple(name for name in SMPL_JOINTS[1:] if not name.endswith("_hand"))
 """SMPL joints, the root left out, that pose sequences and priors know: the first 21; nothing is known of the hands."""
 
@@ -94,6 +96,21 @@ class BodySpec:
         """(J,) row of the mirror image of each body joint."""
         others = mirror_permutation(self.body_joints[len(self.joints) :])
         return np.concatenate([np.array(self.mirror), len(self.joints) + others]).astype(np.int64)
+
+    def require(self, names: Sequence[str], who: str) -> list[int]:
+        """Rows of body joints.
+
+        Args:
+            names: of the joints.
+            who: needs them, for the message.
+
+        Raises:
+            ValueError: the body does not have them all.
+        """
+        if missing := [name for name in names if name not in self.index]:
+            msg = f"{who} needs joints that the body {self.kind} does not have: {', '.join(missing[:5])}"
+            raise ValueError(msg)
+        return [self.index[name] for name in names]
 
     def rows(self, joint_set: JointSet) -> NDArray[np.int64]:
         """(K,) body joint of the same definition for each joint of a data set's, -1 where this body has none."""

@@ -20,9 +20,9 @@ from torch import nn
 
 from body_models.contracts import Batch, Prediction
 from body_models.names import guess
+from body_models.spec import SMPL, BodySpec
 from lightning_modules.heads import ANNOTATING, find_head
-from lightning_modules.heads.joints import map_joints_2d
-from lightning_modules.losses import LossTerm, TermSums
+from lightning_modules.losses import LossTerm, TermSums, nothing
 from lightning_modules.mesh_module import MeshModule
 from lightning_modules.networks.decoders import CodeDecoder
 from lightning_modules.networks.network import joint_branch, load_joint_branch, make_network
@@ -69,7 +69,7 @@ class Starts:
     Attributes:
         backbone_weights: checkpoint to start the backbone from.
         prior_weights: file of the prior, needed to train with one: a VPoser of any layout, or for "gmm" a pose mixture.
-        prior_poses: (N, 21, 3) recorded poses, axis-angle, which "adversarial" needs to train; their mean is the centre
+        prior_poses: (N, K, 3) recorded poses, axis-angle, which "adversarial" needs to train; their mean is the centre
             of "l2", which is the rest pose without.
         lift_weights: checkpoint of an annotator of joints, whose joint branch this one's begins with.
         min_coverage: least share of the backbone that ``backbone_weights``, and of a VPoser that ``prior_weights``,
@@ -98,17 +98,18 @@ LIFT_LOSSES = {
 
 
 class AnnotatorModule(MeshModule):
-    """Regresses SMPL pose, shape and a crop camera from a crop.
+    """Regresses a body's pose and shape and a crop camera from a crop.
 
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         head: one of :data:`lightning_modules.heads.ANNOTATING`.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
         evidence: one of :data:`lightning_modules.networks.network.EVIDENCE`.
-        prior: one of :data:`PRIORS`; "vposer" regresses a 6D root and the prior's code, the others 24 rotations in 6D.
+        prior: one of :data:`PRIORS`; "vposer" regresses a 6D root and the prior's code, the others
+            all rotations in 6D. All but "none" and "l2" know SMPL's joints alone.
         prior_width: neurons of VPoser's hidden layers; those of ``starts.prior_weights`` where given.
         prior_layout: VPoser's, in :data:`lightning_modules.priors.vposer.LAYOUTS`; likewise that of the weights.
         losses: weights that replace those of :data:`ANNOTATOR_LOSSES` and the head's, by name; 0 leaves a term out of
@@ -158,7 +159,7 @@ class AnnotatorModule(MeshModule):
         self.save_hyperparameters(*_PLAIN)
         self.save_hyperparameters({"family": "annotator"})
         self.prior_is_trained = starts.prior_weights is not None
-        self.penalty = _penalty(prior, starts)
+        self.penalty = _penalty(prior, starts, network.body.spec)
         self.lifted = starts.lift_weights is not None
         if starts.lift_weights is not None:
             load_joint_branch(self.network, starts.lift_weights)
@@ -173,7 +174,7 @@ class AnnotatorModule(MeshModule):
 
     def loss_terms(self) -> Mapping[str, LossTerm]:
         # The maps' term is nothing for heads without maps; it stands in every annotator's log.
-        terms = {"map_joints_2d": map_joints_2d, **super().loss_terms()}
+        terms = {"map_joints_2d": _no_maps, **super().loss_terms()}
         terms |= dict.fromkeys(("pose_l2", "pose_gmm", "pose_adversarial"), self._penalty_term)
         return {**terms, "critic": self._critic_term}
 
@@ -221,6 +222,10 @@ _PLAIN = tuple(name for name in signature(AnnotatorModule.__init__).parameters i
 """What a checkpoint needs to make the module again."""
 
 
+def _no_maps(prediction: Prediction, batch: Batch) -> TermSums:
+    return nothing(prediction)
+
+
 class _Coder:
     """Loads the prior whose code is regressed, and knows afterwards what it was."""
 
@@ -242,12 +247,15 @@ def _weights(prior: str, losses: Mapping[str, float]) -> dict[str, float]:
     return kept | ({"critic": 1.0} if "critic" in PRIORS[prior] else {})
 
 
-def _penalty(prior: str, starts: Starts) -> nn.Module | None:
+def _penalty(prior: str, starts: Starts, spec: BodySpec) -> nn.Module | None:
     """The loss term of a prior that has one, as far as what it needs is given."""
+    if (prior not in ("none", "l2") or starts.prior_poses is not None) and spec.joints != SMPL.joints:
+        msg = f"the prior {prior} knows the poses of SMPL's joints, not of a body {spec.kind}: choose none, or l2 alone"
+        raise ValueError(msg)
     if prior == "l2":
-        return PoseL2(None if starts.prior_poses is None else mean_pose(starts.prior_poses))
+        return PoseL2(None if starts.prior_poses is None else mean_pose(starts.prior_poses), spec)
     if prior == "gmm" and starts.prior_weights is not None:
         return PoseDensity(PoseMixture.load(starts.prior_weights))
     if prior == "adversarial":
-        return AdversarialPrior(starts.prior_poses)
+        return AdversarialPrior(starts.prior_poses, spec)
     return None

@@ -13,8 +13,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from body_models.bodies import Body
 from body_models.contracts import Batch, Prediction
-from body_models.smpl import BodyModel
 from lightning_modules.backbones import load_backbone
 from lightning_modules.losses import LossTerm, check_weights, combine, shaped_terms
 from lightning_modules.networks.network import MeshNetwork
@@ -60,7 +60,7 @@ class MeshModule(pl.LightningModule):
         self.start_coverage: float | None = None
 
     @property
-    def body(self) -> BodyModel:
+    def body(self) -> Body:
         """The neutral body."""
         return self.network.body
 

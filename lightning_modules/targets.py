@@ -8,19 +8,18 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from body_models.bodies import Body
 from body_models.camera import project
 from body_models.contracts import GENDERS, Batch, Prediction
-from body_models.joint_sets import BODY_JOINT_INDEX
-from body_models.smpl import BodyModel
+from body_models.spec import ROOT
 from lightning_modules.cameras import on_crop
 
-TargetMaker = Callable[[Batch, Prediction, BodyModel], Batch]
+TargetMaker = Callable[[Batch, Prediction, Body], Batch]
 """(batch, prediction, neutral body) -> the batch that the losses see, with whatever its family's own terms need."""
-_PELVIS = BODY_JOINT_INDEX["pelvis"]
 
 
 class MeshBatch(Batch):
-    """A batch with the meshes of its labels: vertices (B, 6890, 3), metres, without translation."""
+    """A batch with the meshes of its labels: vertices (B, V, 3), metres, without translation."""
 
     vertices: Tensor
 
@@ -43,7 +42,7 @@ def _known_bodies(batch: Batch, labelled: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 @torch.no_grad()
-def label_bodies(batch: Batch, prediction: Prediction, body: BodyModel) -> Batch:
+def label_bodies(batch: Batch, prediction: Prediction, body: Body) -> Batch:
     """3D joints of the labels' bodies, where pose and neutral betas are known, in place of annotated 3D joints."""
     labelled = is_labelled(batch)
     joints = body.joints(*_known_bodies(batch, labelled))
@@ -51,12 +50,12 @@ def label_bodies(batch: Batch, prediction: Prediction, body: BodyModel) -> Batch
         **batch,
         "joints_3d": joints.where(labelled[:, None, None], batch["joints_3d"].float()),
         "joints_3d_conf": torch.ones_like(batch["joints_3d_conf"]).where(labelled[:, None], batch["joints_3d_conf"]),
-        "root_index": torch.full_like(batch["root_index"], _PELVIS).where(labelled, batch["root_index"]),
+        "root_index": torch.full_like(batch["root_index"], ROOT).where(labelled, batch["root_index"]),
     }
 
 
 @torch.no_grad()
-def label_meshes(batch: Batch, prediction: Prediction, body: BodyModel) -> MeshBatch:
+def label_meshes(batch: Batch, prediction: Prediction, body: Body) -> MeshBatch:
     """With the labels' meshes; their joints are taken from these, as a predicted mesh's are."""
     targets, labelled = label_bodies(batch, prediction, body), is_labelled(batch)
     vertices = body(*_known_bodies(batch, labelled)).vertices
@@ -66,7 +65,7 @@ def label_meshes(batch: Batch, prediction: Prediction, body: BodyModel) -> MeshB
 
 
 @torch.no_grad()
-def joints_on_crop(targets: Batch, body: BodyModel) -> tuple[Tensor, Tensor]:
+def joints_on_crop(targets: Batch, body: Body) -> tuple[Tensor, Tensor]:
     """Annotated 2D joints, and where there are none those of the label's body under its own camera.
 
     Args:
@@ -79,15 +78,15 @@ def joints_on_crop(targets: Batch, body: BodyModel) -> tuple[Tensor, Tensor]:
     """
     annotated, confidence = targets["joints_2d"], targets["joints_2d_conf"]
     known = targets["joints_3d_conf"]
-    seen = is_labelled(targets) & (targets["has_camera"] > 0) & (targets["root_index"] == _PELVIS)
-    seen = seen & (known[:, _PELVIS] > 0)
+    seen = is_labelled(targets) & (targets["has_camera"] > 0) & (targets["root_index"] == ROOT)
+    seen = seen & (known[:, ROOT] > 0)
     # The crop shows the scene turned (or mirrored) about the optical axis, and rotations and 3D joints are given so;
     # transl is not. Rotations leave the pelvis where transl puts it.
     linear = targets["affine"][:, :, :2]
     turn = linear / torch.linalg.det(linear).abs().sqrt()[:, None, None]
     place = body.rest_pelvis(targets["betas"]) + targets["transl"]
     place = torch.cat((torch.einsum("bij,bj->bi", turn, place[:, :2]), place[:, 2:]), dim=1)
-    joints = targets["joints_3d"] + (place - targets["joints_3d"][:, _PELVIS]).unsqueeze(1)
+    joints = targets["joints_3d"] + (place - targets["joints_3d"][:, ROOT]).unsqueeze(1)
     camera = on_crop(targets["focal"], targets["princpt"], targets["affine"], targets["image"].shape[-1])
     projected = project(joints, camera.focal, camera.princpt)
     filled = seen.unsqueeze(1) & (confidence == 0) & (known > 0) & (joints[..., 2] > 0)

@@ -29,15 +29,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from body_models.bodies import open_body
 from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, depth_scale, project
-from body_models.contracts import LATENT_SIZE, NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
+from body_models.contracts import Batch, Prediction
 from body_models.joint_limits import angles_outside
-from body_models.joint_sets import BODY_JOINT_INDEX, BODY_JOINTS
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle, upright
-from body_models.smpl import BodyModel
+from body_models.spec import ROOT, SMPL
 from lightning_modules.cameras import find_camera
 from lightning_modules.priors.pose_mixture import PoseMixture
-from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PoseCoder
+from lightning_modules.priors.pose_prior import LATENT_SIZE, NUM_PRIOR_JOINTS, PoseCoder
 
 SIDE = 224.0
 """Crop side in pixels that the weights are meant for, SPIN's: 2D errors are measured as if crops had this size."""
@@ -65,8 +65,7 @@ _STANDING_HEIGHT = 1.7
 _YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 _CORNERS = ("left_shoulder", "left_hip", "right_shoulder", "right_hip")
 # (4, J): which body joints, of whatever definition, are a corner of the torso.
-_TORSO = torch.tensor([[float(name.endswith(corner)) for name in BODY_JOINTS] for corner in _CORNERS])
-_PELVIS = BODY_JOINT_INDEX["pelvis"]
+_TORSO = torch.tensor([[float(name.endswith(corner)) for name in SMPL.body_joints] for corner in _CORNERS])
 
 Values = dict[str, Tensor]
 
@@ -101,7 +100,7 @@ class SMPLify(pl.LightningModule):
 
     Args:
         prior: keeps poses plausible: the pose is free under a mixture, and decoded from a free code under a pose prior.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies, in SMPL's layout.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`, where there is no prediction to start from.
         iterations: steps of Adam in the stages of pose and shape together.
         lr: Adam's learning rate, in radians, metres, parts of the depth, units of the shape and of the code; falls to 0
@@ -120,7 +119,10 @@ class SMPLify(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.prior = prior.requires_grad_(False)
-        self.body = BodyModel(body_models)
+        self.body = open_body(body_models)
+        if self.body.spec != SMPL:
+            msg = f"SMPLify's priors and limits are those of SMPL, not of a body {self.body.spec.kind}"
+            raise ValueError(msg)
         self.camera = find_camera(camera)
         self.iterations, self.lr = iterations, lr
         self.eval()
@@ -165,14 +167,14 @@ class SMPLify(pl.LightningModule):
 
     def _mean_body(self, problem: _Problem) -> tuple[Values, Tensor]:
         people = problem.joints.new_zeros(len(problem.joints))
-        size = LATENT_SIZE if isinstance(self.prior, PoseCoder) else NUM_BODY_ROTATIONS * 3
+        size = LATENT_SIZE if isinstance(self.prior, PoseCoder) else SMPL.num_rotations * 3
         body = people.new_zeros(len(people), size)
         if isinstance(self.prior, PoseMixture):
             body[:, : self.prior.size] = self.prior.weights @ self.prior.means
         depth = depth_scale(problem.focal.mean(dim=1, keepdim=True), problem.side)
         values = {
             "body": body,
-            "betas": people.new_zeros(len(people), NUM_BETAS),
+            "betas": people.new_zeros(len(people), SMPL.shape_size),
             "shift": people.new_zeros(len(people), 2),
             "log_depth": (depth * CROP_MARGIN * _STANDING_HEIGHT / DEPTH_BODY_SIZE).log(),
             "turn": people.new_zeros(len(people), 3),
@@ -214,7 +216,7 @@ class SMPLify(pl.LightningModule):
             root = (root.unsqueeze(1) @ ways).flatten(0, 1)
             problem, posed = problem.repeat(len(_YAWS)), posed.repeat_interleave(len(_YAWS), dim=0)
             values = {name: value.repeat_interleave(len(_YAWS), dim=0) for name, value in values.items()}
-        pelvis = posed[:, _PELVIS].unsqueeze(1)
+        pelvis = posed[:, ROOT].unsqueeze(1)
         torso = problem.weights * _TORSO.to(posed).amax(dim=0)
         torso = torso.where(torso.sum(dim=1, keepdim=True) > 0, problem.weights)
 
@@ -279,7 +281,7 @@ class SMPLify(pl.LightningModule):
     def _pose(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
         if isinstance(self.prior, PoseCoder):
             return self.prior.decode_body_pose(body), body
-        return axis_angle_to_matrix(body.unflatten(1, (NUM_BODY_ROTATIONS, 3))), None
+        return axis_angle_to_matrix(body.unflatten(1, (-1, 3))), None
 
 
 def _copy(value: Any) -> Any:
@@ -321,7 +323,7 @@ def _centred(problem: _Problem, points: Tensor, weights: Tensor, depth: Tensor) 
     total = weights.sum(dim=1, keepdim=True)
     share = (weights / total.where(total > 0, 1.0)).unsqueeze(1)
     seen = (share @ problem.joints).squeeze(1).where(total > 0, problem.side / 2)
-    centre = (share @ points).squeeze(1).where(total > 0, points[:, _PELVIS])[:, :2]
+    centre = (share @ points).squeeze(1).where(total > 0, points[:, ROOT])[:, :2]
     return (seen - problem.princpt) / problem.focal * depth - centre
 
 

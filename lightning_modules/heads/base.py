@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from body_models.smpl import BodyModel
+from body_models.bodies import Body
 from lightning_modules.evidence import Evidence
 from lightning_modules.losses import LossTerm
 from lightning_modules.weights.checkpoints import Coverage
@@ -37,7 +37,7 @@ class HeadInputs:
     input_size: int
     box_info: bool = False
     backbone: nn.Module | None = None
-    body: BodyModel | None = None
+    body: Body | None = None
 
 
 class Head(nn.Module):
@@ -61,7 +61,7 @@ class Head(nn.Module):
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         raise NotImplementedError
 
-    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+    def loss_terms(self, body: Body) -> Mapping[str, LossTerm]:
         """Loss terms by name about what only this head says; ``body`` is the neutral one."""
         return {}
 

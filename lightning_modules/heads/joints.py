@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from body_models.bodies import Body
 from body_models.contracts import Batch, Prediction
-from body_models.joint_sets import BODY_JOINT_INDEX
-from body_models.smpl import BodyModel
 from lightning_modules.backbones.upsampling import upsampled_channels, upsampling
 from lightning_modules.evidence import Evidence
 from lightning_modules.heads.base import HeadInputs
 from lightning_modules.heads.regression import GridHead
-from lightning_modules.losses import LossTerm, TermSums, masked_l1, nothing
+from lightning_modules.losses import LossTerm, TermSums, masked_l1
 from lightning_modules.starts.pose2d import POSE2D_JOINTS, soft_argmax
 from lightning_modules.weights.checkpoints import Coverage, load_weights
 
@@ -32,7 +32,6 @@ MAP_JOINTS = "map_joints"
 
 _OUTPUT_STRIDE = 4
 _JOINT_CHANNELS = 32
-_BODY_INDEX = torch.tensor([BODY_JOINT_INDEX[name] for name in POSE2D_JOINTS])
 # Where the parts of 2D pose networks lie in checkpoints: Simple Baselines' and this project's own, mmpose's of either
 # version, and behind DataParallel.
 _PREFIXES = ("", "module.", "keypoint_head.", "head.")
@@ -91,8 +90,9 @@ class JointHead(GridHead):
             hidden = self.hidden(torch.cat((self.look(features.float(), evidence), looked_at), dim=1))
             return {**self.named(self.start + self.out(hidden)), MAP_JOINTS: joints}
 
-    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
-        return {"map_joints_2d": map_joints_2d}
+    def loss_terms(self, body: Body) -> Mapping[str, LossTerm]:
+        rows = torch.tensor(body.spec.require(POSE2D_JOINTS, "the head of joint maps"))
+        return {"map_joints_2d": partial(map_joints_2d, rows)}
 
     def backbone_started(self, backbone: nn.Module, path: str | Path) -> Coverage:
         """Fill the deconvolutions and maps from a 2D pose network's checkpoint, as far as they agree.
@@ -102,12 +102,10 @@ class JointHead(GridHead):
         return load_weights(self.maps, path, prefix=_PREFIXES, min_coverage=0)
 
 
-def map_joints_2d(prediction: Prediction, batch: Batch) -> TermSums:
-    """L1 of the places of the joints on the maps, in units of the crop's side; nothing for networks without maps."""
-    if prediction.extra is None or MAP_JOINTS not in prediction.extra:
-        return nothing(prediction)
-    side = batch["image"].shape[-1]
-    index = _BODY_INDEX.to(prediction.transl.device)
+def map_joints_2d(rows: Tensor, prediction: Prediction, batch: Batch) -> TermSums:
+    """L1 of the places of the joints on the maps, body joints of these rows, in units of the crop's side."""
+    assert prediction.extra is not None
+    side, index = batch["image"].shape[-1], rows.to(prediction.transl.device)
     target, conf = batch["joints_2d"][:, index], batch["joints_2d_conf"][:, index]
     # A joint outside the crop has no place on the map.
     inside = ((target >= 0) & (target <= side)).all(dim=-1)

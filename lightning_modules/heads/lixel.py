@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from body_models.bodies import Body
 from body_models.camera import project
 from body_models.contracts import Batch, Prediction
-from body_models.joint_sets import BODY_JOINT_INDEX, SMPL_JOINTS
-from body_models.smpl import BodyModel
+from body_models.spec import ROOT, SMPL
 from lightning_modules.backbones.resnet import ResNet
 from lightning_modules.backbones.upsampling import upsampled_channels, upsampling, upsampling_width
 from lightning_modules.evidence import Evidence
@@ -39,14 +39,13 @@ from lightning_modules.heads.regression import RegressionHead
 from lightning_modules.losses import LossTerm, TermSums, masked_l1
 from lightning_modules.targets import MeshBatch, is_labelled, joints_on_crop
 
-LIXEL_JOINTS = len(SMPL_JOINTS) + 5
+LIXEL_JOINTS = len(SMPL.joints) + 5
 """The first of the body joints: SMPL's, nose, eyes and ears."""
 
 _CELL = 4
 """Pixels a cell of the heatmaps: 64 cells at 256 px."""
 _SPREAD = 2.5 / 64
 """Standard deviation of the joints' Gaussians, as a share of the heatmap."""
-_PELVIS = BODY_JOINT_INDEX["pelvis"]
 DEPTH, LIXEL_JOINT_PLACES, LIXEL_VERTICES = "depth", "lixel_joints", "lixel_vertices"
 """Outputs, which :class:`lightning_modules.networks.decoders.MeshDecoder` reads."""
 
@@ -117,6 +116,7 @@ class LixelHead(Head):
         super().__init__()
         backbone, body, self.input_size = inputs.backbone, inputs.body, inputs.input_size
         assert isinstance(backbone, ResNet) and body is not None
+        body.spec.require(SMPL.body_joints[:LIXEL_JOINTS], "the head i2l")
         doublings = max(0, round(math.log2(backbone.stride / _CELL)))
         channels, early = inputs.in_channels, backbone.conv1.out_channels
         self.depth = DepthHead(inputs)
@@ -127,7 +127,7 @@ class LixelHead(Head):
             nn.ReLU(inplace=True),
         )
         self.mesh_stages = deepcopy(_stages(backbone))
-        self.mesh_net = LixelNet(channels, inputs.map_size, doublings, body.mesh_regressor.shape[1])
+        self.mesh_net = LixelNet(channels, inputs.map_size, doublings, body.spec.num_vertices)
         faces = torch.tensor(body.faces)
         edges = np.unique(np.sort(body.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
         self.register_buffer("faces", faces, persistent=False)
@@ -150,7 +150,7 @@ class LixelHead(Head):
         places = {LIXEL_JOINT_PLACES: joints, LIXEL_VERTICES: self.mesh_net(mesh_features)}
         return {**self.depth(last, evidence), **places}
 
-    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+    def loss_terms(self, body: Body) -> Mapping[str, LossTerm]:
         return {
             "vertices": self._vertices,
             "edges": self._edges,
@@ -162,8 +162,8 @@ class LixelHead(Head):
     def _vertices(self, prediction: Prediction, targets: Batch) -> TermSums:
         """Vertices relative to the pelvis, metres."""
         pred, true = _meshes(prediction, targets)
-        pred = pred - prediction.joints_3d[:, _PELVIS].unsqueeze(1)
-        true = true - targets["joints_3d"][:, _PELVIS].unsqueeze(1)
+        pred = pred - prediction.joints_3d[:, ROOT].unsqueeze(1)
+        true = true - targets["joints_3d"][:, ROOT].unsqueeze(1)
         return masked_l1(pred, true, _for_each(targets, true))
 
     def _edges(self, prediction: Prediction, targets: Batch) -> TermSums:
@@ -183,7 +183,7 @@ class LixelHead(Head):
         found = torch.cat(cosines, dim=-1)
         return masked_l1(found, torch.zeros_like(found), _for_each(targets, found))
 
-    def _pose_joints_2d(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
+    def _pose_joints_2d(self, body: Body, prediction: Prediction, targets: Batch) -> TermSums:
         """PoseNet's joints on the crop, in crop sides."""
         pred = project(_pose_joints(prediction), prediction.focal, prediction.princpt)
         target, confidence = joints_on_crop(targets, body)
@@ -194,9 +194,9 @@ class LixelHead(Head):
         """PoseNet's joints relative to its pelvis, metres."""
         pred = _pose_joints(prediction)
         target, confidence = (targets[name][:, :LIXEL_JOINTS] for name in ("joints_3d", "joints_3d_conf"))
-        known = confidence * (confidence[:, _PELVIS : _PELVIS + 1] > 0)
-        pelvis = target[:, _PELVIS : _PELVIS + 1]
-        return masked_l1(pred - pred[:, _PELVIS : _PELVIS + 1], target - pelvis, known)
+        known = confidence * (confidence[:, ROOT : ROOT + 1] > 0)
+        pelvis = target[:, ROOT : ROOT + 1]
+        return masked_l1(pred - pred[:, ROOT : ROOT + 1], target - pelvis, known)
 
 
 def _stages(backbone: ResNet) -> nn.Sequential:

@@ -1,10 +1,10 @@
 """PARE [1]: each joint's rotation from the features of the part that it moves, found by attention.
 
-Two branches upsample the backbone's features: one gives an attention map for each of SMPL's 24 joints, the other a
-feature volume. Each joint sees the volume through its own map, so a hidden part takes nothing from its neighbours'
-pixels unless attention learned to look there. The maps are first trained to lie on the joints in 2D, later by the
-losses on the body alone. The published code also trains them with rendered part segmentations; its 2D variant is used
-here, because a pseudo-GT's joints are nearer to the truth than its surface, and no renderer is needed.
+Two branches upsample the backbone's features: one gives an attention map for each joint that is turned (SMPL: 24), the
+other a feature volume. Each joint sees the volume through its own map, so a hidden part takes nothing from its
+neighbours' pixels unless attention learned to look there. The maps are first trained to lie on the joints in 2D, later
+by the losses on the body alone. The published code also trains them with rendered part segmentations; its 2D variant is
+used here, because a pseudo-GT's joints are nearer to the truth than its surface, and no renderer is needed.
 
 The layers are those of the published code with a ResNet-50 (three deconvolutions of 256 channels, 64 features a joint
 for shape and camera), with its options "keypoint attention" and "mean pose"; narrower for the slim backbone.
@@ -22,8 +22,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.smpl import BodyModel
+from body_models.bodies import Body
+from body_models.contracts import Batch, Prediction
 from lightning_modules.evidence import Evidence
 from lightning_modules.heads.base import Head, HeadInputs, small_linear
 from lightning_modules.losses import LossTerm, TermSums
@@ -33,7 +33,6 @@ PARTS_STAGE = 0.5
 """Share of the training in which the maps are held to the joints."""
 
 _ATTENTION = "attention"
-_PARTS = 1 + NUM_BODY_ROTATIONS
 _SPREAD = 1 / 32
 """Standard deviation of a joint's place on its map, in crop sides: 2 of 64 cells, as published."""
 
@@ -58,14 +57,16 @@ class PartAttentionHead(Head):
         layers = max(0, math.ceil(math.log2(side / map_size)))
         self.part_branch = _upsample(in_channels, width, layers)
         self.feature_branch = _upsample(in_channels, width, layers)
-        self.part_maps = nn.Conv2d(width, _PARTS, 1)
+        assert inputs.body is not None
+        self.parts = parts = len(inputs.body.spec.joints)
+        self.part_maps = nn.Conv2d(width, parts, 1)
         self.shape_features = nn.Conv2d(width, features, 1)
         # A code belongs to no part: it is read from all of them.
         body_size = inputs.start["body"].numel()
-        self.code = None if body_size == NUM_BODY_ROTATIONS * 6 else small_linear(_PARTS * width, body_size)
-        self.pose = nn.Parameter(torch.empty(_PARTS if self.code is None else 1, width, 6))
-        self.betas = nn.Linear(_PARTS * features, NUM_BETAS)
-        self.camera = nn.Linear(_PARTS * features, 3)
+        self.code = None if body_size == (parts - 1) * 6 else small_linear(parts * width, body_size)
+        self.pose = nn.Parameter(torch.empty(parts if self.code is None else 1, width, 6))
+        self.betas = nn.Linear(parts * features, inputs.start["betas"].numel())
+        self.camera = nn.Linear(parts * features, 3)
         for weight in (*self.pose, self.betas.weight, self.camera.weight):
             nn.init.xavier_uniform_(weight, gain=0.01)
         for name, value in inputs.start.items():
@@ -77,7 +78,7 @@ class PartAttentionHead(Head):
     start_camera: Tensor
 
     def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
-        """(B, in_channels, map_size, map_size) -> outputs by name, (B, n), and "attention", logits (B, 24, h, w)."""
+        """(B, in_channels, map_size, map_size) -> outputs by name, (B, n), and "attention", logits (B, 1 + R, h, w)."""
         maps = self.part_maps(self.part_branch(features))
         volume = self.feature_branch(features)
         with torch.autocast(device_type=features.device.type, enabled=False):
@@ -95,10 +96,10 @@ class PartAttentionHead(Head):
                 _ATTENTION: maps,
             }
 
-    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+    def loss_terms(self, body: Body) -> Mapping[str, LossTerm]:
         return {"parts": partial(self._parts, body)}
 
-    def _parts(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
+    def _parts(self, body: Body, prediction: Prediction, targets: Batch) -> TermSums:
         """Kullback-Leibler divergence, in nats, of each part's map from a Gaussian about its joint.
 
         Joints outside the crop have no place on it, and are left out.
@@ -106,7 +107,7 @@ class PartAttentionHead(Head):
         assert prediction.extra is not None
         maps = prediction.extra[_ATTENTION]
         joints, confidence = joints_on_crop(targets, body)
-        places, confidence = joints[:, :_PARTS] / self.input_size, confidence[:, :_PARTS]
+        places, confidence = joints[:, : self.parts] / self.input_size, confidence[:, : self.parts]
         confidence = confidence * ((places >= 0) & (places <= 1)).all(dim=-1)
         target = _gaussians(places.where(confidence.unsqueeze(-1) > 0, 0.5), maps.shape[-1])
         divergence = (target.exp() * (target - maps.flatten(2).log_softmax(dim=-1))).sum(dim=-1)

@@ -1,7 +1,7 @@
 """Pose2Pose [1]: find the joints in 3D, then regress rotations from where they are and what is seen there.
 
 PositionNet turns the backbone's features into a 3D heatmap for each of 25 body joints, read by soft-argmax. RotationNet
-samples 512 features at each joint's place, puts the place beside them, and regresses all rotations of SMPL in one
+samples 512 features at each joint's place, puts the place beside them, and regresses all rotations of the body in one
 linear layer; shape and camera come from pooled features. Places are constants to RotationNet, as published: they learn
 from the joints alone.
 
@@ -21,9 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.joint_sets import BODY_JOINT_INDEX
-from body_models.smpl import BodyModel
+from body_models.bodies import Body
+from body_models.contracts import Batch, Prediction
 from lightning_modules.evidence import Evidence
 from lightning_modules.heads.base import Head, HeadInputs
 from lightning_modules.losses import LossTerm, TermSums, masked_l1
@@ -40,7 +39,6 @@ POSITION_JOINTS = (
 _DEPTH = 2.0
 """Metres from the front to the back of the heatmaps, the pelvis in the middle."""
 _POSITIONS = "positions"
-_INDEX = [BODY_JOINT_INDEX[name] for name in POSITION_JOINTS]
 
 
 class PositionNet(nn.Module):
@@ -74,18 +72,18 @@ class RotationNet(nn.Module):
 
     Args:
         in_channels: channels of the feature map.
-        body_size: numbers that say the body's pose: rotations in 6D, or a code.
+        sizes: numbers of each output: "body" is rotations in 6D, or a code.
     """
 
-    def __init__(self, in_channels: int, body_size: int = NUM_BODY_ROTATIONS * 6) -> None:
+    def __init__(self, in_channels: int, sizes: Mapping[str, int]) -> None:
         super().__init__()
         width = 512 if in_channels >= 512 else 64
         self.conv = nn.Sequential(nn.Conv2d(in_channels, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         joint_features = len(POSITION_JOINTS) * (width + 3)
-        self.global_orient = nn.Linear(joint_features, 6)
-        self.body = nn.Linear(joint_features, body_size)
-        self.betas = nn.Linear(in_channels, NUM_BETAS)
-        self.camera = nn.Linear(in_channels, 3)
+        self.global_orient = nn.Linear(joint_features, sizes["global_orient"])
+        self.body = nn.Linear(joint_features, sizes["body"])
+        self.betas = nn.Linear(in_channels, sizes["betas"])
+        self.camera = nn.Linear(in_channels, sizes["camera"])
         for layer in (self.global_orient, self.body, self.betas, self.camera):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
             nn.init.zeros_(layer.bias)
@@ -117,7 +115,7 @@ class PositionalHead(Head):
         super().__init__()
         in_channels, map_size, self.input_size = inputs.in_channels, inputs.map_size, inputs.input_size
         self.position_net = PositionNet(in_channels, map_size)
-        self.rotation_net = RotationNet(in_channels, inputs.start["body"].numel())
+        self.rotation_net = RotationNet(in_channels, {name: value.numel() for name, value in inputs.start.items()})
         for name, value in inputs.start.items():
             self.register_buffer(f"start_{name}", value.float())
 
@@ -130,10 +128,11 @@ class PositionalHead(Head):
             out = {name: getattr(self, f"start_{name}") + change for name, change in changes.items()}
             return {**out, _POSITIONS: places}
 
-    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
-        return {"positions": partial(self._positions, body)}
+    def loss_terms(self, body: Body) -> Mapping[str, LossTerm]:
+        rows = body.spec.require(POSITION_JOINTS, "the head pose2pose")
+        return {"positions": partial(self._positions, body, rows)}
 
-    def _positions(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
+    def _positions(self, body: Body, rows: list[int], prediction: Prediction, targets: Batch) -> TermSums:
         """L1 of the joints' places, in crop sides, and of their depths from the root, in sides of the heatmap.
 
         Places and depths are known or unknown on their own; what lies outside the heatmaps is left out.
@@ -148,6 +147,4 @@ class PositionalHead(Head):
         confidence = torch.stack((confidence_2d, confidence_2d, depth_confidence), dim=2)
         confidence = confidence * ((target >= 0) & (target <= 1))
         # Each coordinate has its own confidence, so each is an element of its own.
-        return masked_l1(
-            prediction.extra[_POSITIONS].unsqueeze(-1), target[:, _INDEX].unsqueeze(-1), confidence[:, _INDEX]
-        )
+        return masked_l1(prediction.extra[_POSITIONS].unsqueeze(-1), target[:, rows].unsqueeze(-1), confidence[:, rows])

@@ -17,25 +17,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from body_models.bodies import Body
 from body_models.camera import project
-from body_models.contracts import LATENT_SIZE, NUM_BETAS, NUM_BODY_ROTATIONS, Prediction
-from body_models.joint_sets import BODY_JOINT_INDEX
+from body_models.contracts import Prediction
 from body_models.rotations import matrix_to_sixd, sixd_to_matrix
-from body_models.smpl import BodyModel
+from body_models.spec import ROOT, BodySpec
 from lightning_modules.cameras import CropCamera
 from lightning_modules.heads.lixel import DEPTH, LIXEL_JOINT_PLACES, LIXEL_VERTICES
-from lightning_modules.priors.pose_prior import PoseCoder
+from lightning_modules.priors.pose_prior import LATENT_SIZE, PoseCoder
 
 PARAMETERS = ("global_orient", "body", "betas", "camera")
 """What heads say that predict parameters; whatever else they say goes to :attr:`Prediction.extra`."""
 _DEPTH_RANGE = 2.0
 """Metres about the pelvis that the heatmaps of depth span."""
-_PELVIS = BODY_JOINT_INDEX["pelvis"]
-
-
-def rest_sixd() -> Tensor:
-    """(23 * 6,) 6D rotations of the rest pose."""
-    return matrix_to_sixd(torch.eye(3)).repeat(NUM_BODY_ROTATIONS)
 
 
 class RotationDecoder(nn.Module):
@@ -48,15 +42,15 @@ class RotationDecoder(nn.Module):
     says: ClassVar[str] = "parameters"
 
     @staticmethod
-    def start() -> Tensor:
+    def start(spec: BodySpec) -> Tensor:
         """What a head's "body" begins with: that of the rest pose, flat."""
-        return rest_sixd()
+        return matrix_to_sixd(torch.eye(3)).repeat(spec.num_rotations)
 
     def pose(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
-        """``body_pose`` (B, 23, 3, 3) of the head's "body" (B, n), and the latent code if that is one."""
-        return sixd_to_matrix(body.unflatten(1, (NUM_BODY_ROTATIONS, 6))), None
+        """``body_pose`` (B, R, 3, 3) of the head's "body" (B, n), and the latent code if that is one."""
+        return sixd_to_matrix(body.unflatten(1, (-1, 6))), None
 
-    def forward(self, out: dict[str, Tensor], camera: CropCamera, body: BodyModel) -> Prediction:
+    def forward(self, out: dict[str, Tensor], camera: CropCamera, body: Body) -> Prediction:
         global_orient = sixd_to_matrix(out["global_orient"])
         body_pose, latent = self.pose(out["body"])
         transl = camera.translation(out["camera"])
@@ -87,7 +81,7 @@ class CodeDecoder(RotationDecoder):
         self.prior = prior
 
     @staticmethod
-    def start() -> Tensor:
+    def start(spec: BodySpec) -> Tensor:
         """The mean code."""
         return torch.zeros(LATENT_SIZE)
 
@@ -106,16 +100,16 @@ class MeshDecoder(nn.Module):
 
     says: ClassVar[str] = "vertices"
 
-    def forward(self, out: dict[str, Tensor], camera: CropCamera, body: BodyModel) -> Prediction:
+    def forward(self, out: dict[str, Tensor], camera: CropCamera, body: Body) -> Prediction:
         depth = camera.translation(F.pad(out[DEPTH], (2, 0)))[:, 2:]
         vertices, joints = (_in_metres(out[name], depth, camera) for name in (LIXEL_VERTICES, LIXEL_JOINT_PLACES))
         body_joints = body.joints_from_vertices(vertices)
-        rest = body.rest_pelvis(depth.new_zeros(1, NUM_BETAS))
+        rest = body.rest_pelvis(depth.new_zeros(1, body.spec.shape_size))
         return Prediction(
             global_orient=None,
             body_pose=None,
             betas=None,
-            transl=body_joints[:, _PELVIS] - rest,
+            transl=body_joints[:, ROOT] - rest,
             focal=camera.focal,
             princpt=camera.princpt,
             joints_3d=body_joints,

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from body_models.bodies import Body, open_body
 from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE
-from body_models.contracts import NUM_BETAS, Batch, Prediction
+from body_models.contracts import Batch, Prediction
 from body_models.names import guess
 from body_models.rotations import matrix_to_sixd, upright
-from body_models.smpl import BodyModel
 from lightning_modules.cameras import CROP_ALONE, find_camera
 from lightning_modules.evidence import Evidence
 from lightning_modules.heads import find_head
@@ -69,7 +69,7 @@ class MeshNetwork(nn.Module):
     def __init__(
         self,
         encoder: ImageEncoder | JointEncoder | BothEncoder,
-        body: BodyModel,
+        body: Body,
         head: Head,
         camera: str,
         input_size: int,
@@ -140,7 +140,7 @@ def make_network(
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: reference of the bodies, see :mod:`body_models.bodies`.
         coder: loads the pose prior whose code is regressed; None: rotations are, or vertices by a head that says them.
         evidence: one of :data:`EVIDENCE`: what is looked at.
 
@@ -154,11 +154,11 @@ def make_network(
     box_info = camera != CROP_ALONE
     looks = evidence != "joints"
     image = ENCODERS[kind.encoder](backbone, input_size, box_info and not kind.reads_box) if looks else None
-    body = BodyModel(body_models)
+    body = open_body(body_models)
     start = {
         "global_orient": matrix_to_sixd(upright()),
-        "body": RotationDecoder.start() if coder is None else CodeDecoder.start(),
-        "betas": torch.zeros(NUM_BETAS),
+        "body": RotationDecoder.start(body.spec) if coder is None else CodeDecoder.start(body.spec),
+        "betas": torch.zeros(body.spec.shape_size),
         "camera": _camera_start(body),
     }
 
@@ -217,7 +217,7 @@ def load_joint_branch(network: MeshNetwork, path: str | Path) -> None:
     load_weights(joint_branch(network), path, prefix="network.", min_coverage=1.0)
 
 
-def _camera_start(body: BodyModel) -> Tensor:
+def _camera_start(body: Body) -> Tensor:
     # A standing adult whose pelvis is at the centre of a crop with the usual margin.
     x, y, _ = body.joint_template[0].tolist()
     part = CROP_MARGIN * _START_BODY_HEIGHT / DEPTH_BODY_SIZE

@@ -377,10 +377,7 @@ class BodyScorer:
         self.bodies, self.batch_size = BodyModels(body_models, batch_size), batch_size
         self.spec = self.bodies.spec
         for protocol in self.protocols:
-            missing = [name for name in protocol.body_joints if name not in self.spec.index]
-            if missing:
-                msg = f"{protocol.name} is on joints that the body {self.spec.kind} has not: {', '.join(missing[:5])}"
-                raise ValueError(f"{msg}; choose other protocols, for example own")
+            self.spec.require(protocol.body_joints, f"the protocol {protocol.key} (own is on any body's joints)")
 
     def __call__(self, pred: BodyParameters, true: BodyParameters) -> dict[str, Tensor]:
         """The values of :meth:`score` for protocols that compare bodies."""

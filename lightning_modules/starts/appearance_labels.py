@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from body_models.contracts import Batch
-from body_models.joint_sets import BODY_JOINT_INDEX
+from body_models.spec import SMPL
 
 COLOURS = ("dark", "grey", "white", "red", "yellow", "green", "cyan", "blue", "magenta")
 CONTRASTS = ("plain", "shaded", "patterned")
@@ -64,7 +64,7 @@ def appearance_labels(batch: Batch) -> dict[str, Tensor]:
 
 
 def _joints(batch: Batch, names: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    index = [BODY_JOINT_INDEX[name] for name in names]
+    index = [SMPL.index[name] for name in names]
     return batch["joints_2d"][:, index] / batch["image"].shape[-1], batch["joints_2d_conf"][:, index] > 0
 
 

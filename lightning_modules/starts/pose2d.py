@@ -21,7 +21,8 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from body_models.contracts import Batch
-from body_models.joint_sets import BODY_JOINT_INDEX, COCO17, MPII16
+from body_models.joint_sets import COCO17, MPII16
+from body_models.spec import SMPL
 from lightning_modules.backbones import ImageNormalization, load_backbone, make_backbone
 from lightning_modules.backbones.upsampling import upsampled_channels, upsampling
 from lightning_modules.losses import TermSums, combine, masked_l1
@@ -91,7 +92,7 @@ class PoseNet2DModule(pl.LightningModule):
         self.deconv_layers = upsampling(channels, doublings, deconv_channels)
         width = upsampled_channels(channels, doublings, deconv_channels)
         self.final_layer = nn.Conv2d(width, len(POSE2D_JOINTS), 1)
-        index = torch.tensor([BODY_JOINT_INDEX[name] for name in POSE2D_JOINTS])
+        index = torch.tensor([SMPL.index[name] for name in POSE2D_JOINTS])
         self.register_buffer("joint_index", index, persistent=False)
         if backbone_weights is not None:
             load_backbone(self.backbone, backbone_weights, min_coverage)

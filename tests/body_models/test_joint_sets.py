@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from body_models.joint_sets import (
-    BODY_JOINTS,
     COCO17,
     COCO_WHOLEBODY23,
     HUMAN36M17,
@@ -54,10 +53,10 @@ def _converted(from_set: JointSet, to_set: JointSet) -> dict[str, str]:
 def test_names_bones_and_sides_fit_together(joint_set: JointSet) -> None:
     assert len(set(joint_set.names)) == len(joint_set.names)
     assert {name for bone in joint_set.bones for name in bone} <= set(joint_set.names)
-    assert {body for body in joint_set.body if body} <= set(BODY_JOINTS)
+    assert {body for body in joint_set.body if body} <= set(SMPL.body_joints)
     mirrored = mirror_permutation(joint_set.names)
     assert (mirrored[mirrored] == np.arange(len(mirrored))).all()
-    body_mirrored = mirror_permutation(BODY_JOINTS)
+    body_mirrored = mirror_permutation(SMPL.body_joints)
     mapped = SMPL.rows(joint_set)
     both = mapped >= 0
     assert (body_mirrored[mapped[both]] == mapped[mirrored][both]).all()

@@ -7,10 +7,10 @@ import torch
 from smplx.utils import Struct
 
 from body_models.contracts import GENDERS
-from body_models.joint_sets import BODY_JOINTS, NUM_BODY_JOINTS
 from body_models.model_files import read_model_files
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 
 
 def random_body(batch: int = 4, seed: int = 0) -> tuple[torch.Tensor, ...]:
@@ -32,7 +32,7 @@ def test_agrees_with_smplx(gender: str) -> None:
         global_orient=global_orient[:, None], body_pose=body_pose, betas=betas, transl=transl, pose2rot=False
     )
     torch.testing.assert_close(ours.vertices, theirs.vertices, atol=2e-6, rtol=0)
-    # smplx gives the 24 joints followed by its 21 vertices: the order of BODY_JOINTS.
+    # smplx gives the 24 joints followed by its 21 vertices: the order of SMPL.body_joints.
     torch.testing.assert_close(ours.joints[:, :45], theirs.joints[:, :45], atol=2e-6, rtol=0)
     regressed = torch.einsum("jv,bvc->bjc", torch.tensor(files.J_regressor_h36m).float(), theirs.vertices)
     torch.testing.assert_close(ours.joints[:, 45:62], regressed, atol=2e-6, rtol=0)
@@ -41,7 +41,7 @@ def test_agrees_with_smplx(gender: str) -> None:
 def test_joints_only_path_gives_the_same_joints_and_gradients() -> None:
     body = BodyModel()
     inputs = [value.requires_grad_() for value in random_body()]
-    weights = torch.randn(4, NUM_BODY_JOINTS, 3)
+    weights = torch.randn(4, len(SMPL.body_joints), 3)
     slow, fast = body(*inputs).joints, body.joints(*inputs)
     torch.testing.assert_close(slow, fast, atol=2e-6, rtol=0)
     slow_grads = torch.autograd.grad((slow * weights).sum(), inputs)
@@ -79,7 +79,7 @@ def test_every_body_joint_lies_on_the_side_that_it_names() -> None:
     body = BodyModel()
     eye = torch.eye(3)[None]
     joints = body.joints(eye, eye.expand(1, 23, 3, 3), torch.zeros(1, 10))[0].numpy()
-    for name, (x, _, _) in zip(BODY_JOINTS, joints, strict=True):
+    for name, (x, _, _) in zip(SMPL.body_joints, joints, strict=True):
         if "left" in name:
             assert x > 0, name
         elif "right" in name:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from smplx.utils import Struct
 
 from body_models.contracts import GENDERS
-from body_models.joint_sets import BODY_JOINT_INDEX, EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, VERTEX_JOINTS
+from body_models.joint_sets import EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, VERTEX_JOINTS
 from body_models.mirror import mirror_pose
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel, BodyOutput
@@ -211,7 +211,7 @@ def test_pose_blend_shapes_move_a_bent_joint(joint: str, degrees: tuple[float, f
     with_shapes, plain = posed(whole, {joint: degrees}).vertices[0], posed(without, {joint: degrees}).vertices[0]
     moved = 1000 * (with_shapes - plain).norm(dim=1)
     rest = posed(whole, {}).vertices[0]
-    centre = posed(whole, {}).joints[0, BODY_JOINT_INDEX[joint]]
+    centre = posed(whole, {}).joints[0, SMPL.index[joint]]
     assert moved[(rest - centre).norm(dim=1) < 0.06].mean() > 5
     assert moved.max() < 50
     assert moved[(rest - centre).norm(dim=1) > 0.3].max() < 0.5

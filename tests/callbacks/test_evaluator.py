@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, NUM_BODY_JOINTS
+from body_models.joint_sets import H36M_JOINTS
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from callbacks.evaluator import MeshEvaluator, TrueJoints
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.person_errors import Evaluation, EvaluationError
@@ -21,7 +22,7 @@ class WithJoints(People):
         person = super().__getitem__(index)
         body = BodyModel()
         joints = body.joints(person["global_orient"][None], person["body_pose"][None], person["betas"][None])[0]
-        return {**person, "joints_3d": joints, "joints_3d_conf": torch.ones(NUM_BODY_JOINTS)}
+        return {**person, "joints_3d": joints, "joints_3d_conf": torch.ones(len(SMPL.body_joints))}
 
 
 def run(evaluator, people, error=0.0):
@@ -35,7 +36,7 @@ def people() -> WithJoints:
 
 def test_joints_of_the_batch_and_of_another_annotation_in_one_pass(people, tmp_path):
     joints = torch.stack([people[i]["joints_3d"] for i in range(COUNT)])
-    true = joints[:, [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]].numpy()
+    true = joints[:, [SMPL.index[name] for name in H36M_JOINTS]].numpy()
     moved = true + np.eye(17, dtype=np.float32)[12][:, None] * 0.1  # the left elbow, by 10 cm along each axis
     evaluator = MeshEvaluator(
         "human36m", ["h36m"], folder=tmp_path, excluded={"p2": people.ids[:2]},

@@ -12,7 +12,7 @@ from torch.utils.data import default_collate
 
 from body_models.camera import apply_affine, crop_affine, crop_camera_to_image, crop_focal, invert_affine, process_box
 from body_models.contracts import Batch
-from body_models.joint_sets import BODY_JOINTS, NUM_BODY_JOINTS, SMPL_JOINTS, mirror_permutation
+from body_models.joint_sets import SMPL_JOINTS, mirror_permutation
 from body_models.mirror import mirror_pose
 from body_models.rotations import rotation_about_z
 from body_models.smpl import BodyModel
@@ -50,8 +50,10 @@ def test_labelled_joints_lie_on_their_blobs_whatever_the_augmentation(coco: Peop
 def test_mirrored_joints_change_their_names(coco: PeopleTable) -> None:
     dataset = PeopleDataset(coco, "coco", 96, Augmentation(0, 0, 0, 0, 1.0))
     plain, mirrored = dataset[0], dataset[0, 5]
-    np.testing.assert_array_equal(mirrored["joints_2d_conf"], plain["joints_2d_conf"][mirror_permutation(BODY_JOINTS)])
-    left, right = BODY_JOINTS.index("left_shoulder"), BODY_JOINTS.index("right_shoulder")
+    np.testing.assert_array_equal(
+        mirrored["joints_2d_conf"], plain["joints_2d_conf"][mirror_permutation(SMPL.body_joints)]
+    )
+    left, right = SMPL.body_joints.index("left_shoulder"), SMPL.body_joints.index("right_shoulder")
     if plain["joints_2d_conf"][left]:
         x, y = plain["joints_2d"][left]
         np.testing.assert_allclose(mirrored["joints_2d"][right], [96 - x, y], atol=1e-4)
@@ -66,13 +68,13 @@ def test_three_d_joints_turn_with_the_image(mpi_inf_3dhp_root: Path, tmp_path: P
         known = sample["joints_3d_conf"] > 0
         assert (known == (sample["joints_2d_conf"] > 0)).all()
         metres = table.column("joints_3d")[1, dataset._from, :2]
-        flat = np.zeros((NUM_BODY_JOINTS, 2))
+        flat = np.zeros((len(SMPL.body_joints), 2))
         flat[dataset._to] = metres * 100
         # The affine of a box that makes one metre a hundred pixels, changed in the same way.
         affine = crop_affine((-32, -32, 64, 64), (64, 64), 1.0, change.rotation_deg, change.flip)
         expected = flat @ affine[:, :2].T
         if change.flip:
-            expected = expected[mirror_permutation(BODY_JOINTS)]
+            expected = expected[mirror_permutation(SMPL.body_joints)]
         np.testing.assert_allclose(sample["joints_3d"][known, :2] * 100, expected[known], atol=1e-3)
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from body_models.camera import project
-from body_models.joint_sets import BODY_JOINTS, mirror_permutation
+from body_models.joint_sets import mirror_permutation
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.targets import joints_on_crop, label_bodies
 
@@ -27,7 +28,7 @@ def test_lie_where_the_image_shows_them(eight_people, seed) -> None:
     expected = torch.einsum("bij,bkj->bki", linear, on_image) + offset.unsqueeze(1)
     flipped = torch.linalg.det(linear) < 0
     assert seed is None or 0 < flipped.sum() < 8
-    mirrored = expected[:, torch.from_numpy(mirror_permutation(BODY_JOINTS))]
+    mirrored = expected[:, torch.from_numpy(mirror_permutation(SMPL.body_joints))]
     expected = torch.where(flipped[:, None, None], mirrored, expected)
     batch["joints_2d_conf"] = torch.zeros_like(batch["joints_2d_conf"])
     found, confidence = joints_on_crop(label_bodies(batch, NOTHING_SAID, body), body)

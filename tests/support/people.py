@@ -6,8 +6,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from body_models.contracts import Prediction
-from body_models.joint_sets import COCO17, NUM_BODY_JOINTS
+from body_models.joint_sets import COCO17
 from body_models.rotations import axis_angle_to_matrix
+from body_models.spec import SMPL
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
 
@@ -28,17 +29,17 @@ class People(Dataset):
         pose = torch.tensor(rng.normal(0, 0.3, (24, 3)), dtype=torch.float32)
         pose[0, 0] += torch.pi
         rotations = axis_angle_to_matrix(pose)
-        visible = torch.arange(NUM_BODY_JOINTS) < (0 if index == 0 else 10)
+        visible = torch.arange(len(SMPL.body_joints)) < (0 if index == 0 else 10)
         return {
             "id": self.ids[index],
             "source": "coco",
             "image": torch.full((3, SIZE, SIZE), 128, dtype=torch.uint8),
             "box": torch.tensor([10.0, 20.0, 96.0, 96.0]),
             "affine": torch.tensor([[1.0, 0.0, -10.0], [0.0, 1.0, -20.0]]),
-            "joints_2d": torch.full((NUM_BODY_JOINTS, 2), 20.0),
+            "joints_2d": torch.full((len(SMPL.body_joints), 2), 20.0),
             "joints_2d_conf": visible.float(),
-            "joints_3d": torch.zeros(NUM_BODY_JOINTS, 3),
-            "joints_3d_conf": torch.zeros(NUM_BODY_JOINTS),
+            "joints_3d": torch.zeros(len(SMPL.body_joints), 3),
+            "joints_3d_conf": torch.zeros(len(SMPL.body_joints)),
             "global_orient": rotations[0],
             "body_pose": rotations[1:],
             "betas": torch.tensor(rng.normal(size=10), dtype=torch.float32),
@@ -77,7 +78,7 @@ class Oracle(pl.LightningModule):
             transl=torch.tensor([0.0, 0.0, 40.0]).expand(count, 3),
             focal=torch.full((count, 2), 937.5),
             princpt=torch.full((count, 2), SIZE / 2),
-            joints_3d=torch.zeros(count, NUM_BODY_JOINTS, 3),
+            joints_3d=torch.zeros(count, len(SMPL.body_joints), 3),
             joints_2d=batch["joints_2d"] + torch.tensor([4.8, 0.0]),
         )
 

@@ -10,9 +10,10 @@ import pytorch_lightning as pl
 import torch
 
 from body_models.contracts import GENDERS
-from body_models.joint_sets import BODY_JOINT_INDEX, H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
+from body_models.joint_sets import H36M_JOINTS, HUMAN36M17, LSP14_FROM_H36M, MPI_INF_3DHP17
 from body_models.parameters import BodyParameters
 from body_models.smpl import BodyModel
+from body_models.spec import SMPL
 from datamodules.columns import build_or_open
 from datamodules.people import PeopleBuilder, PeopleTable
 from datamodules.people_module import PeopleDataModule
@@ -133,7 +134,7 @@ def joints_sources(tmp_path, monkeypatch):
     columns = {name: value.astype(np.float32) for name, value in columns.items()}
     people = BodyParameters.of_columns(columns)
     joints = BodyModel().joints(people.global_orient, people.body_pose, people.betas).numpy()
-    h36m = joints[:, [BODY_JOINT_INDEX[name] for name in H36M_JOINTS]] + 4
+    h36m = joints[:, [SMPL.index[name] for name in H36M_JOINTS]] + 4
     order = [10, 8, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6, 0, 7, 9]
 
     def open_source(kind, root, split, cache_dir, **options):
@@ -209,7 +210,7 @@ def test_a_checkpoint_on_files_with_true_joints(tmp_path, capsys, dataset, write
     data.setup("test")
     with torch.no_grad():
         pred = torch.cat([module(batch).joints_3d for batch in data.test_dataloader()]).double().numpy()
-    pred = pred[:, [BODY_JOINT_INDEX[joint] for joint in H36M_JOINTS]] * 1000
+    pred = pred[:, [SMPL.index[joint] for joint in H36M_JOINTS]] * 1000
     true = true if dataset == "mpi_inf_3dhp" else np.concatenate([true[::2], true[1::2]])
     error = np.linalg.norm((pred - pred[:, :1]) - (true - true[:, :1]), axis=-1)[:, chosen].mean()
     assert found[protocol]["n"] == 5 and found[protocol][metric] == pytest.approx(error, abs=1e-2)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from body_models.joint_sets import BODY_JOINTS
+from body_models.spec import SMPL
 from lightning_modules.annotator import AnnotatorModule, Starts
 from lightning_modules.evidence import center_evidence
 from lightning_modules.heads import ANNOTATING
 from lightning_modules.heads.base import HeadInputs
-from lightning_modules.heads.joints import JointHead, JointMaps, map_joints_2d
+from lightning_modules.heads.joints import JointHead, JointMaps
 from lightning_modules.starts.pose2d import POSE2D_JOINTS, PoseNet2DModule
 
 JOINTS = len(POSE2D_JOINTS)
@@ -85,11 +85,12 @@ def test_maps_learn_from_joints_inside_the_crop_alone(make_batch) -> None:
     batch = make_batch()
     batch["joints_2d"][0, :, 0] = -5.0
     batch["joints_2d_conf"][1] = 0
-    prediction = AnnotatorModule("slim", 48, head="joints")(batch)
-    term = map_joints_2d(prediction, batch)
+    module = AnnotatorModule("slim", 48, head="joints")
+    term = module.loss_terms()["map_joints_2d"](module(batch), batch)
     assert term.valid[0] == term.valid[1] == 0
     assert term.valid[2] > 0
-    assert map_joints_2d(AnnotatorModule("slim", 48)(batch), batch).valid.sum() == 0
+    without = AnnotatorModule("slim", 48)
+    assert without.loss_terms()["map_joints_2d"](without(batch), batch).valid.sum() == 0
 
 
 def test_places_on_the_maps_cost_what_numpy_says(make_batch) -> None:
@@ -101,13 +102,14 @@ def test_places_on_the_maps_cost_what_numpy_says(make_batch) -> None:
     places[conf == 0] = np.nan
     batch["joints_2d"] = torch.tensor(places, dtype=torch.float32)
     batch["joints_2d_conf"] = torch.tensor(conf, dtype=torch.float32)
-    prediction = AnnotatorModule("slim", 48, head="joints").eval()(batch)
-    found = map_joints_2d(prediction, batch)
+    module = AnnotatorModule("slim", 48, head="joints").eval()
+    prediction = module(batch)
+    found = module.loss_terms()["map_joints_2d"](prediction, batch)
     maps = prediction.extra["map_joints"].detach().numpy().astype(np.float64)
     total, valid, outside = np.zeros(4), np.zeros(4), 0
     for person in range(4):
         for k, name in enumerate(POSE2D_JOINTS):
-            joint = BODY_JOINTS.index(name)
+            joint = SMPL.body_joints.index(name)
             x, y = places[person, joint]
             weight = conf[person, joint]
             if weight == 0:

@@ -2,12 +2,12 @@
 
 import torch
 
-from body_models.joint_sets import BODY_JOINT_INDEX
+from body_models.spec import SMPL
 from lightning_modules.heads.positional import POSITION_JOINTS, PositionNet, RotationNet
 from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.targets import joints_on_crop
 
-INDEX = [BODY_JOINT_INDEX[name] for name in POSITION_JOINTS]
+INDEX = [SMPL.index[name] for name in POSITION_JOINTS]
 
 
 def test_layers_are_the_published_ones_at_resnet50() -> None:
@@ -35,7 +35,7 @@ def test_places_are_the_centres_of_mass() -> None:
 
 
 def test_features_are_read_at_the_places() -> None:
-    net = RotationNet(8).eval()
+    net = RotationNet(8, {"global_orient": 6, "body": 138, "betas": 10, "camera": 3}).eval()
     net.conv = torch.nn.Identity()
     features = torch.rand(1, 8, 4, 4)
     places = torch.zeros(1, 25, 3)

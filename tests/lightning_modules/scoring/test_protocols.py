@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from body_models.joint_sets import BODY_JOINT_INDEX, HUMAN36M17, MPI_INF_3DHP17, NUM_BODY_JOINTS
+from body_models.joint_sets import HUMAN36M17, MPI_INF_3DHP17
 from body_models.parameters import BodyParameters
 from body_models.rotations import axis_angle_to_matrix
 from body_models.smpl import BodyModel
@@ -119,9 +119,9 @@ def test_who_is_turned_by_more_than_60_degrees() -> None:
 
 
 def test_true_joints_of_a_batch_are_nan_where_unknown() -> None:
-    conf = torch.ones(2, NUM_BODY_JOINTS)
-    conf[1, BODY_JOINT_INDEX["h36m_neck"]] = 0
-    batch = {"joints_3d": torch.randn(2, NUM_BODY_JOINTS, 3), "joints_3d_conf": conf}
+    conf = torch.ones(2, len(SMPL.body_joints))
+    conf[1, SMPL.index["h36m_neck"]] = 0
+    batch = {"joints_3d": torch.randn(2, len(SMPL.body_joints), 3), "joints_3d_conf": conf}
     for key, joint_set in (("p1", HUMAN36M17), ("univ", MPI_INF_3DHP17)):
         joints = PROTOCOLS[key].joints_of(batch, SMPL)
         place = joint_set.names.index("neck")

@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from body_models.joint_sets import BODY_JOINT_INDEX
+from body_models.spec import SMPL
 from lightning_modules.annotator import AnnotatorModule, Starts
 from lightning_modules.starts.appearance_labels import CLASSES, COLOURS, CONTRASTS, UNKNOWN, appearance_labels
 from lightning_modules.starts.generic import GenericModule
@@ -23,8 +23,8 @@ def painted(make_batch, size: int = 1) -> dict:
     }  # fmt: skip
     batch["image"], batch["joints_2d_conf"] = image, torch.zeros_like(batch["joints_2d_conf"])
     for name, place in places.items():
-        batch["joints_2d"][:, BODY_JOINT_INDEX[name]] = torch.tensor(place, dtype=torch.float32)
-        batch["joints_2d_conf"][:, BODY_JOINT_INDEX[name]] = 1
+        batch["joints_2d"][:, SMPL.index[name]] = torch.tensor(place, dtype=torch.float32)
+        batch["joints_2d_conf"][:, SMPL.index[name]] = 1
     return batch
 
 
@@ -48,8 +48,8 @@ def test_labels_say_what_is_painted(make_batch) -> None:
 
 def test_what_is_not_annotated_or_beyond_the_image_is_unknown(make_batch) -> None:
     batch = painted(make_batch)
-    batch["joints_2d_conf"][:, BODY_JOINT_INDEX["right_shoulder"]] = 0
-    batch["joints_2d_conf"][:, BODY_JOINT_INDEX["left_knee"]] = 0  # the other thigh is left
+    batch["joints_2d_conf"][:, SMPL.index["right_shoulder"]] = 0
+    batch["joints_2d_conf"][:, SMPL.index["left_knee"]] = 0  # the other thigh is left
     assert words(batch)["shirt_colour"] == "?" and words(batch)["trousers_colour"] == "blue"
     batch["joints_2d_conf"][:] = 0
     batch["image"][:, :, :, :4] = 0  # beyond the image
