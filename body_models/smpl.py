@@ -106,8 +106,8 @@ class SkinnedBody(nn.Module):
         pair_joint, pair_bone = np.nonzero(np.abs(share).sum(axis=2))
         pairs = share[pair_joint, pair_bone]
         constant("pair_template", pairs @ np.asarray(arrays["v_template"])[used])
-        constant("pair_shapedirs", np.einsum("pv,vcs->scp", pairs, shapedirs[used]))
-        constant("pair_posedirs", np.einsum("pv,vcr->rpc", pairs, posedirs[used]).reshape(posedirs.shape[-1], -1))
+        directions = np.concatenate((shapedirs[used], posedirs[used]), axis=2)
+        constant("pair_directions", np.einsum("pv,vcd->dpc", pairs, directions).reshape(directions.shape[2], -1))
         constant("pair_weight", pairs.sum(axis=1))
         constant("pair_sum", pair_joint == np.arange(len(regressor))[:, None])
         self.register_buffer("pair_bone", torch.tensor(pair_bone, device="cpu"), persistent=False)
@@ -122,8 +122,7 @@ class SkinnedBody(nn.Module):
     mesh_weights: Tensor
     mesh_regressor: Tensor
     pair_template: Tensor
-    pair_shapedirs: Tensor
-    pair_posedirs: Tensor
+    pair_directions: Tensor
     pair_weight: Tensor
     pair_sum: Tensor
     pair_bone: Tensor
@@ -160,8 +159,8 @@ class SkinnedBody(nn.Module):
             betas = betas.float()
             rotations, pose_feature = _rotations(global_orient, body_pose)
             pairs = len(self.pair_weight)
-            shaped = self.pair_template + (betas @ self.pair_shapedirs.flatten(1)).view(-1, 3, pairs).transpose(1, 2)
-            unposed = shaped + (pose_feature @ self.pair_posedirs).view(-1, pairs, 3)
+            directions = torch.cat((betas, pose_feature), dim=1) @ self.pair_directions
+            unposed = self.pair_template + directions.view(len(betas), pairs, 3)
             posed_joints, transforms = self._bones(rotations, betas)
             moved = transforms[:, self.pair_bone]
             # Not as a matrix product: BLAS is slow on many small ones.
