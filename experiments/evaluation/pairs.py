@@ -18,9 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from body_models.spec import SMPL
 from datamodules.pseudo_gt.native import some_of
 from experiments.evaluation.scores import ProtocolErrors
 from lightning_modules.scoring import metrics
+from lightning_modules.scoring.protocols import MPJAE_JOINTS
 
 # Key of the prediction, accepted names of both, and the shape of a row (None: any length).
 _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[int | None, ...]]] = {
@@ -28,8 +30,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[int | None, ...]
     "vertices": (("pred_vertices", "pred_verts"), ("gt_vertices", "gt_verts"), (None, 3)),
     "rotmats": (("pred_rotmats",), ("gt_rotmats",), (None, 3, 3)),
 }
-_MPJAE_OF_24 = (0, 1, 2, 4, 5, 16, 17, 18, 19)
-_MPJAE_COUNT = len(_MPJAE_OF_24)
+_MPJAE_COUNT = len(MPJAE_JOINTS)
 _BLOCK_NUMBERS = 4_000_000
 _REMEDY = "Write it with numpy.savez(file, pred_joints=..., gt_joints=...), float arrays in metres"
 # A damaged archive or member, in zipfile's, zlib's and NumPy's words.
@@ -175,10 +176,10 @@ def _open(archive: zipfile.ZipFile, path: Path) -> dict[str, _Pair]:
     if len(set(counts.values())) > 1:
         msg = f"{path}: numbers of samples differ: {counts}"
         raise PairsError(msg)
-    if "rotmats" in pairs and pairs["rotmats"].pred.shape[1] not in (24, _MPJAE_COUNT):
+    if "rotmats" in pairs and pairs["rotmats"].pred.shape[1] not in (len(SMPL.joints), _MPJAE_COUNT):
         msg = (
             f"{path}: {pairs['rotmats'].pred.key} has shape {pairs['rotmats'].pred.shape}, expected (N, 24, 3, 3) of "
-            f"all SMPL joints or (N, 9, 3, 3) of joints {', '.join(map(str, _MPJAE_OF_24))}"
+            f"all SMPL joints or (N, 9, 3, 3) of joints {', '.join(map(str, MPJAE_JOINTS))}"
         )
         raise PairsError(msg)
     return pairs
@@ -221,7 +222,7 @@ def _score(
         values["mpvpe"] = metrics.mpvpe(*block["vertices"], pred_root, true_root)
         values["pa_mpvpe"] = metrics.pa_mpvpe(*block["vertices"])
     if "rotmats" in block:
-        some = list(_MPJAE_OF_24) if block["rotmats"][0].shape[1] > _MPJAE_COUNT else slice(None)
+        some = MPJAE_JOINTS if block["rotmats"][0].shape[1] > _MPJAE_COUNT else slice(None)
         values["mpjae"] = metrics.mpjae(*(rotations[:, some] for rotations in block["rotmats"]))
     # One number of samples for all metrics: whoever is not finite anywhere is left out everywhere.
     finite = torch.stack(

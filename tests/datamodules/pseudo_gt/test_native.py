@@ -1,12 +1,14 @@
 """The native label table, version 2: streamed, complete or not there, and still able to read version 1."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datamodules.files import AnnotationError
 from datamodules.pseudo_gt.native import (
     LABELS_FILE,
     PROVENANCE_FILE,
@@ -18,6 +20,8 @@ from datamodules.pseudo_gt.native import (
     read_provenance,
     to_arrow,
 )
+from datamodules.sources.label_table import open_pseudo_gt
+from tests.support import old_label_tables
 
 META = {"joint_set": "coco17", "image_root": "/data/coco", "provenance": {"checkpoint": "abc"}}
 
@@ -79,6 +83,33 @@ def test_version_1_is_read(tmp_path):
     (tmp_path / PROVENANCE_FILE).write_text(json.dumps(meta))
     table = read_labels(tmp_path)
     assert (len(table), table.joint_set, table.image_root, table.frame) == (1, None, None, "camera")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_tables_that_older_code_wrote_are_read_as_it_wrote_them(tmp_path, version):
+    folder = Path(old_label_tables.__file__).with_name(f"labels_v{version}")
+    written, table = old_label_tables.columns(version), read_labels(folder)
+    assert set(table.columns) == set(written) == set(column_names(folder))
+    for name, values in written.items():
+        np.testing.assert_array_equal(table.columns[name], np.asarray(values))
+    assert read_provenance(folder)["body"] == {"kind": "smpl", "rotations": 23, "shape": 10}
+    assert table.provenance["run"] == "old"
+    if version == 1:
+        with pytest.raises(AnnotationError, match="has no image_size, person_box, joints_2d"):
+            open_pseudo_gt(str(folder), cache_dir=str(tmp_path))
+        return
+    people = open_pseudo_gt(str(folder), cache_dir=str(tmp_path))
+    np.testing.assert_array_equal(people.column("body_pose"), written["body_pose"])
+    assert people.groups().tolist() == [b"0.jpg", b"1.jpg", b"2.jpg"]
+
+
+def test_a_body_that_labels_json_contradicts_is_refused(tmp_path):
+    write(tmp_path)
+    content = json.loads((tmp_path / PROVENANCE_FILE).read_text())
+    for body, message in (({"kind": "toy", "rotations": 23, "shape": 12}, "column betas"), ({}, "labels.json")):
+        (tmp_path / PROVENANCE_FILE).write_text(json.dumps({**content, "body": body}))
+        with pytest.raises(LabelError, match=message):
+            read_labels(tmp_path)
 
 
 def test_an_error_leaves_the_older_table(tmp_path):
