@@ -17,6 +17,7 @@ from experiments.settings.schema import CAMERAS, to_plain
 from experiments.stages.annotator import ANNOTATE, annotate_key, samples_seen, train_quotas
 from experiments.stages.prepare import in_effect, network_key
 from experiments.stages.regressor import DOWNSTREAM, downstream_key
+from lightning_modules.heads import ANNOTATING
 
 STAGES = "stages=[world,generic,pose2d,annotate,dump]"
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]

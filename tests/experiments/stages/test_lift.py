@@ -1,4 +1,4 @@
-"""Annotators that read joints, through the stages: lifted from motion capture, then trained on the people to annotate."""
+"""Annotators that read joints, through the stages: lifted from motion capture, then trained on the targets."""
 
 from __future__ import annotations
 
