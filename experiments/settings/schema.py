@@ -290,7 +290,7 @@ class Lift:
 
 @dataclass
 class Slips:
-    """What is done to the joints that an annotator reads in training, so that it does not copy slips into labels."""
+    """What is done to joints that are read in training, so that the slips of annotators do not become labels."""
 
     drop: float = option(
         0.5, "Largest share of a person's joints that are taken away; most lose few.", at_least=0, at_most=1
