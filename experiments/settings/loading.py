@@ -65,6 +65,8 @@ _SHORT = {"recipe": "recipe.name", "labels": "labels.folders"}
 _RECIPE_PARTS = ("auxiliary", "init", "prior")
 _FURTHER_PARTS = {"schedule": "mixed", "longer": False}
 """Parts of a recipe that its bundle may leave out, and what it then says: a bundle is the same on top of any file."""
+_BEYOND, _BEYOND_SECTIONS = "beyond", ("annotate", "model", "dump")
+"""Key of a bundle for what goes beyond the three recipes, and the sections that it may set there."""
 _WEIGHTS = ("recipe.auxiliary", "annotate.targets")
 _NAMING_SOURCES = ("annotate.targets", "recipe.auxiliary", "pose2d.sources", "downstream.mix")
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
@@ -272,7 +274,12 @@ def _read_bundle(name: Any, where: str, errors: list[str]) -> list[_Assignment]:
         errors.append(
             f"{_shown(path)}: a recipe states all of {', '.join(_RECIPE_PARTS)}: {', '.join(missing)} missing"
         )
-    return _flatten({"recipe": {**_FURTHER_PARTS, **content}}, _shown(path), errors)
+    beyond = content.pop(_BEYOND, {})
+    if wrong := [section for section in beyond if section not in _BEYOND_SECTIONS]:
+        allowed = ", ".join(_BEYOND_SECTIONS)
+        errors.append(f"{_shown(path)}: {_BEYOND} sets {', '.join(wrong)}; a bundle may set {allowed} there")
+        return []
+    return _flatten({"recipe": {**_FURTHER_PARTS, **content}, **beyond}, _shown(path), errors)
 
 
 def _find(name: str, kind: str, folder: Path, where: str, errors: list[str]) -> Path | None:
@@ -475,6 +482,7 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         and settings.recipe.init_file is None
         and plan.start_stage(settings) is None
         and plan.trains_annotator(settings)
+        and plan.looks_at_images(settings)
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
     for name, key in plan.same_people(settings):
@@ -530,8 +538,7 @@ def _refuse_contradictions(
 def _name_recipe(settings: Settings) -> None:
     """Call a recipe custom once its parts are not those of its bundle, so that no table names it wrongly."""
     bundle = _read_bundle(settings.recipe.name, "", [])
-    parts = {f"recipe.{part}" for part in (*_RECIPE_PARTS, *_FURTHER_PARTS)}
-    if any(get(settings, part.key) != part.value for part in bundle if part.key in parts):
+    if any(get(settings, part.key) != part.value for part in bundle):
         settings.recipe.name = CUSTOM
 
 

@@ -64,7 +64,7 @@ def trains_annotator(settings: Settings) -> bool:
 def start_stage(settings: Settings) -> str | None:
     """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
     init = settings.recipe.init
-    if not trains_annotator(settings):
+    if not trains_annotator(settings) or not looks_at_images(settings):
         return None
     if init in ("generic", "pose2d"):
         return init
@@ -189,6 +189,22 @@ def path_key(name: str) -> str:
     return f"paths.{_SOURCES[name][0]}"
 
 
+def reads_joints(settings: Settings) -> bool:
+    """Whether a network is trained that looks at 2D joints."""
+    return settings.annotate.evidence != "image" and trains_annotator(settings)
+
+
+def lifts(settings: Settings) -> bool:
+    """Whether the run trains what reads joints, or was told to for its own sake."""
+    alone = "annotate" not in settings.stages and "lift" in settings.stages and settings.annotate.evidence != "image"
+    return alone or (reads_joints(settings) and settings.lift.file is None)
+
+
+def looks_at_images(settings: Settings) -> bool:
+    """Whether the annotator looks at pictures, and has a backbone that starts from somewhere."""
+    return settings.annotate.evidence != "joints"
+
+
 def scores_poses(settings: Settings) -> bool:
     """Whether labels get a prior score: real people are not judged by the synthetic world's poses."""
     synthetic = any(is_synthetic(settings, name) for name in targets(settings))
@@ -205,7 +221,11 @@ def annotator_takes(settings: Settings) -> list[str]:
     if not trains_annotator(settings):
         return []
     start = start_stage(settings)
-    return [*([start] if start else []), *_prior_stage(settings.recipe.prior, settings.recipe.prior_file)]
+    return [
+        *([start] if start else []),
+        *_prior_stage(settings.recipe.prior, settings.recipe.prior_file),
+        *(["lift"] if lifts(settings) else []),
+    ]
 
 
 def labels_take(settings: Settings) -> list[str]:
@@ -234,7 +254,9 @@ def fits_mixture(settings: Settings) -> bool:
 
 def trains_on_poses(settings: Settings) -> bool:
     """Whether the annotator's training itself looks at recorded poses."""
-    return settings.recipe.prior in ("l2", "adversarial") and trains_annotator(settings)
+    return trains_annotator(settings) and (
+        settings.recipe.prior in ("l2", "adversarial") or (reads_joints(settings) and settings.annotate.projections > 0)
+    )
 
 
 def used(settings: Settings) -> list[str]:
@@ -245,7 +267,7 @@ def used(settings: Settings) -> list[str]:
         names.append("amass")
     if "mixture" in stages and fits_mixture(settings):
         names.append("amass")
-    if "annotate" in stages and trains_on_poses(settings):
+    if ("annotate" in stages and trains_on_poses(settings)) or ("lift" in stages and lifts(settings)):
         names.append("amass")
     if any(stage in stages and needs_start(settings, stage) for stage in ("generic", "pose2d")):
         names += pose2d(settings)

@@ -20,7 +20,7 @@ from datamodules.benchmarks import BENCHMARKS, DEFAULT
 SIZES = ("tiny", "default", "bench", "full")
 TRIAL = "tiny"
 """The size that only shows that all works."""
-ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
+ANNOTATOR_STAGES = ("prior", "mixture", "lift", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
 STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "detections", "mpi_inf_3dhp", "human36m")
@@ -44,6 +44,7 @@ SKELETONS = (
 )  # fmt: skip
 PRIORS = ("none", "l2", "gmm", "adversarial", "vposer")
 CAMERAS = ("virtual", "full_image", "known")
+EVIDENCE = ("image", "joints", "both")
 HEADS = ("regression", "iterative", "joints", "pare", "pose2pose", "hmr2")
 LOSS_SHAPES = ("l1", "l2", "robust")
 SCHEDULES = ("mixed", "pretrain", "auxiliary_only")
@@ -299,6 +300,54 @@ class Pose2D:
 
 
 @dataclass
+class LiftViews:
+    """Where the bodies of stage lift are seen from; wider than the people to annotate."""
+
+    frontal: float = option(0.5, "Share of the people who face the camera by and large.", at_least=0, at_most=1)
+    yaw_deg: float = option(
+        50.0, "Standard deviation of their turn, degrees; the others are turned anyhow.", at_least=0
+    )
+    pitch_deg: float = option(16.0, "Standard deviation of the camera's pitch, degrees.", at_least=0)
+    roll_deg: float = option(8.0, "Standard deviation of its roll, degrees.", at_least=0)
+    tilt_deg: float = option(10.0, "Standard deviation of how far people lean as a whole, degrees.", at_least=0)
+    lying: float = option(0.15, "Share of the people who lean five times as far.", at_least=0, at_most=1)
+    nearest: float = option(1.8, "Least distance to the camera, metres.", above=0)
+    farthest: float = option(14.0, "Largest distance, metres; nearer is more frequent.", above=0)
+    box_scale: float = option(0.1, "Standard deviation of the box's size, relative to that of the joints.", at_least=0)
+    box_shift: float = option(0.03, "Standard deviation of its place, in box sides.", at_least=0)
+    shape: float = option(1.0, "Standard deviation of the shape's coefficients.", at_least=0)
+
+
+@dataclass
+class Lift:
+    """Stage lift: what reads 2D joints, trained on projections of recorded poses, without pictures."""
+
+    bodies: int = sized(
+        100, 50_000, 50_000, 500_000, "Bodies that are posed once and seen again and again.", at_least=1
+    )
+    steps: int = sized(20, 6000, 6000, 60_000, "Steps of the training.", at_least=1)
+    batch_size: int = sized(32, 256, 256, 512, "People per step and process.", at_least=1)
+    lr: float = option(1e-3, "Learning rate of Adam.", above=0)
+    file: str | None = option(None, "Checkpoint of an annotator of joints to take instead of training one.")
+    views: LiftViews = field(default_factory=LiftViews)
+
+
+@dataclass
+class Slips:
+    """What is done to joints that are read in training, so that the slips of annotators do not become labels."""
+
+    drop: float = option(
+        0.5, "Largest share of a person's joints that are taken away; most lose few.", at_least=0, at_most=1
+    )
+    limbs: float = option(0.1, "Share of the people who lose an arm or a leg.", at_least=0, at_most=1)
+    nothing: float = option(0.02, "Share of the people who lose all joints.", at_least=0, at_most=1)
+    jitter: float = option(
+        0.015, "Standard deviation of a joint's place, crop widths, of half of the people.", at_least=0
+    )
+    exchange: float = option(0.02, "Share of the people whose left and right are exchanged.", at_least=0, at_most=1)
+
+
+@dataclass
 class AnnotateLosses:
     """Weights of the annotator's loss terms; 0 leaves a term out; annotate.loss shapes the first four."""
 
@@ -328,6 +377,15 @@ class Annotate:
         "nothing; or EFT, the network after it was fine-tuned to each person.",
         choices=METHODS,
     )  # fmt: skip
+    evidence: str = option(
+        "image", "What the network looks at: the picture; the annotated 2D joints, which needs none; or both, where "
+        "the picture corrects what the joints say.",
+        choices=EVIDENCE,
+    )  # fmt: skip
+    projections: float = option(
+        0.25, "Share of a batch that are projections of recorded poses, where joints are read.", at_least=0, below=1
+    )
+    slips: Slips = field(default_factory=Slips)
     targets: dict[str, float] = option(
         {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch; "
         "a list of names is equal shares.",
@@ -564,6 +622,7 @@ class Settings:
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)
     prior: Prior = field(default_factory=Prior)
+    lift: Lift = field(default_factory=Lift)
     generic: Generic = field(default_factory=Generic)
     pose2d: Pose2D = field(default_factory=Pose2D)
     annotate: Annotate = field(default_factory=Annotate)

@@ -28,6 +28,7 @@ from experiments.results.finished_runs import label_limits
 from experiments.settings import plan
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
+from experiments.stages.lift import drawn_projections
 from experiments.stages.prepare import (
     data_key,
     in_effect,
@@ -43,6 +44,7 @@ from experiments.training.trainer import fit, log_results, make_trainer, samples
 from experiments.training.wandb_runs import labels, stage_artifacts
 from lightning_modules.annotator import PRIORS, AnnotatorModule, Starts
 from lightning_modules.cameras import CROP_ALONE
+from lightning_modules.networks.slips import Slips
 from lightning_modules.priors.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
@@ -61,8 +63,14 @@ def annotation_data(run: Run) -> AnnotationDataModule:
         **train_quotas(run),
         samples_per_epoch=samples_of(samples_seen(run), annotate.batch_size),
         target_min_joints=settings.dump.min_joints,
+        pictures=plan.looks_at_images(settings) or not plan.reads_joints(settings),
+        drawn=(annotate.projections, partial(drawn_projections, run)) if _draws(settings) else None,
         **people_settings(run, annotate.batch_size),
     )
+
+
+def _draws(settings: Settings) -> bool:
+    return plan.reads_joints(settings) and settings.annotate.projections > 0
 
 
 def samples_seen(run: Run) -> int:
@@ -107,6 +115,7 @@ def build_annotator(run: Run) -> AnnotatorModule:
         body_models=settings.paths.body_models,
         head=settings.model.head,
         camera=settings.model.camera,
+        evidence=annotate.evidence,
         prior=recipe.prior,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
@@ -116,13 +125,21 @@ def build_annotator(run: Run) -> AnnotatorModule:
         critic_lr=annotate.critic_lr,
         starts=Starts(
             prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
-            prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
+            prior_poses=recorded_poses(run) if recipe.prior in ("l2", "adversarial") else None,
+            lift_weights=_joint_start(run),
         ),
     )
-    start = initialise_backbone(run, module.backbone)
+    module.network.slips = Slips(**asdict(annotate.slips)) if plan.reads_joints(settings) else None
+    start = initialise_backbone(run, module.backbone) if plan.looks_at_images(settings) else None
     if start is not None:
         module.backbone_started(start)
     return module
+
+
+def _joint_start(run: Run) -> str | Path | None:
+    if not plan.reads_joints(run.settings):
+        return None
+    return run.settings.lift.file or run.path("lift", "checkpoint")
 
 
 def _train(run: Run, folder: Path) -> dict[str, Any]:
@@ -155,6 +172,9 @@ def annotate_key(settings: Settings) -> dict[str, Any]:
     """The settings of section ``annotate`` that this run's training depends on."""
     key = asdict(settings.annotate)
     del key["method"]  # EFT begins with the same network
+    if key["evidence"] == "image":
+        for name in ("evidence", "projections", "slips"):
+            del key[name]
     unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
     key["losses"] = in_effect({name: weight for name, weight in key["losses"].items() if name not in unused})
     if not plan.auxiliary(settings):
@@ -171,6 +191,12 @@ def _recipe_key(settings: Settings) -> dict[str, Any]:
     return key
 
 
+def _joint_start_key(run: Run) -> dict[str, Any]:
+    """What the joint branch begins with, and what it goes on to see."""
+    lift = asdict(run.settings.lift)
+    return {"file": lift["file"]} if lift["file"] else {"bodies": lift["bodies"], "views": lift["views"]}
+
+
 def _fitted_prior(run: Run) -> bool:
     # Other annotators do not depend on the mixture, which only scores their labels.
     return run.settings.recipe.prior == "gmm" and "mixture" in run.records
@@ -178,12 +204,13 @@ def _fitted_prior(run: Run) -> bool:
 
 ANNOTATE = Stage(
     name="annotate",
-    after=("prior", "generic", "pose2d"),
+    after=("prior", "lift", "generic", "pose2d"),
     key=lambda run: {
         "recipe": _recipe_key(run.settings),
         "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
+        **({"lift": _joint_start_key(run)} if plan.reads_joints(run.settings) else {}),
         "network": {
             "camera": run.settings.model.camera,
             "head": run.settings.model.head,

@@ -15,9 +15,9 @@ from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, world_size
+from experiments.pictures.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.settings import plan
 from experiments.stages.prepare import data_key, report_dropped, world_folder
-from experiments.stages.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.training.trainer import fit
 from lightning_modules.priors.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.priors.pose_prior import LATENT_SIZE, PosePriorModule

@@ -213,7 +213,7 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
         ("gpus=2", "that is trainer.devices"),
         ("trainer.logger=false", "that is logger (csv, wandb, tensorboard"),
         ("workers=2", "that is trainer.num_workers"),
-        ("batch=3", "that is one of prior.batch_size, pose2d.batch_size, annotate.batch_size, downstream.batch_size"),
+        ("batch=3", "that is one of prior.batch_size, lift.batch_size, pose2d.batch_size, annotate.batch_size, downstream"),
         ("annotate.frobnicate=1", "unknown key; --help lists all"),
         ("+annotate.lr=1", "there is no + and ~ as in Hydra"),
         ("hydra.run.dir=x", "paths.runs and name say where results go"),
@@ -439,3 +439,17 @@ def test_help_has_every_key_with_its_help() -> None:
     words = " ".join(text.split())
     for key, option in OPTIONS.items():
         assert f"  {key} " in text and option.help in words, key
+
+
+def test_a_bundle_may_go_beyond_the_recipes(tmp_path: Path) -> None:
+    """What else it sets is part of it: changed, the recipe has another name; the other recipe of a sweep has it not."""
+    settings = settings_of("recipe=joints")
+    assert (settings.recipe.name, settings.annotate.evidence) == ("joints", "both")
+    changed = settings_of("recipe=joints", "annotate.evidence=joints")
+    assert (changed.recipe.name, changed.annotate.evidence) == (CUSTOM, "joints")
+    runs = dict(expand_sweep(*load_settings(["sweep.recipe=[three,joints]"])))
+    assert [run.annotate.evidence for run in runs.values()] == ["image", "both"]
+    parts = "auxiliary: {}\ninit: random\nprior: none\n"
+    write(tmp_path / "far.yaml", parts + "beyond: {trainer: {epochs: 1}, dump: {mirror: false}}\n")
+    (message,) = errors_of(f"recipe={tmp_path / 'far.yaml'}")
+    assert "beyond sets trainer; a bundle may set annotate, model, dump there" in message
