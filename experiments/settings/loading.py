@@ -36,8 +36,9 @@ from omegaconf.errors import OmegaConfBaseException
 from body_models.names import guess
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.ids import dataset_of_table
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.advice import key_advice
+from experiments.settings.plan import Plan
 from experiments.settings.schema import (
     ANNOTATOR_STAGES,
     CUSTOM,
@@ -480,12 +481,11 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         init in INITS
         and init != "random"
         and settings.recipe.init_file is None
-        and plan.start_stage(settings) is None
-        and plan.trains_annotator(settings)
-        and plan.looks_at_images(settings)
+        and Plan(settings).start_stage is None
+        and Plan(settings).looks_at_images
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
-    for name, key in plan.same_people(settings):
+    for name, key in Plan(settings).same_people:
         text = f"synthetic and {name} are the same people while {key} is null; name one of them"
         problems.append(("recipe.auxiliary", text))
     if settings.trainer.extra:
@@ -494,9 +494,9 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
     problems += [("evaluate.protocols", text) for text in _protocol_problems(settings)]
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
-    for name in plan.without_path(settings):
+    for name in Plan(settings).without_path:
         key = next((key for key in _NAMING_SOURCES if name in get(settings, key)), "evaluate.benchmarks")
-        problems.append((key, f"the synthetic world has no {name}; {plan.path_key(name)}=FOLDER says where it is"))
+        problems.append((key, f"the synthetic world has no {name}; {sources.path_key(name)}=FOLDER says where it is"))
     return problems
 
 
@@ -505,8 +505,8 @@ def _protocol_problems(settings: Settings) -> list[str]:
     chosen, problems = settings.evaluate.protocols, []
     if chosen is None or not {"downstream", "evaluate"} & set(settings.stages):
         return []
-    known = {key for one in plan.benchmarks(settings) for key in one.all_protocols}
-    for one in plan.benchmarks(settings):
+    known = {key for one in Plan(settings).benchmarks for key in one.all_protocols}
+    for one in Plan(settings).benchmarks:
         if not one.chosen(chosen):
             usual = ", ".join(one.all_protocols)
             problems.append(f"no protocol of {one.name}, which evaluate.benchmarks names; it has {usual}")

@@ -20,7 +20,8 @@ from datamodules.lift import LiftDataModule, joints_seen
 from datamodules.projections import Projections, Views, pose_bodies
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, world_size
-from experiments.settings import plan
+from experiments.settings import sources
+from experiments.settings.plan import Plan
 from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, report_dropped, world_folder
 from experiments.stages.priors import recorded_poses
@@ -38,7 +39,7 @@ _FRONTAL_DEG = 60.0
 def joint_sets(settings: Settings) -> list[JointSet]:
     """What the people to annotate may be annotated with."""
     own = {"coco": COCO17, "mpii": MPII16}
-    return list(dict.fromkeys(own.get(name, COCO17) for name in plan.targets(settings)))
+    return list(dict.fromkeys(own.get(name, COCO17) for name in Plan(settings).targets))
 
 
 def joint_prior(settings: Settings) -> str:
@@ -84,7 +85,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     people = lift.steps * lift.batch_size * world_size()
     data = LiftDataModule(
-        plan.root_of(settings, world_folder(run), "amass"),
+        sources.root_of(settings, world_folder(run), "amass"),
         joint_sets(settings),
         settings.paths.body_models,
         settings.model.input_size,
@@ -171,9 +172,5 @@ LIFT = Stage(
         "body": body_spec(run.settings.paths.body_models).kind,
     },
     make=_train,
-    needed=lambda run: plan.lifts(run.settings),
-    takes=lambda run: (
-        ["prior"] if joint_prior(run.settings) == "vposer" and run.settings.recipe.prior_file is None else []
-    ),
     shared="cache",
 )
