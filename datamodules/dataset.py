@@ -44,6 +44,7 @@ class PeopleDataset(Dataset[Any]):
         augmentation: ranges of the random changes.
         crops: cached crops of this table, or None to decode the images each time.
         spec: of the body whose joints and parameters the samples have.
+        pictures: False leaves the crops black, and opens no image.
 
     Raises:
         AnnotationError: the table's bodies are of another kind.
@@ -57,9 +58,10 @@ class PeopleDataset(Dataset[Any]):
         augmentation: Augmentation = NO_AUGMENTATION,
         crops: CropCache | None = None,
         spec: BodySpec = SMPL,
+        pictures: bool = True,
     ) -> None:
         require_body(table, spec)
-        self.spec = spec
+        self.spec, self.pictures = spec, pictures
         self.table, self.source, self.input_size = table, source, input_size
         self.augmentation, self.crops = augmentation, crops
         self._change_pixels = PixelChange(augmentation, input_size)
@@ -80,7 +82,7 @@ class PeopleDataset(Dataset[Any]):
         box = process_box(columns["box"][row], (size[0], size[1]))
         affine = crop_affine(box, (self.input_size, self.input_size), *change)
         image = self._crop(row, affine)
-        if seed is not None:
+        if seed is not None and self.pictures:
             image = self._change_pixels(image, seed)
         return {
             "id": columns["id"][row].decode(),
@@ -95,6 +97,8 @@ class PeopleDataset(Dataset[Any]):
         }
 
     def _crop(self, row: int, affine: NDArray[Any]) -> NDArray[np.uint8]:
+        if not self.pictures:
+            return np.zeros((self.input_size, self.input_size, 3), np.uint8)
         if self.crops is not None:
             return self.crops.crop(row, affine, self.input_size)
         columns = self.table.columns
@@ -157,9 +161,10 @@ class PeopleDataset(Dataset[Any]):
 class JoinedDataset(Dataset[Any]):
     """Several datasets one after the other, indexed like one, with or without a seed."""
 
-    def __init__(self, datasets: Sequence[PeopleDataset]) -> None:
+    def __init__(self, datasets: Sequence[Dataset[Any]]) -> None:
         self.datasets = list(datasets)
-        self._ends = np.cumsum([len(dataset) for dataset in self.datasets])
+        self._sizes = [len(dataset) for dataset in self.datasets]  # type: ignore[arg-type]
+        self._ends = np.cumsum(self._sizes)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -167,8 +172,8 @@ class JoinedDataset(Dataset[Any]):
     def __getitem__(self, key: int | tuple[int, int | None]) -> dict[str, Any]:
         index, seed = key if isinstance(key, tuple) else (key, None)
         number = int(np.searchsorted(self._ends, index, side="right"))
-        dataset = self.datasets[number]
-        return dataset[index - int(self._ends[number]) + len(dataset), seed]
+        sample: dict[str, Any] = self.datasets[number][index - int(self._ends[number]) + self._sizes[number], seed]
+        return sample
 
 
 def require_body(table: PeopleTable, spec: BodySpec) -> None:

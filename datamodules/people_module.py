@@ -50,6 +50,9 @@ class PeopleDataModule(pl.LightningDataModule):
         seed: of the order and the augmentation.
         pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
         body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); the stand-in is as SMPL.
+        pictures: False for what looks at joints alone: no image is opened, and crops are black.
+        drawn: share of a batch that is drawn from a dataset besides the sources, which makes its samples as
+            ``dataset[index, seed]``; None is none.
     """
 
     def __init__(
@@ -73,8 +76,11 @@ class PeopleDataModule(pl.LightningDataModule):
         seed: int = 0,
         pretrain: tuple[float, Mapping[str, float]] | None = None,
         body_models: str = STANDIN,
+        pictures: bool = True,
+        drawn: tuple[float, Callable[[], Dataset[Any]]] | None = None,
     ) -> None:
         super().__init__()
+        self.pictures, self.drawn = pictures, drawn
         for what, names in (("quotas", quotas), ("targets", targets), ("pretrain", pretrain and pretrain[1])):
             unknown = sorted(set(names or ()) - set(sources))
             if unknown:
@@ -134,22 +140,27 @@ class PeopleDataModule(pl.LightningDataModule):
         for name, table in tables.items():
             if self._is_trained_on(name):
                 _require_people(table, "trained on")
-        datasets = [
-            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name), self.spec)
+        datasets: list[Dataset[Any]] = [
+            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name), self.spec, self.pictures)
             for name, table in tables.items()
         ]
         ranks, rank = self._ranks()
         people = sum(map(len, tables.values()))
         quotas = self.quotas or {name: len(table) for name, table in tables.items()}
+        share = 0.0
+        if self.drawn is not None:
+            share = self.drawn[0]
+            datasets.append(self.drawn[1]())
         sampler = MixtureSampler(
-            sizes=[len(table) for table in tables.values()],
-            quotas=[quotas[name] for name in tables],
+            sizes=[len(dataset) for dataset in datasets],  # type: ignore[arg-type]
+            quotas=_with_drawn([quotas[name] for name in tables], share),
             batch_size=self.batch_size,
             samples_per_epoch=self.samples_per_epoch or max(people, self.batch_size * ranks),
             seed=self.seed,
             num_replicas=ranks,
             rank=rank,
-            pretrain=self.pretrain and (self.pretrain[0], [self.pretrain[1].get(name, 0.0) for name in tables]),
+            pretrain=self.pretrain
+            and (self.pretrain[0], _with_drawn([self.pretrain[1].get(name, 0.0) for name in tables], share)),
         )
         if self.trainer:
             # Resumed within an epoch: Lightning counts on from here, but would be served the first batches again.
@@ -197,6 +208,9 @@ class PeopleDataModule(pl.LightningDataModule):
         if name not in self._tables:
             spec = self.sources[name] if name in self.sources else self.evaluations[name]
             table = open_source(cache_dir=self.cache_dir, **spec)
+            if not self.pictures and name in self.sources:
+                self._tables[name] = table
+                return table
             lost, images = table.missing_images()
             if len(images) > 1 and lost.all():
                 places = table.where_images_were_looked_for()
@@ -216,7 +230,7 @@ class PeopleDataModule(pl.LightningDataModule):
         return table.select(table.labelled_joints(self.spec) >= joints, f"fewer than {joints} annotated joints")
 
     def _crops(self, name: str) -> CropCache | None:
-        if not self.crop_cache:
+        if not self.crop_cache or not self.pictures:
             return None
         reach = self.augmentation.reach if name in self.sources else 1.0
         return CropCache(self._table(name), self.input_size, reach, self.cache_dir, self.num_workers)
@@ -230,7 +244,8 @@ class PeopleDataModule(pl.LightningDataModule):
         self, table: PeopleTable, source: str, crops: CropCache | None, done: NDArray[np.bool_] | None = None
     ) -> DataLoader[Any]:
         _require_people(table, "predicted")
-        dataset = PeopleDataset(table, source, self.input_size, crops=crops, spec=self.spec)
+        pictures = self.pictures or source not in self.sources
+        dataset = PeopleDataset(table, source, self.input_size, crops=crops, spec=self.spec, pictures=pictures)
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
 
@@ -258,6 +273,11 @@ def _require_people(table: PeopleTable, what: str) -> None:
         remedy = "Give other people or filters, or leave it out"
         msg = f"{table.name}: nobody is left to be {what}; {table.why_nobody()}. {remedy}"
         raise AnnotationError(msg)
+
+
+def _with_drawn(quotas: list[float], share: float) -> list[float]:
+    """Quotas of the sources, and beside them that of what is drawn, if anything is."""
+    return [*quotas, sum(quotas) * share / (1 - share)] if share > 0 else quotas
 
 
 def make_loader(

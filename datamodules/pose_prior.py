@@ -45,6 +45,26 @@ def _as_fetched(batch: Tensor) -> Tensor:
     return batch
 
 
+def hold_out(root: str, sequence: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which poses are held out: those of some whole sequences.
+
+    Args:
+        root: where they are from, for the error.
+        sequence: (N,) that each pose is of.
+        share: of the sequences.
+        seed: of the choice.
+
+    Raises:
+        AnnotationError: there would be nothing left.
+    """
+    names = np.unique(sequence)
+    count = max(1, round(share * len(names)))
+    if count >= len(names):
+        msg = f"{root} has {len(names)} pose sequences: too few to hold out {share:.0%}"
+        raise AnnotationError(msg)
+    return np.isin(sequence, np.random.default_rng(seed).permutation(names)[:count])
+
+
 class PosePriorDataModule(pl.LightningDataModule):
     """Batches of poses (B, K, 3), axis-angle of SMPL's joints that sequences know; whole sequences are held out.
 
@@ -87,12 +107,7 @@ class PosePriorDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Split the sequences."""
         poses, sequence, self.dropped = open_poses(self.root, self.cache_dir, self.fps)
-        names = np.unique(sequence)
-        count = max(1, round(self.val_share * len(names)))
-        if count >= len(names):
-            msg = f"{self.root} has {len(names)} pose sequences: too few to hold out {self.val_share:.0%}"
-            raise AnnotationError(msg)
-        held_out = np.isin(sequence, np.random.default_rng(self.seed).permutation(names)[:count])
+        held_out = hold_out(self.root, sequence, self.val_share, self.seed)
         self.train_data = PoseDataset(poses, np.flatnonzero(~held_out))
         self.val_data = PoseDataset(poses, np.flatnonzero(held_out))
 

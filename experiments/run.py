@@ -3,7 +3,7 @@
 Settings come from, later wins: the schema's default, ``size=``, the experiment file, the recipe bundle, the command
 line. So ``python -m experiments.run experiment=coco_mini recipe=two annotate.lr=1e-4`` takes its learning rate from
 the command line, the start of the backbone from the recipe, the data sets from the experiment, and the rest from the
-schema for size=default. ``--print-config`` shows where each value came from.
+schema for size=default. ``--print-config`` shows where each value came from, ``--print-plan`` which stages are made.
 
 Exit codes: 0 done, 1 the run (or one of a grid's runs) failed, 2 wrong settings.
 """
@@ -23,7 +23,7 @@ from experiments.cli import fail, run_command
 if TYPE_CHECKING:
     from experiments.engine.grid import Cell, Grid
 
-_FLAGS = ("--help", "--list", "--print-config", "--dry-run", "--debug", "--manifest")
+_FLAGS = ("--help", "--list", "--print-config", "--print-plan", "--dry-run", "--debug", "--manifest")
 _WITH_VALUE = ("--jobs", "--index", "--cell", "--grid")
 
 
@@ -82,6 +82,10 @@ def _main(argv: Sequence[str]) -> int:
         write_manifest(grid)
         print(manifest_text(grid))
         return 0
+    if "--print-plan" in flags:
+        from experiments.stages.experiment import print_plan
+
+        return print_plan(cells)
     if "--dry-run" in flags:
         from experiments.stages.dry_run import dry_run
 

@@ -25,7 +25,7 @@ from lightning_modules.heads import ANNOTATING, find_head
 from lightning_modules.losses import LossTerm, TermSums, nothing
 from lightning_modules.mesh_module import MeshModule
 from lightning_modules.networks.decoders import CodeDecoder
-from lightning_modules.networks.network import make_network
+from lightning_modules.networks.network import joint_branch, load_joint_branch, make_network
 from lightning_modules.optimizers import AdamSettings
 from lightning_modules.priors.critics import CRITIC_LR, CRITIC_WEIGHT_DECAY, AdversarialPrior
 from lightning_modules.priors.density import PoseDensity
@@ -71,6 +71,7 @@ class Starts:
         prior_weights: file of the prior, needed to train with one: a VPoser of any layout, or for "gmm" a pose mixture.
         prior_poses: (N, K, 3) recorded poses, axis-angle, which "adversarial" needs to train; their mean is the centre
             of "l2", which is the rest pose without.
+        lift_weights: checkpoint of an annotator of joints, whose joint branch this one's begins with.
         min_coverage: least share of the backbone that ``backbone_weights``, and of a VPoser that ``prior_weights``,
             must fill.
     """
@@ -78,7 +79,22 @@ class Starts:
     backbone_weights: str | Path | None = None
     prior_weights: str | Path | None = None
     prior_poses: NDArray[Any] | None = None
+    lift_weights: str | Path | None = None
     min_coverage: float = MIN_COVERAGE
+
+
+BRANCH_RATE = 0.1
+"""Of the learning rate, for a joint branch that was trained before: it knows what the targets' joints do not tell."""
+LIFT_LOSSES = {
+    "joints_2d": 5.0,
+    "joints_3d": 5.0,
+    "smpl_pose": 1.0,
+    "smpl_betas": 0.1,
+    "latent_l2": 0.001,
+    "betas_l2": 0.0,
+    "map_joints_2d": 0.0,
+}
+"""Weights of the annotator of joints on projections, where all is known and nothing is sparse."""
 
 
 class AnnotatorModule(MeshModule):
@@ -91,6 +107,7 @@ class AnnotatorModule(MeshModule):
         head: one of :data:`lightning_modules.heads.ANNOTATING`.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
+        evidence: one of :data:`lightning_modules.networks.network.EVIDENCE`.
         prior: one of :data:`PRIORS`; "vposer" regresses a 6D root and the prior's code, the others
             all rotations in 6D. All but "none" and "l2" know SMPL's joints alone.
         prior_width: neurons of VPoser's hidden layers; those of ``starts.prior_weights`` where given.
@@ -115,6 +132,7 @@ class AnnotatorModule(MeshModule):
         body_models: str = "standin",
         head: str = "regression",
         camera: str = "virtual",
+        evidence: str = "image",
         prior: str = "none",
         prior_width: int = 512,
         prior_layout: str = "v2",
@@ -133,7 +151,7 @@ class AnnotatorModule(MeshModule):
             raise ValueError(msg)
         starts, body_models, optimizer = starts or Starts(), str(body_models), AdamSettings.of(optimizer).plain()
         coder = _Coder(starts, prior_layout, prior_width) if prior == "vposer" else None
-        network = make_network(backbone, head, camera, input_size, body_models, coder.load if coder else None)
+        network = make_network(backbone, head, camera, input_size, body_models, coder.load if coder else None, evidence)
         losses = _weights(prior, {**ANNOTATOR_LOSSES, **find_head(head).losses, **(losses or {})})
         super().__init__(network, losses, loss, tolerance_2d)
         if coder is not None:
@@ -142,6 +160,9 @@ class AnnotatorModule(MeshModule):
         self.save_hyperparameters({"family": "annotator"})
         self.prior_is_trained = starts.prior_weights is not None
         self.penalty = _penalty(prior, starts, network.body.spec)
+        self.lifted = starts.lift_weights is not None
+        if starts.lift_weights is not None:
+            load_joint_branch(self.network, starts.lift_weights)
         if starts.backbone_weights is not None:
             self.start_from(starts.backbone_weights, starts.min_coverage)
 
@@ -187,10 +208,14 @@ class AnnotatorModule(MeshModule):
             raise ValueError(msg)
 
     def special_groups(self) -> Sequence[Mapping[str, Any]]:
-        if not isinstance(self.penalty, AdversarialPrior):
-            return ()
-        critics = list(self.penalty.parameters())
-        return [{"params": critics, "lr": self.hparams["critic_lr"], "weight_decay": CRITIC_WEIGHT_DECAY}]
+        groups: list[Mapping[str, Any]] = []
+        if self.lifted:
+            lr = BRANCH_RATE * self.hparams["optimizer"]["lr"]
+            groups.append({"params": list(joint_branch(self.network).parameters()), "lr": lr})
+        if isinstance(self.penalty, AdversarialPrior):
+            critics = list(self.penalty.parameters())
+            groups.append({"params": critics, "lr": self.hparams["critic_lr"], "weight_decay": CRITIC_WEIGHT_DECAY})
+        return groups
 
 
 _PLAIN = tuple(name for name in signature(AnnotatorModule.__init__).parameters if name not in ("self", "starts"))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from body_models.contracts import Batch
+from body_models.spec import SMPL, BodySpec
 from lightning_modules.cameras import CropCamera
 
 
@@ -60,8 +61,11 @@ class Evidence:
         return Evidence.from_tensors(one, self.camera.input_size)
 
 
-def center_evidence(input_size: int, people: int = 1, joints: int = 0, device: torch.device | None = None) -> Evidence:
-    """Evidence of crops that are whole images, without joints: for counting operations, and for tests."""
+def center_evidence(
+    input_size: int, people: int = 1, spec: BodySpec = SMPL, device: torch.device | None = None
+) -> Evidence:
+    """Evidence of crops that are whole images, no joint of which is known: for counting operations, and for tests."""
+    joints = len(spec.body_joints)
     middle = torch.full((people, 2), input_size / 2, device=device)
     side = torch.full((people, 2), float(input_size), device=device)
     return Evidence(

@@ -66,8 +66,16 @@ class MeshModule(pl.LightningModule):
 
     @property
     def backbone(self) -> nn.Module:
-        """What a start fills."""
-        return self.network.encoder.backbone
+        """What a start fills.
+
+        Raises:
+            ValueError: the network looks at joints alone.
+        """
+        backbone = self.network.backbone
+        if backbone is None:
+            msg = "a network that looks at joints alone has no backbone to start from a file"
+            raise ValueError(msg)
+        return backbone
 
     def start_from(self, path: str | Path, min_coverage: float = MIN_COVERAGE) -> Coverage:
         """Fill the backbone from a file, and what the head can take from it.

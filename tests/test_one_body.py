@@ -22,6 +22,7 @@ ELSEWHERE = {
     "body_models/standin_build.py": "a body in SMPL's layout",
     "body_models/safe_pickle.py": "a power of two",
     "body_models/joint_limits.py": "degrees",
+    "datamodules/photos.py": "millimetres of film",
     "datamodules/synthetic": "counts, degrees, colours",
     "datamodules/pseudo_gt/formats/eft.py": "rows of a joint convention",
     "datamodules/pseudo_gt/formats/humandata.py": "rows of a joint convention",

@@ -30,6 +30,7 @@ from experiments.benches.rows import Row, seconds_in_turn, wait_for_gpu
 from experiments.benches.trainers import bench_trainer
 from experiments.benches.worlds import bench_photos
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.backbones import ImageNormalization
 
 
 class Case(NamedTuple):
@@ -131,7 +132,7 @@ def _trainer_rows(
 
 
 def _bare(module: AnnotatorModule, batch: Any, case: Case) -> Callable[[], None]:
-    image = module.network.encoder.normalize(batch["image"]).contiguous(memory_format=torch.channels_last)
+    image = ImageNormalization()(batch["image"]).contiguous(memory_format=torch.channels_last)
 
     def bare() -> None:
         module.backbone.zero_grad()

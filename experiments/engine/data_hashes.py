@@ -19,7 +19,7 @@ from datamodules.pseudo_gt.native import PROVENANCE_FILE
 from datamodules.sources import open_source
 from datamodules.sources.amass import find_sequences
 from datamodules.sources.cmu_asf_amc import find_clips
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.schema import Settings
 
 
@@ -30,20 +30,20 @@ def people_of(settings: Settings, name: str) -> PeopleTable:
         settings: of the run.
         name: of a source that has a path.
     """
-    return open_source(cache_dir=settings.paths.cache, **plan.source(settings, None, name))
+    return open_source(cache_dir=settings.paths.cache, **sources.source(settings, None, name))
 
 
 def content(settings: Settings, name: str) -> str:
     """Short hash of the annotation files of a user's data set, of their content and not of their place."""
     if name == "amass":
-        root = Path(plan.root_of(settings, None, name))
+        root = Path(sources.root_of(settings, None, name))
         files = find_sequences(root) + find_clips(root)
         parts = [f"{path.relative_to(root)} {path.stat().st_size}" for path in sorted(files)]
     else:
         table = people_of(settings, name)
         _, meta = open_columns(table.folder)
         parts = [source["sha256"] for source in meta["sources"]]
-        if settings.skip_damaged_images and name not in plan.EVALUATED:
+        if settings.skip_damaged_images and name not in sources.EVALUATED:
             # Nobody is left out for most data sets, and these keep the key that they have without the setting.
             damaged = table.column("id")[damaged_people(table, settings.paths.cache)]
             parts += [person.decode() for person in damaged.tolist()]

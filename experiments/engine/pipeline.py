@@ -22,6 +22,7 @@ from rich.console import Console
 from experiments.engine.artifacts import StageRecord, find_stage, foresee_stage, key_hash, open_stage
 from experiments.engine.processes import on_rank_zero, rank
 from experiments.engine.state import RunState
+from experiments.settings.plan import Plan
 from experiments.settings.schema import Settings
 
 console = Console(highlight=False, soft_wrap=True)
@@ -44,9 +45,17 @@ class Run:
     folder: Path
     records: dict[str, StageRecord] = field(default_factory=dict)
     state: RunState = field(init=False)
+    _plan: Plan | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.state = RunState(self.folder)
+
+    @property
+    def plan(self) -> Plan:
+        """What follows from the settings, worked out once."""
+        if self._plan is None or self._plan.settings is not self.settings:
+            self._plan = Plan(self.settings)
+        return self._plan
 
     def output(self, stage: str, name: str) -> Any:
         """An output of an earlier stage.
@@ -79,10 +88,8 @@ class Stage:
     Attributes:
         name: as in ``stages=``.
         after: the stages whose results it may use.
-        needed: whether this run uses the stage at all.
         key: the settings that its results depend on.
         make: does the work in a folder, on every rank, and returns plain outputs (paths relative to the folder).
-        takes: the stages that it cannot be made without; those of ``after`` that it only looks at are not among them.
         shared: data or cache, if runs with equal keys share one folder there.
         single_process: whether only rank zero works.
         folder: its folder in the run folder, if it is not called like the stage.
@@ -93,8 +100,6 @@ class Stage:
     after: tuple[str, ...]
     key: Callable[[Run], dict[str, Any]]
     make: Callable[[Run, Path], dict[str, Any]]
-    needed: Callable[[Run], bool] = lambda run: True
-    takes: Callable[[Run], Sequence[str]] = lambda run: ()
     shared: str | None = None
     single_process: bool = False
     folder: str | None = None
@@ -107,34 +112,74 @@ class Stage:
 
 def make_or_reuse(run: Run, stage: Stage) -> None:
     """Make a stage, resume it, or take what is there; the record is then in ``run.records``."""
-    if not stage.needed(run):
+    if stage.name not in run.plan.reasons:
         return
     folder, key = _place(run, stage)
     with _locked(run, stage, folder):
         _make_or_reuse(run, stage, folder, key)
 
 
-def check_stages(run: Run, stages: Sequence[Stage]) -> None:
+@dataclass(frozen=True)
+class Foreseen:
+    """What a run would do with one of its stages.
+
+    Attributes:
+        stage: its name.
+        reason: what the run needs it for.
+        takes: stages whose results it is made from.
+        sources: data sets that it reads.
+        folder: where its results are, or will be.
+        state: "used again", "goes on", "made", or "not selected".
+    """
+
+    stage: str
+    reason: str
+    takes: tuple[str, ...]
+    sources: tuple[str, ...]
+    folder: Path
+    state: str
+
+
+def foresee_stages(run: Run, stages: Sequence[Stage]) -> Iterator[Foreseen]:
     """Look at the folders of all stages, in their order, before anything is made, and change none of them.
 
     Args:
         run: without records; those that it has afterwards say where results are, or will be.
         stages: all that there are.
 
+    Yields:
+        The stages that the run needs.
+
     Raises:
         StageMismatchError: a folder holds results of other settings.
         MissingStageError: a stage that is to be made needs one that is neither there nor selected.
     """
     for stage in stages:
-        if not stage.needed(run):
-            continue
-        selected = stage.selected(run.settings)
-        record = foresee_stage(*_place(run, stage), run.settings.overwrite and selected)
-        if selected and not record.complete:
-            for name in stage.takes(run):
-                run.record(name)
-        if selected or record.complete:
-            run.records[stage.name] = record
+        if stage.name in run.plan.reasons:
+            yield _foresee(run, stage)
+
+
+def check_stages(run: Run, stages: Sequence[Stage]) -> list[Foreseen]:
+    """All that :func:`foresee_stages` sees, or the error that it raises."""
+    return list(foresee_stages(run, stages))
+
+
+def _foresee(run: Run, stage: Stage) -> Foreseen:
+    selected = stage.selected(run.settings)
+    folder, key = _place(run, stage)
+    record = foresee_stage(folder, key, run.settings.overwrite and selected)
+    if selected and not record.complete:
+        for name in run.plan.takes(stage.name):
+            run.record(name)
+    begun = find_stage(folder, key) is not None
+    state = "used again" if record.complete else "not selected" if not selected else "goes on" if begun else "made"
+    if selected or record.complete:
+        run.records[stage.name] = record
+    known = [name for name in stage.after if name in run.records]
+    takes = dict.fromkeys([*run.plan.takes(stage.name), *known])
+    return Foreseen(
+        stage.name, run.plan.reasons[stage.name], tuple(takes), tuple(run.plan.sources_of(stage.name)), folder, state
+    )
 
 
 def find_finished(run: Run, stages: Sequence[Stage]) -> bool:
@@ -145,7 +190,7 @@ def find_finished(run: Run, stages: Sequence[Stage]) -> bool:
     """
     complete = True
     for stage in stages:
-        if not stage.needed(run):
+        if stage.name not in run.plan.reasons:
             continue
         folder, key = _place(run, stage)
         if (record := find_stage(folder, key)) is not None and record.complete:

@@ -10,7 +10,6 @@ from datamodules.exposure import NOTHING, Exposure, combined, read_exposure
 from datamodules.pseudo_gt.native import read_provenance
 from experiments.engine.pipeline import Run
 from experiments.provenance.given_labels import given_tables
-from experiments.settings import plan
 
 SEVERAL, UNKNOWN, NO_LABELS = "several", "unknown", "no labels"
 
@@ -84,13 +83,13 @@ def annotator_of_run(run: Run) -> Annotator:
     settings, recipe = run.settings, run.settings.recipe
     if settings.labels.folders is not None:
         return annotator_of_tables(given_tables(settings.labels.folders).values())
-    trained = plan.trains_annotator(settings)
+    trained = run.plan.trains_annotator
     # A recipe says what an annotator would see; a run of other stages alone has none.
     annotates = not {"annotate", "dump"}.isdisjoint(run.records)
     return Annotator(
         recipe.name,
-        {name: recipe.auxiliary[name] for name in plan.auxiliary(settings)},
+        {name: recipe.auxiliary[name] for name in run.plan.auxiliary},
         recipe.init if trained else "",
         recipe.prior if trained else settings.smplify.prior,
-        plan.annotator_exposure(settings) if annotates else NOTHING,
+        run.plan.exposure if annotates else NOTHING,
     )

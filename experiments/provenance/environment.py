@@ -31,7 +31,8 @@ from experiments.engine.data_hashes import content, people_of
 from experiments.engine.pipeline import Run
 from experiments.engine.processes import world_size
 from experiments.provenance.records import body_model, code_commit, hardware, people_provenance, versions
-from experiments.settings import plan
+from experiments.settings import sources
+from experiments.settings.plan import Plan
 from experiments.settings.schema import STAGES, Settings
 
 ENVIRONMENT_FILE = "environment.json"
@@ -52,7 +53,7 @@ def write_environment(run: Run) -> Path:
             "command": sys.argv,
             "scheduler": {name: scheduler[name] for name in scheduler if name.endswith(("_ID", "_NODELIST"))},
             "body_model": body_model(settings.paths.body_models),
-            "data": {**_told_earlier(path, settings), **{name: _data(run, name) for name in plan.used(settings)}},
+            "data": {**_told_earlier(path, settings), **{name: _data(run, name) for name in run.plan.used}},
         },
     )
     return path
@@ -61,12 +62,12 @@ def write_environment(run: Run) -> Path:
 def _told_earlier(path: Path, settings: Settings) -> dict[str, Any]:
     """Data of the stages that an earlier command ran, which this one does not look at again."""
     told = json.loads(path.read_bytes()).get("data", {}) if path.is_file() else {}
-    possible = plan.used(replace(settings, stages=list(STAGES)))
+    possible = Plan(replace(settings, stages=list(STAGES))).used
     return {name: what for name, what in told.items() if name in possible}
 
 
 def _data(run: Run, name: str) -> dict[str, Any]:
-    if plan.is_synthetic(run.settings, name):
+    if sources.is_synthetic(run.settings, name):
         world = run.records.get("world")
         return {"synthetic": None if world is None else world.hash}
     if name == "amass":

@@ -18,7 +18,7 @@ from datamodules.exposure import entries
 from datamodules.people import PeopleTable
 from datamodules.terms import KEY, terms_of
 from experiments.engine.pipeline import Run
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.schema import to_plain
 
 _PACKAGES = (
@@ -103,8 +103,8 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         run: that writes the labels.
         checkpoint: of the annotator; None for one that is no network.
     """
-    settings, exposure = run.settings, plan.annotator_exposure(run.settings)
-    made_with = {*map(plan.split_of, plan.targets(settings)), *exposure.seen}
+    settings, exposure = run.settings, run.plan.exposure
+    made_with = {*map(sources.split_of, run.plan.targets), *exposure.seen}
     return {
         "run": run.label,
         "settings": to_plain(settings),
@@ -114,7 +114,7 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "versions": versions(),
         "standin_body": is_standin(settings.paths.body_models),
         "body_model": body_model(settings.paths.body_models),
-        "synthetic_images": [name for name in plan.targets(settings) if plan.is_synthetic(settings, name)],
+        "synthetic_images": [name for name in run.plan.targets if sources.is_synthetic(settings, name)],
         **entries(exposure),
-        KEY: terms_of(is_standin(settings.paths.body_models), made_with, plan.synthetic_data_sets(settings)),
+        KEY: terms_of(is_standin(settings.paths.body_models), made_with, run.plan.synthetic_data_sets),
     }

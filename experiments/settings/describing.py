@@ -19,6 +19,7 @@ annotators trained with different recipes. Without arguments: the whole loop on 
   --help          every key with its type, default and meaning
   --list          experiments and recipes
   --print-config  the settings of this command, each with its origin; starts nothing
+  --print-plan    the stages of each run: why, from what, into which folder, made or used again; makes nothing
   --dry-run       builds everything and reads one batch of each source; names every file that is missing
   --debug         full traceback of an error
 

@@ -36,8 +36,9 @@ from omegaconf.errors import OmegaConfBaseException
 from body_models.names import guess
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.ids import dataset_of_table
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.advice import key_advice
+from experiments.settings.plan import Plan
 from experiments.settings.schema import (
     ANNOTATOR_STAGES,
     CUSTOM,
@@ -65,6 +66,8 @@ _SHORT = {"recipe": "recipe.name", "labels": "labels.folders"}
 _RECIPE_PARTS = ("auxiliary", "init", "prior")
 _FURTHER_PARTS = {"schedule": "mixed", "longer": False}
 """Parts of a recipe that its bundle may leave out, and what it then says: a bundle is the same on top of any file."""
+_BEYOND, _BEYOND_SECTIONS = "beyond", ("annotate", "model", "dump")
+"""Key of a bundle for what goes beyond the three recipes, and the sections that it may set there."""
 _WEIGHTS = ("recipe.auxiliary", "annotate.targets")
 _NAMING_SOURCES = ("annotate.targets", "recipe.auxiliary", "pose2d.sources", "downstream.mix")
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
@@ -272,7 +275,12 @@ def _read_bundle(name: Any, where: str, errors: list[str]) -> list[_Assignment]:
         errors.append(
             f"{_shown(path)}: a recipe states all of {', '.join(_RECIPE_PARTS)}: {', '.join(missing)} missing"
         )
-    return _flatten({"recipe": {**_FURTHER_PARTS, **content}}, _shown(path), errors)
+    beyond = content.pop(_BEYOND, {})
+    if wrong := [section for section in beyond if section not in _BEYOND_SECTIONS]:
+        allowed = ", ".join(_BEYOND_SECTIONS)
+        errors.append(f"{_shown(path)}: {_BEYOND} sets {', '.join(wrong)}; a bundle may set {allowed} there")
+        return []
+    return _flatten({"recipe": {**_FURTHER_PARTS, **content}, **beyond}, _shown(path), errors)
 
 
 def _find(name: str, kind: str, folder: Path, where: str, errors: list[str]) -> Path | None:
@@ -473,11 +481,11 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
         init in INITS
         and init != "random"
         and settings.recipe.init_file is None
-        and plan.start_stage(settings) is None
-        and plan.trains_annotator(settings)
+        and Plan(settings).start_stage is None
+        and Plan(settings).looks_at_images
     ):
         problems.append(("recipe.init", f"recipe.init={init} needs recipe.init_file=PATH"))
-    for name, key in plan.same_people(settings):
+    for name, key in Plan(settings).same_people:
         text = f"synthetic and {name} are the same people while {key} is null; name one of them"
         problems.append(("recipe.auxiliary", text))
     if settings.trainer.extra:
@@ -486,9 +494,9 @@ def _joint_problems(settings: Settings) -> list[tuple[str, str]]:
     problems += [("evaluate.protocols", text) for text in _protocol_problems(settings)]
     if settings.downstream.family == "i2l" and settings.downstream.backbone not in RESNETS:
         problems.append(("downstream.backbone", "downstream.family=i2l needs a ResNet; the nearest is resnet50"))
-    for name in plan.without_path(settings):
+    for name in Plan(settings).without_path:
         key = next((key for key in _NAMING_SOURCES if name in get(settings, key)), "evaluate.benchmarks")
-        problems.append((key, f"the synthetic world has no {name}; {plan.path_key(name)}=FOLDER says where it is"))
+        problems.append((key, f"the synthetic world has no {name}; {sources.path_key(name)}=FOLDER says where it is"))
     return problems
 
 
@@ -497,8 +505,8 @@ def _protocol_problems(settings: Settings) -> list[str]:
     chosen, problems = settings.evaluate.protocols, []
     if chosen is None or not {"downstream", "evaluate"} & set(settings.stages):
         return []
-    known = {key for one in plan.benchmarks(settings) for key in one.all_protocols}
-    for one in plan.benchmarks(settings):
+    known = {key for one in Plan(settings).benchmarks for key in one.all_protocols}
+    for one in Plan(settings).benchmarks:
         if not one.chosen(chosen):
             usual = ", ".join(one.all_protocols)
             problems.append(f"no protocol of {one.name}, which evaluate.benchmarks names; it has {usual}")
@@ -530,8 +538,7 @@ def _refuse_contradictions(
 def _name_recipe(settings: Settings) -> None:
     """Call a recipe custom once its parts are not those of its bundle, so that no table names it wrongly."""
     bundle = _read_bundle(settings.recipe.name, "", [])
-    parts = {f"recipe.{part}" for part in (*_RECIPE_PARTS, *_FURTHER_PARTS)}
-    if any(get(settings, part.key) != part.value for part in bundle if part.key in parts):
+    if any(get(settings, part.key) != part.value for part in bundle):
         settings.recipe.name = CUSTOM
 
 

@@ -1,157 +1,290 @@
-"""Where each data set of a run comes from: a path given by the user, or the synthetic world's folder."""
+"""What a run is about, made of its settings once: who is annotated and trained on, which stages that takes, and why."""
 
 from __future__ import annotations
 
-import dataclasses
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.benchmarks.benchmark import Benchmark
 from datamodules.exposure import NOTHING, UNKNOWN, Exposure, training_split
 from datamodules.ids import dataset_of_table
 from experiments.exposure import checkpoint_exposure
-from experiments.settings.schema import ONLY_WORLD, WITHOUT_WORLD, Settings
+from experiments.settings import sources
+from experiments.settings.schema import Settings
 
-# Name in the settings -> (paths key, if any, and folder in the synthetic world, kind of source, split).
-_SOURCES = {
-    "coco": ("coco", "coco", "train"),
-    "mpii": ("mpii", "mpii", "train"),
-    "mpi_inf_3dhp": ("mpi_inf_3dhp", "mpi_inf_3dhp", "train"),
-    "threedpw_train": ("threedpw", "threedpw", "train"),
-    "amass": ("amass", "amass", "train"),
-    "human36m": ("human36m", "human36m", "train"),
-    "lspet": ("lspet", "lspet", "train"),
-    "crowdpose": ("crowdpose", "crowdpose", "train"),
-    "detections": ("detections", "detections", "train"),
-    # The world's people in the wild with true bodies lie in 3DPW's layout. By this name they are not taken for 3DPW.
-    "synthetic": ("synthetic", "threedpw", "train"),
-    **{f"{one.name}_{split}": (one.name, one.name, split) for one in BENCHMARKS.values() for split in one.kept_splits},
-}
-_BENCHMARK_OF = {f"{one.name}_{split}": one for one in BENCHMARKS.values() for split in one.kept_splits}
-EVALUATED = tuple(_BENCHMARK_OF)
-"""Sources that are only evaluated on, whose people are never left out for their images."""
 # recipe.init -> the one data set that its 2D pose network is trained on.
 _POSE2D_ON = {"pose2d_coco": "coco", "pose2d_mpii": "mpii"}
 # What published backbones are trained on.
 _IMAGES = Exposure.of("imagenet-train")
 # Prior -> the stage that makes it where no file is given.
 _PRIOR_STAGES = {"vposer": "prior", "gmm": "mixture"}
-_WORLD_FOLDERS = {one.name: one.world for one in BENCHMARKS.values() if one.world} | {"synthetic": "3dpw"}
 
 
-def targets(settings: Settings) -> list[str]:
-    """Data sets that get pseudo-GTs."""
-    return [name for name, weight in settings.annotate.targets.items() if weight > 0]
+class Plan:
+    """What follows from the settings of a run, each worked out once and only where it is asked for.
 
-
-def pose2d(settings: Settings) -> list[str]:
-    """Data sets that the 2D pose network, and the generic start, are trained on."""
-    alone = _POSE2D_ON.get(settings.recipe.init)
-    return [alone] if alone else [name for name, weight in settings.pose2d.sources.items() if weight > 0]
-
-
-def pose2d_shares(settings: Settings) -> dict[str, float]:
-    """Share of each of them in a batch."""
-    return {name: settings.pose2d.sources.get(name) or 1.0 for name in pose2d(settings)}
-
-
-def trains_annotator(settings: Settings) -> bool:
-    """Whether there is a network to train: SMPLify looks at nothing but 2D joints."""
-    return settings.annotate.method != "smplify"
-
-
-def start_stage(settings: Settings) -> str | None:
-    """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
-    init = settings.recipe.init
-    if not trains_annotator(settings):
-        return None
-    if init in ("generic", "pose2d"):
-        return init
-    return "pose2d" if init in _POSE2D_ON and settings.recipe.init_file is None else None
-
-
-def init_file(settings: Settings) -> str | None:
-    """File that the annotator's backbone starts from, if any."""
-    recipe = settings.recipe
-    if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d") or not trains_annotator(settings):
-        return None
-    return recipe.init_file.replace("{init}", recipe.init)
-
-
-def needs_start(settings: Settings, stage: str) -> bool:
-    """Whether the run needs what a stage of recipe 2 trains, or was told to train it for its own sake."""
-    alone = "annotate" not in settings.stages and stage in settings.stages
-    return alone or start_stage(settings) == stage
-
-
-def generic_samples(settings: Settings) -> int:
-    """People that the generic start sees in training."""
-    return settings.generic.samples or settings.pose2d.samples
-
-
-def auxiliary(settings: Settings) -> list[str]:
-    """Data sets with 3D ground truth that help the annotator (recipe 1)."""
-    if not trains_annotator(settings):
-        return []
-    return [name for name, weight in settings.recipe.auxiliary.items() if weight > 0]
-
-
-def mixed(settings: Settings) -> list[str]:
-    """Data sets that the downstream regressor's mix names; empty where it takes whatever has labels."""
-    return [name for name, weight in settings.downstream.mix.items() if weight > 0]
-
-
-def benchmarks(settings: Settings) -> list[Benchmark]:
-    """What the downstream regressor is judged on."""
-    return [BENCHMARKS[name] for name in settings.evaluate.benchmarks if name in BENCHMARKS]
-
-
-def selection(settings: Settings) -> Benchmark | None:
-    """The benchmark whose validation split checkpoints are chosen on; None where the last one is taken."""
-    return next((one for one in benchmarks(settings) if one.selection is not None), None)
-
-
-def split_of(name: str) -> str:
-    """Split of a data set that a source is, e.g. ``coco-train``; the world's own people are not taken for 3DPW."""
-    _, kind, split = _SOURCES[name]
-    return f"{name if name in ONLY_WORLD else kind}-{split}"
-
-
-def synthetic_data_sets(settings: Settings) -> set[str]:
-    """Data sets of which an annotator takes the synthetic world's."""
-    names = {*targets(settings), *auxiliary(settings), *pose2d(settings), "amass"}
-    return {dataset_of_table(split_of(name)) for name in names if is_synthetic(settings, name)}
-
-
-def annotator_exposure(settings: Settings) -> Exposure:
-    """What the annotator, what it starts from and its priors are trained on.
-
-    Every table of a run that saw a benchmark's people must say so.
+    Args:
+        settings: of the run.
     """
-    prior_stages = {*annotator_takes(settings), *labels_take(settings)} & {"prior", "mixture"}
-    names = ["amass"] if prior_stages or trains_on_poses(settings) else []
-    if not trains_annotator(settings):
-        return Exposure.of(*map(split_of, names))
-    alone = settings.recipe.schedule == "auxiliary_only" and auxiliary(settings)
-    names += [*([] if alone else targets(settings)), *auxiliary(settings)]
-    return Exposure.of(*map(split_of, names)) | _start_exposure(settings)
 
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
-def _start_exposure(settings: Settings) -> Exposure:
-    recipe, path = settings.recipe, init_file(settings)
-    if start_stage(settings) is not None:
-        own = settings.pose2d.init_file if start_stage(settings) == "pose2d" else None
-        before = NOTHING if own is None else _told_by_run(own) or _IMAGES
-        return Exposure.of(*map(split_of, pose2d(settings))) | before
-    if path is None:
-        return NOTHING
-    # For a network of this project its run knows better than the choice that names it.
-    if (told := _told_by_run(path)) is not None:
-        return told
-    if recipe.init == "file":
-        return Exposure.told(training_split(), recipe.init_used_3dpw_train)
-    return Exposure.of(split_of(_POSE2D_ON[recipe.init])) | _IMAGES if recipe.init in _POSE2D_ON else _IMAGES
+    # People.
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Data sets that get pseudo-GTs."""
+        return [name for name, weight in self.settings.annotate.targets.items() if weight > 0]
+
+    @cached_property
+    def auxiliary(self) -> list[str]:
+        """Data sets with 3D ground truth that help the annotator (recipe 1)."""
+        if not self.trains_annotator:
+            return []
+        return [name for name, weight in self.settings.recipe.auxiliary.items() if weight > 0]
+
+    @cached_property
+    def pose2d(self) -> list[str]:
+        """Data sets that the 2D pose network, and the generic start, are trained on."""
+        alone = _POSE2D_ON.get(self.settings.recipe.init)
+        return [alone] if alone else [name for name, weight in self.settings.pose2d.sources.items() if weight > 0]
+
+    @cached_property
+    def pose2d_shares(self) -> dict[str, float]:
+        """Share of each of them in a batch."""
+        return {name: self.settings.pose2d.sources.get(name) or 1.0 for name in self.pose2d}
+
+    @cached_property
+    def mixed(self) -> list[str]:
+        """Data sets that the downstream regressor's mix names; empty where it takes whatever has labels."""
+        return [name for name, weight in self.settings.downstream.mix.items() if weight > 0]
+
+    @cached_property
+    def benchmarks(self) -> list[Benchmark]:
+        """What the downstream regressor is judged on."""
+        return [BENCHMARKS[name] for name in self.settings.evaluate.benchmarks if name in BENCHMARKS]
+
+    @cached_property
+    def selection(self) -> Benchmark | None:
+        """The benchmark whose validation split checkpoints are chosen on; None where the last one is taken."""
+        return next((one for one in self.benchmarks if one.selection is not None), None)
+
+    @cached_property
+    def used(self) -> list[str]:
+        """All sources that the selected stages read."""
+        return list(dict.fromkeys(name for stage in self.settings.stages for name in self.sources_of(stage)))
+
+    def sources_of(self, stage: str) -> list[str]:
+        """The sources that a stage reads, where the run needs it."""
+        if stage in ("prior", "mixture", "lift"):
+            return ["amass"] if stage in self._reasons else []
+        if stage in ("generic", "pose2d"):
+            return self.pose2d if stage in self._reasons else []
+        people = {"annotate", "dump", "downstream", "evaluate", "report"}
+        names = list(self.targets) if stage in people else []
+        if stage == "annotate":
+            names += [*(["amass"] if self.trains_on_poses else []), *self.auxiliary]
+        if stage == "downstream":
+            names += [*self.mixed, *([self.selection.selection_source] if self.selection else [])]  # type: ignore[list-item]
+        if stage in ("downstream", "evaluate"):
+            names += [one.test_source for one in self.benchmarks]
+        return list(dict.fromkeys(names))
+
+    @cached_property
+    def without_path(self) -> list[str]:
+        """Sources of the selected stages that the synthetic world does not have, and that no path is given for."""
+        return [name for name in self.used if sources.needs_path(name) and not sources.has_path(self.settings, name)]
+
+    @cached_property
+    def synthetic_data_sets(self) -> set[str]:
+        """Data sets of which an annotator takes the synthetic world's."""
+        names = {*self.targets, *self.auxiliary, *self.pose2d, "amass"}
+        return {dataset_of_table(sources.split_of(name)) for name in names if sources.is_synthetic(self.settings, name)}
+
+    @cached_property
+    def same_people(self) -> list[tuple[str, str]]:
+        """(source, its path's key) of auxiliary sources that are the people of the source ``synthetic``, too."""
+        helpers = [name for name in self.auxiliary if sources.is_source(name)]
+        if "synthetic" not in helpers:
+            return []
+        twins = [name for name in helpers if name != "synthetic" and sources.same_data(name, "synthetic")]
+        return [(name, sources.path_key(name)) for name in twins if sources.is_synthetic(self.settings, name)]
+
+    # The annotator.
+
+    @cached_property
+    def trains_annotator(self) -> bool:
+        """Whether there is a network to train: SMPLify looks at nothing but 2D joints."""
+        return self.settings.annotate.method != "smplify"
+
+    @cached_property
+    def looks_at_images(self) -> bool:
+        """Whether what annotates is a network that looks at pictures, so that its backbone starts from somewhere."""
+        return self.trains_annotator and self.settings.annotate.evidence != "joints"
+
+    @cached_property
+    def reads_joints(self) -> bool:
+        """Whether a network is trained that looks at 2D joints."""
+        return self.trains_annotator and self.settings.annotate.evidence != "image"
+
+    @cached_property
+    def draws_projections(self) -> bool:
+        """Whether projections of recorded poses stay in the mix when people are annotated."""
+        return self.reads_joints and self.settings.annotate.projections > 0
+
+    @cached_property
+    def start_stage(self) -> str | None:
+        """The stage that trains what the annotator's backbone starts from; None where it is random or in a file."""
+        init = self.settings.recipe.init
+        if not self.looks_at_images:
+            return None
+        if init in ("generic", "pose2d"):
+            return init
+        return "pose2d" if init in _POSE2D_ON and self.settings.recipe.init_file is None else None
+
+    @cached_property
+    def init_file(self) -> str | None:
+        """File that the annotator's backbone starts from, if any."""
+        recipe = self.settings.recipe
+        if recipe.init_file is None or recipe.init in ("random", "generic", "pose2d") or not self.trains_annotator:
+            return None
+        return recipe.init_file.replace("{init}", recipe.init)
+
+    @cached_property
+    def generic_samples(self) -> int:
+        """People that the generic start sees in training."""
+        return self.settings.generic.samples or self.settings.pose2d.samples
+
+    @cached_property
+    def trains_on_poses(self) -> bool:
+        """Whether the annotator's training itself looks at recorded poses."""
+        of_prior = self.settings.recipe.prior in ("l2", "adversarial") and self.trains_annotator
+        return of_prior or self.draws_projections
+
+    @cached_property
+    def scores_poses(self) -> bool:
+        """Whether labels get a prior score: real people are not judged by the synthetic world's poses."""
+        synthetic = any(sources.is_synthetic(self.settings, name) for name in self.targets)
+        return self.settings.dump.prior_score and (synthetic or self.settings.paths.amass is not None)
+
+    @cached_property
+    def fits_bodies(self) -> bool:
+        """Whether SMPLify is part of the run: as the annotator, or to refine what the network says."""
+        return "smplify" in (self.settings.annotate.method, self.settings.dump.refine)
+
+    @cached_property
+    def exposure(self) -> Exposure:
+        """What the annotator, what it starts from and its priors are trained on.
+
+        Every table of a run that saw a benchmark's people must say so.
+        """
+        prior_stages = {*self.annotator_takes, *self.labels_take} & {"prior", "mixture", "lift"}
+        names = ["amass"] if prior_stages or self.trains_on_poses else []
+        if not self.trains_annotator:
+            return Exposure.of(*map(sources.split_of, names))
+        alone = self.settings.recipe.schedule == "auxiliary_only" and self.auxiliary
+        names += [*([] if alone else self.targets), *self.auxiliary]
+        return Exposure.of(*map(sources.split_of, names)) | self._start_exposure()
+
+    def _start_exposure(self) -> Exposure:
+        recipe, path = self.settings.recipe, self.init_file
+        if self.start_stage is not None:
+            own = self.settings.pose2d.init_file if self.start_stage == "pose2d" else None
+            before = NOTHING if own is None else _told_by_run(own) or _IMAGES
+            return Exposure.of(*map(sources.split_of, self.pose2d)) | before
+        if path is None:
+            return NOTHING
+        # For a network of this project its run knows better than the choice that names it.
+        if (told := _told_by_run(path)) is not None:
+            return told
+        if recipe.init == "file":
+            return Exposure.told(training_split(), recipe.init_used_3dpw_train)
+        own_set = _POSE2D_ON.get(recipe.init)
+        return _IMAGES if own_set is None else Exposure.of(sources.split_of(own_set)) | _IMAGES
+
+    # Stages.
+
+    @cached_property
+    def annotator_takes(self) -> list[str]:
+        """Stages whose results the annotator's training starts from: of its backbone, its prior, its joint branch."""
+        if not self.trains_annotator:
+            return []
+        recipe = self.settings.recipe
+        lift = ["lift"] if self.reads_joints and self.settings.lift.file is None else []
+        start = [self.start_stage] if self.start_stage else []
+        return [*start, *_prior_stage(recipe.prior, recipe.prior_file), *lift]
+
+    @cached_property
+    def labels_take(self) -> list[str]:
+        """Stages whose results labels are made with: the annotator, SMPLify's prior, the mixture that scores."""
+        names = ["annotate"] if self.trains_annotator else []
+        if self.fits_bodies:
+            names += _prior_stage(self.settings.smplify.prior, self.settings.smplify.prior_file)
+        if self.settings.dump.refine != "none" or self.scores_poses:
+            names.append("mixture")
+        return names
+
+    @cached_property
+    def reasons(self) -> dict[str, str]:
+        """The stages that this run needs, selected or not, in their order, each with what it is needed for."""
+        made_up = [name for name in self.used if sources.is_synthetic(self.settings, name)]
+        world = {"world": f"holds {', '.join(made_up)}, which no path is given for"} if made_up else {}
+        return world | self._reasons
+
+    def takes(self, stage: str) -> list[str]:
+        """The stages that one cannot be made without."""
+        of_labels = ["dump"] if self.settings.labels.folders is None else []
+        recipe = self.settings.recipe
+        code = _prior_stage(recipe.prior, recipe.prior_file) if recipe.prior == "vposer" else []
+        known = {"annotate": self.annotator_takes, "lift": code, "dump": self.labels_take, "downstream": of_labels}
+        return known.get(stage, [])
+
+    @cached_property
+    def _reasons(self) -> dict[str, str]:
+        found = {stage: self._prior_reason(stage) for stage in ("prior", "mixture")}
+        found["lift"] = self._lift_reason()
+        found |= {stage: self._start_reason(stage) for stage in ("generic", "pose2d")}
+        if self.trains_annotator:
+            with_help = f", with the help of {', '.join(self.auxiliary)}" if self.auxiliary else ""
+            found["annotate"] = f"trains the network that annotates {', '.join(self.targets)}{with_help}"
+        found["dump"] = f"writes labels of {', '.join(self.targets)} by annotate.method={self.settings.annotate.method}"
+        found["downstream"] = f"trains downstream.family={self.settings.downstream.family} on {self._trained_on()}"
+        judged = ", ".join(one.name for one in self.benchmarks) or "no benchmark"
+        found["evaluate"] = f"labels against true bodies where these are known, the regressor on {judged}"
+        return {stage: reason for stage, reason in found.items() if reason}
+
+    def _prior_reason(self, stage: str) -> str:
+        reasons = []
+        recipe, smplify, dump = self.settings.recipe, self.settings.smplify, self.settings.dump
+        if stage in self.annotator_takes:
+            reasons.append(f"recipe.prior={recipe.prior}")
+        if self.fits_bodies and stage in _prior_stage(smplify.prior, smplify.prior_file):
+            reasons.append(f"smplify.prior={smplify.prior}")
+        if stage == "mixture" and dump.refine != "none":
+            reasons.append(f"dump.refine={dump.refine} judges poses by it")
+        if stage == "mixture" and self.scores_poses:
+            reasons.append("dump.prior_score=true scores labels by it")
+        return "; ".join(reasons)
+
+    def _lift_reason(self) -> str:
+        evidence = self.settings.annotate.evidence
+        if "lift" in self.annotator_takes:
+            return f"trains what reads joints, on projections (annotate.evidence={evidence})"
+        return ""
+
+    def _start_reason(self, stage: str) -> str:
+        if self.start_stage == stage:
+            return f"the annotator's backbone starts from it (recipe.init={self.settings.recipe.init})"
+        alone = "annotate" not in self.settings.stages and stage in self.settings.stages
+        return "asked for by itself" if alone else ""
+
+    def _trained_on(self) -> str:
+        if self.mixed:
+            return f"downstream.mix of {', '.join(self.mixed)}"
+        given = self.settings.labels.folders
+        return "the labels of this run" if given is None else f"labels={','.join(given) or '[]'}"
 
 
 def _told_by_run(path: str) -> Exposure | None:
@@ -159,150 +292,5 @@ def _told_by_run(path: str) -> Exposure | None:
     return None if told == UNKNOWN else told
 
 
-def is_synthetic(settings: Settings, name: str) -> bool:
-    """Whether a source comes from the synthetic world."""
-    return not _needs_path(name) and _given_root(settings, name) is None
-
-
-def without_path(settings: Settings) -> list[str]:
-    """Sources of the selected stages that the synthetic world does not have, and that no path is given for."""
-    return [name for name in used(settings) if _needs_path(name) and _given_root(settings, name) is None]
-
-
-def _needs_path(name: str) -> bool:
-    """Whether the synthetic world does not have a source."""
-    return name in WITHOUT_WORLD or (name in _BENCHMARK_OF and _BENCHMARK_OF[name].world is None)
-
-
-def same_people(settings: Settings) -> list[tuple[str, str]]:
-    """(source, its path's key) of auxiliary sources that are the people of the source ``synthetic``, too."""
-    helpers = [name for name in auxiliary(settings) if name in _SOURCES]
-    if "synthetic" not in helpers:
-        return []
-    world = _SOURCES["synthetic"][1:]
-    twins = [name for name in helpers if name != "synthetic" and _SOURCES[name][1:] == world]
-    return [(name, path_key(name)) for name in twins if is_synthetic(settings, name)]
-
-
-def path_key(name: str) -> str:
-    """The setting that says where a source lies, e.g. ``paths.coco``."""
-    return f"paths.{_SOURCES[name][0]}"
-
-
-def scores_poses(settings: Settings) -> bool:
-    """Whether labels get a prior score: real people are not judged by the synthetic world's poses."""
-    synthetic = any(is_synthetic(settings, name) for name in targets(settings))
-    return settings.dump.prior_score and (synthetic or settings.paths.amass is not None)
-
-
-def fits_bodies(settings: Settings) -> bool:
-    """Whether SMPLify is part of the run: as the annotator, or to refine what the network says."""
-    return "smplify" in (settings.annotate.method, settings.dump.refine)
-
-
-def annotator_takes(settings: Settings) -> list[str]:
-    """Stages whose results the annotator's training starts from: that of its backbone, and that of its prior."""
-    if not trains_annotator(settings):
-        return []
-    start = start_stage(settings)
-    return [*([start] if start else []), *_prior_stage(settings.recipe.prior, settings.recipe.prior_file)]
-
-
-def labels_take(settings: Settings) -> list[str]:
-    """Stages whose results the labels are made with: the annotator, SMPLify's prior, and the mixture that scores."""
-    names = ["annotate"] if trains_annotator(settings) else []
-    if fits_bodies(settings):
-        names += _prior_stage(settings.smplify.prior, settings.smplify.prior_file)
-    if settings.dump.refine != "none" or scores_poses(settings):
-        names.append("mixture")
-    return names
-
-
 def _prior_stage(prior: str, file: str | None) -> list[str]:
     return [_PRIOR_STAGES[prior]] if prior in _PRIOR_STAGES and file is None else []
-
-
-def learns_prior(settings: Settings) -> bool:
-    """Whether the stage prior is part of the run: for the annotator, or for SMPLify."""
-    return "prior" in (*annotator_takes(settings), *labels_take(settings))
-
-
-def fits_mixture(settings: Settings) -> bool:
-    """Whether the stage mixture is part of the run: to score labels and refinements, or as a prior."""
-    return "mixture" in (*annotator_takes(settings), *labels_take(settings))
-
-
-def trains_on_poses(settings: Settings) -> bool:
-    """Whether the annotator's training itself looks at recorded poses."""
-    return settings.recipe.prior in ("l2", "adversarial") and trains_annotator(settings)
-
-
-def used(settings: Settings) -> list[str]:
-    """All sources that the selected stages read."""
-    stages = settings.stages
-    names: list[str] = []
-    if "prior" in stages and learns_prior(settings):
-        names.append("amass")
-    if "mixture" in stages and fits_mixture(settings):
-        names.append("amass")
-    if "annotate" in stages and trains_on_poses(settings):
-        names.append("amass")
-    if any(stage in stages and needs_start(settings, stage) for stage in ("generic", "pose2d")):
-        names += pose2d(settings)
-    if {"annotate", "dump", "downstream", "evaluate", "report"} & set(stages):
-        names += targets(settings)
-    if "annotate" in stages:
-        names += auxiliary(settings)
-    if "downstream" in stages:
-        chosen = selection(settings)
-        names += [*mixed(settings), *([chosen.selection_source] if chosen and chosen.selection_source else [])]
-    if {"downstream", "evaluate"} & set(stages):
-        names += [one.test_source for one in benchmarks(settings)]
-    return list(dict.fromkeys(names))
-
-
-def root_of(settings: Settings, world: Path | None, name: str) -> str:
-    """Folder of a source's data set.
-
-    Args:
-        settings: of the run.
-        world: folder of the synthetic world, or None if no source needs it.
-        name: of the source.
-    """
-    given = _given_root(settings, name)
-    if given is not None:
-        return str(given)
-    assert world is not None
-    dataset = _SOURCES[name][0]
-    return str(world / _WORLD_FOLDERS.get(dataset, dataset))
-
-
-def _given_root(settings: Settings, name: str) -> str | None:
-    """The path that the user gives for a source; None where it is the synthetic world's."""
-    # A wrong name is explained with the other errors of the configuration, which asks here before it is complete.
-    return None if name in ONLY_WORLD or name not in _SOURCES else getattr(settings.paths, _SOURCES[name][0])
-
-
-def source(settings: Settings, world: Path | None, name: str, **options: Any) -> dict[str, Any]:
-    """A source as the DataModules take it."""
-    _, kind, split = _SOURCES[name]
-    root = root_of(settings, world, name)
-    return {"kind": kind, "root": root, "split": split, **reading(settings, name), **options}
-
-
-def reading(settings: Settings, name: str) -> dict[str, Any]:
-    """Settings of a user's data set that its reader takes."""
-    root = _given_root(settings, name)
-    if root is None:
-        return {}
-    if name == "human36m" and settings.human36m.smpl and name not in targets(settings):
-        from datamodules.sources.human36m import has_fits  # here, so that --help is quick
-
-        return {"body_models": settings.paths.body_models} if has_fits(root) else {}
-    if name in _BENCHMARK_OF and _BENCHMARK_OF[name].needs_body_models:
-        return {"body_models": settings.paths.body_models}
-    if name == "mpi_inf_3dhp":
-        return {"variant": settings.mpi_inf_3dhp.variant, "frame_step": settings.mpi_inf_3dhp.frame_step}
-    if name == "detections":
-        return dataclasses.asdict(settings.detections)
-    return {}

@@ -2,8 +2,8 @@
 """Every setting of a run, with its type, default, limits and help: the schema that configuration is checked against.
 
 Plain dataclasses without OmegaConf, so that any part of the project can take them. Values that depend on ``size=``
-stand beside each other in one place: see :func:`sized`. ``experiments.settings.loading`` reads
-files and arguments into them.
+stand beside each other in one place: see :func:`experiments.settings.options.sized`.
+``experiments.settings.loading`` reads files and arguments into them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from datamodules.benchmarks import BENCHMARKS, DEFAULT
+from experiments.settings.joint_options import Lift, Slips
+from experiments.settings.options import option, sized
 
 SIZES = ("tiny", "default", "bench", "full")
 TRIAL = "tiny"
 """The size that only shows that all works."""
-ANNOTATOR_STAGES = ("prior", "mixture", "generic", "pose2d", "annotate", "dump")
+ANNOTATOR_STAGES = ("prior", "mixture", "lift", "generic", "pose2d", "annotate", "dump")
 """Stages that make labels, or what that takes: a run on given labels has none of them."""
 STAGES = ("world", *ANNOTATOR_STAGES, "downstream", "evaluate", "report")
 TARGETS = ("coco", "mpii", "lspet", "crowdpose", "detections", "mpi_inf_3dhp", "human36m")
@@ -44,6 +46,7 @@ SKELETONS = (
 )  # fmt: skip
 PRIORS = ("none", "l2", "gmm", "adversarial", "vposer")
 CAMERAS = ("virtual", "full_image", "known")
+EVIDENCE = ("image", "joints", "both")
 HEADS = ("regression", "iterative", "joints", "pare", "pose2pose", "hmr2")
 LOSS_SHAPES = ("l1", "l2", "robust")
 SCHEDULES = ("mixed", "pretrain", "auxiliary_only")
@@ -55,27 +58,6 @@ LOGGERS = ("csv", "wandb", "tensorboard")
 METHODS = ("network", "smplify", "eft")
 CUSTOM = "custom"
 """``recipe.name`` of a run whose recipe was changed part by part, so that no bundle describes it."""
-
-
-def option(default: Any, help_text: str, **limits: Any) -> Any:
-    """A setting.
-
-    Args:
-        default: its value where nothing else is said.
-        help_text: one sentence for ``--help``, with the unit.
-        **limits: ``choices`` (allowed values, list items or mapping keys), ``prefix`` (text that begins further allowed
-            values), ``at_least``, ``above``, ``at_most`` (numbers, also those in a mapping).
-    """
-    metadata = {"help": help_text, **limits}
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def sized(tiny: Any, default: Any, bench: Any, full: Any, help_text: str, **limits: Any) -> Any:
-    """A setting whose default depends on ``size=``; a value set in a file or on the command line wins over it."""
-    sizes = {"tiny": tiny, "default": default, "bench": bench, "full": full}
-    return option(default, help_text, sizes=sizes, **limits)
 
 
 @dataclass
@@ -328,6 +310,15 @@ class Annotate:
         "nothing; or EFT, the network after it was fine-tuned to each person.",
         choices=METHODS,
     )  # fmt: skip
+    evidence: str = option(
+        "image", "What the network looks at: the picture; the annotated 2D joints, which needs none; or both, where "
+        "the picture corrects what the joints say.",
+        choices=EVIDENCE,
+    )  # fmt: skip
+    projections: float = option(
+        0.25, "Share of a batch that are projections of recorded poses, where joints are read.", at_least=0, below=1
+    )
+    slips: Slips = field(default_factory=Slips)
     targets: dict[str, float] = option(
         {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch; "
         "a list of names is equal shares.",
@@ -564,6 +555,7 @@ class Settings:
     world: World = field(default_factory=World)
     model: Model = field(default_factory=Model)
     prior: Prior = field(default_factory=Prior)
+    lift: Lift = field(default_factory=Lift)
     generic: Generic = field(default_factory=Generic)
     pose2d: Pose2D = field(default_factory=Pose2D)
     annotate: Annotate = field(default_factory=Annotate)

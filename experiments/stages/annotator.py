@@ -25,9 +25,11 @@ from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, rank
 from experiments.provenance.records import people_provenance, provenance
 from experiments.results.finished_runs import label_limits
-from experiments.settings import plan
+from experiments.settings import sources
+from experiments.settings.plan import Plan
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
+from experiments.stages.lift import drawn_projections
 from experiments.stages.prepare import (
     data_key,
     in_effect,
@@ -43,6 +45,7 @@ from experiments.training.trainer import fit, log_results, make_trainer, samples
 from experiments.training.wandb_runs import labels, stage_artifacts
 from lightning_modules.annotator import PRIORS, AnnotatorModule, Starts
 from lightning_modules.cameras import CROP_ALONE
+from lightning_modules.networks.slips import Slips
 from lightning_modules.priors.pose_mixture import PoseMixture
 
 _SINGLE_VIEWS = "-single-views"
@@ -53,14 +56,16 @@ _WORDS = ("name", "init_used_3dpw_train")
 def annotation_data(run: Run) -> AnnotationDataModule:
     """The people to annotate, and those who help."""
     settings, annotate = run.settings, run.settings.annotate
-    names, helpers = plan.targets(settings), plan.auxiliary(settings)
+    names, helpers = run.plan.targets, run.plan.auxiliary
     world = world_folder(run)
     return AnnotationDataModule(
-        targets={name: plan.source(settings, world, name) for name in names},
-        auxiliary={name: plan.source(settings, world, name) for name in helpers},
+        targets={name: sources.source(settings, world, name) for name in names},
+        auxiliary={name: sources.source(settings, world, name) for name in helpers},
         **train_quotas(run),
         samples_per_epoch=samples_of(samples_seen(run), annotate.batch_size),
         target_min_joints=settings.dump.min_joints,
+        pictures=not (run.plan.reads_joints and not run.plan.looks_at_images),
+        drawn=(annotate.projections, partial(drawn_projections, run)) if run.plan.draws_projections else None,
         **people_settings(run, annotate.batch_size),
     )
 
@@ -74,9 +79,9 @@ def samples_seen(run: Run) -> int:
 def train_quotas(run: Run) -> dict[str, Any]:
     """Who is trained on when, as the DataModule takes it: shares of a batch, and those of a first phase, if any."""
     settings = run.settings
-    annotated = _shares(plan.targets(settings), settings.annotate.targets)
-    helping = _shares(plan.auxiliary(settings), settings.recipe.auxiliary)
-    if not helping or not plan.trains_annotator(settings):
+    annotated = _shares(run.plan.targets, settings.annotate.targets)
+    helping = _shares(run.plan.auxiliary, settings.recipe.auxiliary)
+    if not helping or not run.plan.trains_annotator:
         return {"quotas": annotated}
     if settings.recipe.schedule == "pretrain":
         return {"quotas": annotated, "pretrain": (settings.annotate.pretrain_share, helping)}
@@ -107,6 +112,7 @@ def build_annotator(run: Run) -> AnnotatorModule:
         body_models=settings.paths.body_models,
         head=settings.model.head,
         camera=settings.model.camera,
+        evidence=annotate.evidence,
         prior=recipe.prior,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
@@ -116,13 +122,21 @@ def build_annotator(run: Run) -> AnnotatorModule:
         critic_lr=annotate.critic_lr,
         starts=Starts(
             prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
-            prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
+            prior_poses=recorded_poses(run) if recipe.prior in ("l2", "adversarial") else None,
+            lift_weights=_joint_start(run),
         ),
     )
-    start = initialise_backbone(run, module.backbone)
+    module.network.slips = Slips(**asdict(annotate.slips)) if run.plan.reads_joints else None
+    start = initialise_backbone(run, module.backbone) if run.plan.looks_at_images else None
     if start is not None:
         module.backbone_started(start)
     return module
+
+
+def _joint_start(run: Run) -> str | Path | None:
+    if not run.plan.reads_joints:
+        return None
+    return run.settings.lift.file or run.path("lift", "checkpoint")
 
 
 def _train(run: Run, folder: Path) -> dict[str, Any]:
@@ -147,28 +161,37 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _data_used(run: Run) -> list[str]:
-    poses = ["amass"] if plan.trains_on_poses(run.settings) else []
-    return [*plan.targets(run.settings), *plan.auxiliary(run.settings), *poses]
+    poses = ["amass"] if run.plan.trains_on_poses else []
+    return [*run.plan.targets, *run.plan.auxiliary, *poses]
 
 
 def annotate_key(settings: Settings) -> dict[str, Any]:
     """The settings of section ``annotate`` that this run's training depends on."""
     key = asdict(settings.annotate)
     del key["method"]  # EFT begins with the same network
+    if key["evidence"] == "image":
+        for name in ("evidence", "projections", "slips"):
+            del key[name]
     unused = {term for prior, terms in PRIORS.items() if prior != settings.recipe.prior for term in terms}
     key["losses"] = in_effect({name: weight for name, weight in key["losses"].items() if name not in unused})
-    if not plan.auxiliary(settings):
+    if not Plan(settings).auxiliary:
         del key["target_quota"]
-    if not plan.auxiliary(settings) or settings.recipe.schedule != "pretrain":
+    if not Plan(settings).auxiliary or settings.recipe.schedule != "pretrain":
         del key["pretrain_share"]
     return key
 
 
 def _recipe_key(settings: Settings) -> dict[str, Any]:
     key = {name: value for name, value in asdict(settings.recipe).items() if name not in _WORDS}
-    if not plan.auxiliary(settings):
+    if not Plan(settings).auxiliary:
         del key["schedule"]  # of nobody
     return key
+
+
+def _joint_start_key(run: Run) -> dict[str, Any]:
+    """What the joint branch begins with, and what it goes on to see."""
+    lift = asdict(run.settings.lift)
+    return {"file": lift["file"]} if lift["file"] else {"bodies": lift["bodies"], "views": lift["views"]}
 
 
 def _fitted_prior(run: Run) -> bool:
@@ -178,12 +201,13 @@ def _fitted_prior(run: Run) -> bool:
 
 ANNOTATE = Stage(
     name="annotate",
-    after=("prior", "generic", "pose2d"),
+    after=("prior", "lift", "generic", "pose2d"),
     key=lambda run: {
         "recipe": _recipe_key(run.settings),
         "annotate": annotate_key(run.settings),
         "data": data_key(run, _data_used(run)),
         **({"mixture": run.records["mixture"].hash} if _fitted_prior(run) else {}),
+        **({"lift": _joint_start_key(run)} if run.plan.reads_joints else {}),
         "network": {
             "camera": run.settings.model.camera,
             "head": run.settings.model.head,
@@ -194,8 +218,6 @@ ANNOTATE = Stage(
         **network_key(run),
     },
     make=_train,
-    needed=lambda run: plan.trains_annotator(run.settings),
-    takes=lambda run: plan.annotator_takes(run.settings),
 )
 
 
@@ -205,7 +227,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     data.setup("predict")
     module = fitting.annotator(run)
     people = {name: data.target_table(name) for name in data.targets}
-    origin = provenance(run, run.path("annotate", "checkpoint") if plan.trains_annotator(run.settings) else None)
+    origin = provenance(run, run.path("annotate", "checkpoint") if run.plan.trains_annotator else None)
     # Whatever the rows depend on: an interrupted dump goes on only where all of it is the same.
     key = [(origin["checkpoint"] or {}).get("sha256"), origin["stages"], _dump_key(run)]
     tables = {
@@ -297,7 +319,7 @@ def _fuse(run: Run, table: DumpTable, mixture: PoseMixture | None) -> dict[str, 
 
 
 def _mixture(run: Run) -> PoseMixture | None:
-    if plan.scores_poses(run.settings):
+    if run.plan.scores_poses:
         return PoseMixture.load(run.path("mixture", "file"))
     if run.settings.dump.prior_score and rank() == 0:
         console.print("  no pose sequences (paths.amass) for real people: prior_score will be unknown (NaN)")
@@ -347,6 +369,5 @@ DUMP = Stage(
     after=("prior", "annotate", "mixture"),
     key=_dump_key,
     make=_dump,
-    takes=lambda run: plan.labels_take(run.settings),
     folder="labels",
 )

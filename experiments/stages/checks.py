@@ -20,7 +20,7 @@ from datamodules.pseudo_gt.native import read_provenance
 from datamodules.samplers import SamplingError, quota_counts
 from experiments.engine.pipeline import Run
 from experiments.exposure import checkpoint_exposure
-from experiments.settings import plan
+from experiments.settings.plan import Plan
 from experiments.settings.schema import Settings
 from experiments.stages.annotator import train_quotas
 from experiments.stages.regressor import labels_of, mixed_tables
@@ -60,7 +60,7 @@ def check_exposure(run: Run) -> None:
         LeakageError: naming them.
     """
     settings = run.settings
-    given = {"recipe.init_file": plan.init_file(settings), "downstream.init_file": settings.downstream.init_file}
+    given = {"recipe.init_file": run.plan.init_file, "downstream.init_file": settings.downstream.init_file}
     for key, path in given.items():
         if path is not None:
             refuse_exposure(checkpoint_exposure(Path(path)), f"the weights of {key}={path}")
@@ -83,7 +83,7 @@ def missing_files(settings: Settings) -> list[str]:
     """Files of weights and priors that the selected stages read and that are not there, a line each."""
     stages = settings.stages
     given = {
-        "recipe.init_file": plan.init_file(settings),
+        "recipe.init_file": Plan(settings).init_file,
         "pose2d.init_file": settings.pose2d.init_file if _trains_pose2d(settings) else None,
         "recipe.prior_file": settings.recipe.prior_file,
         "smplify.prior_file": settings.smplify.prior_file,
@@ -100,18 +100,18 @@ def check_mixes(run: Run) -> None:
         LabelError: labels are not where the settings say, or do not fit the mix.
     """
     settings, stages = run.settings, run.settings.stages
-    if "annotate" in stages and plan.trains_annotator(settings):
+    if "annotate" in stages and run.plan.trains_annotator:
         quotas = train_quotas(run)
         _check_batch(settings, "annotate", settings.annotate.batch_size, quotas["quotas"])
         if "pretrain" in quotas:
             _check_batch(settings, "annotate", settings.annotate.batch_size, quotas["pretrain"][1])
-    if any(stage in stages and plan.needs_start(settings, stage) for stage in ("generic", "pose2d")):
-        _check_batch(settings, "pose2d", settings.pose2d.batch_size, plan.pose2d_shares(settings))
+    if any(stage in stages and stage in run.plan.reasons for stage in ("generic", "pose2d")):
+        _check_batch(settings, "pose2d", settings.pose2d.batch_size, run.plan.pose2d_shares)
     if "downstream" in stages:
         given = settings.labels.folders is not None
-        labels = labels_of(run) if given else dict.fromkeys(plan.targets(settings), run.folder)
+        labels = labels_of(run) if given else dict.fromkeys(run.plan.targets, run.folder)
         chosen = mixed_tables(settings, labels)
-        if plan.mixed(settings):
+        if run.plan.mixed:
             mix = {name: settings.downstream.mix[name] for name in chosen}
             _check_batch(settings, "downstream", settings.downstream.batch_size, mix)
 
@@ -137,7 +137,7 @@ def _fits(shares: list[float], batch: int) -> bool:
 
 
 def _trains_pose2d(settings: Settings) -> bool:
-    return "pose2d" in settings.stages and plan.needs_start(settings, "pose2d")
+    return "pose2d" in settings.stages and "pose2d" in Plan(settings).reasons
 
 
 def _networks(settings: Settings) -> list[str]:

@@ -25,7 +25,7 @@ from datamodules.sources.poses import check_recordings
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.engine.artifacts import StageMismatchError, StageRecord
 from experiments.engine.pipeline import MissingStageError, Run, check_stages, console
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.schema import Settings
 from experiments.stages import fitting
 from experiments.stages.annotator import annotation_data, build_annotator
@@ -76,9 +76,9 @@ def _dry_models(one: Run) -> list[str]:
     missing += _missing(partial(check_loggers, settings))
     if missing:
         return missing
-    if plan.trains_annotator(settings):
+    if one.plan.trains_annotator:
         missing += _missing(partial(_dry_annotator, one))
-    if plan.fits_bodies(settings) and settings.smplify.prior_file is not None:
+    if one.plan.fits_bodies and settings.smplify.prior_file is not None:
         missing += _missing(partial(fitting.smplify, one))
     if "downstream" in settings.stages:
         missing += _missing(partial(_dry_regressor, one))
@@ -89,7 +89,7 @@ def _dry_annotator(one: Run) -> None:
     """Build the annotator with the weights that are files, as its stage does, and without those of earlier stages."""
     recipe = one.settings.recipe
     trains = "annotate" in one.settings.stages
-    init = recipe.init if trains and plan.init_file(one.settings) is not None else "random"
+    init = recipe.init if trains and one.plan.init_file is not None else "random"
     prior = recipe.prior if trains and recipe.prior in ("gmm", "vposer") and recipe.prior_file is not None else "none"
     settings = replace(one.settings, recipe=replace(recipe, init=init, prior=prior))
     module = build_annotator(Run(settings, one.label, one.folder))
@@ -107,9 +107,9 @@ def _dry_regressor(one: Run) -> None:
 
 def _dry_sources(one: Run) -> list[str]:
     settings = one.settings
-    names = plan.used(settings)
+    names = one.plan.used
     missing = []
-    if any(plan.is_synthetic(settings, name) for name in names):
+    if any(sources.is_synthetic(settings, name) for name in names):
         world = Path(settings.paths.data) / "dry-run"
         one.records["world"] = StageRecord(world, {})
         make_world(world / "world", WORLD_SIZES["tiny"], num_workers=1)
@@ -119,11 +119,11 @@ def _dry_sources(one: Run) -> list[str]:
     for name in (name for name in names if name != "amass"):
 
         def read(name: str = name) -> None:
-            source = plan.source(settings, root, name)
+            source = sources.source(settings, root, name)
             data = PeopleDataModule(
                 {name: source}, batch_size=2, num_workers=0, input_size=settings.model.input_size,
                 cache_dir=settings.paths.cache,
-                skip_damaged_images=settings.skip_damaged_images and name not in plan.EVALUATED,
+                skip_damaged_images=settings.skip_damaged_images and name not in sources.EVALUATED,
             )  # fmt: skip
             data.setup("fit")
             batch: dict[str, Any] = next(iter(data.train_dataloader()))
@@ -137,7 +137,7 @@ def _dry_sources(one: Run) -> list[str]:
 
         missing += _missing(read)
     if "amass" in names:
-        amass = Path(plan.root_of(settings, root, "amass"))
+        amass = Path(sources.root_of(settings, root, "amass"))
 
         def look() -> None:
             table.add_row("amass", f"{check_recordings(amass):,} recordings", "", "")

@@ -17,7 +17,7 @@ from datamodules.writing import write_text
 from experiments.cli import fail, is_user_error
 from experiments.engine import grid_jobs, processes
 from experiments.engine.grid import Cell, Grid, failure_lines, write_manifest
-from experiments.engine.pipeline import Run, check_stages, console, find_finished, make_or_reuse
+from experiments.engine.pipeline import Run, check_stages, console, find_finished, foresee_stages, make_or_reuse
 from experiments.engine.state import LOG_FILE, RunBusyError
 from experiments.provenance.environment import write_environment
 from experiments.settings.describing import config_text
@@ -112,6 +112,31 @@ def run_side_by_side(grid: Grid, jobs: int) -> int:
     return fail([line for cell in failed for line in failure_lines(cell)], 1) if failed else 0
 
 
+def print_plan(cells: Sequence[Cell]) -> int:
+    """Print which stages each run would go through: why, from what, into which folder, made or used again.
+
+    Nothing is made. Data sets of the user are looked at, because a stage's folder depends on their content.
+
+    Returns:
+        The exit code: 1 if a run would be refused.
+    """
+    refused: list[str] = []
+    for cell in cells:
+        one = Run(cell.settings, cell.label, cell.folder)
+        console.print(f"[bold]{escape(cell.label)}[/]")
+        try:
+            refuse_wrong(one)
+            for seen in foresee_stages(one, ORDER):
+                stages, data = ", ".join(seen.takes) or "no stage", ", ".join(seen.sources) or "no data set"
+                console.print(f"  [bold]{seen.stage}[/]: {seen.state}, {escape(str(seen.folder))}")
+                console.print(f"    why: {escape(seen.reason)}\n    from: {stages}; {data}")
+        except Exception as error:
+            if not is_user_error(error):
+                raise
+            refused.append(f"{cell.label}: {error}")
+    return fail(refused, 1) if refused else 0
+
+
 def _say_plan(cells: Sequence[Cell]) -> None:
     if len(cells) > 1:
         console.print(f"{len(cells)} runs: {', '.join(cell.label for cell in cells)}")
@@ -124,7 +149,9 @@ def _say_sync(settings: Settings) -> None:
 
 def _run_cell(grid: Grid, cell: Cell, one: Run) -> None:
     """All stages of one run, and the files that say what it was."""
-    one.state.stages = [stage.name for stage in ORDER if stage.selected(one.settings) and stage.needed(one)]
+    one.state.stages = [
+        stage.name for stage in ORDER if stage.selected(one.settings) and stage.name in one.plan.reasons
+    ]
     with one.state if processes.rank() == 0 else nullcontext():
         processes.on_rank_zero(partial(_write_config, grid, cell))
         try:

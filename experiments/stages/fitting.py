@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from experiments.engine.pipeline import Run
-from experiments.settings import plan
 from experiments.stages.prepare import data_key
 from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.fitting.eft import EFT
@@ -22,7 +21,7 @@ Annotator = AnnotatorModule | EFT | SMPLify
 
 def annotator(run: Run) -> Annotator:
     """The trained network, what fine-tunes it to each person, or SMPLify."""
-    if not plan.trains_annotator(run.settings):
+    if not run.plan.trains_annotator:
         return smplify(run)
     network = AnnotatorModule.load_from_checkpoint(run.path("annotate", "checkpoint"), weights_only=True)
     return _eft(run, network) if run.settings.annotate.method == "eft" else network
@@ -42,13 +41,13 @@ def settings_key(run: Run) -> dict[str, Any]:
     """What labels depend on beside the network and the settings of the dump."""
     settings = run.settings
     key: dict[str, Any] = {"method": settings.annotate.method}
-    if plan.fits_bodies(settings):
+    if run.plan.fits_bodies:
         key["smplify"] = asdict(settings.smplify)
     if "eft" in (settings.annotate.method, settings.dump.refine):
         key["eft"] = asdict(settings.eft)
-    if not plan.trains_annotator(settings):
+    if not run.plan.trains_annotator:
         # Nothing trained says them.
-        key["data"] = data_key(run, plan.targets(settings))
+        key["data"] = data_key(run, run.plan.targets)
         key["model"] = {name: getattr(settings.model, name) for name in ("input_size", "camera")}
         key["body_models"] = settings.paths.body_models
     return key

@@ -9,12 +9,13 @@ from experiments.engine.pipeline import Run, Stage
 from experiments.settings.loading import expand_sweep
 from experiments.settings.schema import Settings
 from experiments.stages.annotator import ANNOTATE, DUMP
+from experiments.stages.lift import LIFT
 from experiments.stages.prepare import WORLD
 from experiments.stages.priors import MIXTURE, PRIOR
 from experiments.stages.regressor import DOWNSTREAM, EVALUATE
 from experiments.stages.starts import GENERIC, POSE2D
 
-ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
+ORDER: tuple[Stage, ...] = (WORLD, PRIOR, MIXTURE, LIFT, GENERIC, POSE2D, ANNOTATE, DUMP, DOWNSTREAM, EVALUATE)
 
 
 def runs_of(settings: Settings, origins: Mapping[str, str]) -> list[Run]:

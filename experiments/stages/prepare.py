@@ -23,7 +23,7 @@ from experiments.engine.artifacts import key_hash
 from experiments.engine.data_hashes import content
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, rank
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.trainer_flags import result_flags
 
 _CROP_CACHE_BELOW = 100
@@ -92,14 +92,14 @@ def report_dropped(source: str, dropped: dict[str, int]) -> None:
 def data_key(run: Run, names: list[str]) -> dict[str, Any]:
     """What a stage reads: synthetic data by the world's hash, the user's by root, content and how it is read."""
     world = f"synthetic {key_hash(_world_key(run))}"
-    return {name: world if plan.is_synthetic(run.settings, name) else _users(run, name) for name in names}
+    return {name: world if sources.is_synthetic(run.settings, name) else _users(run, name) for name in names}
 
 
 def _users(run: Run, name: str) -> dict[str, Any]:
-    root = plan.root_of(run.settings, None, name)
+    root = sources.root_of(run.settings, None, name)
     # The first process builds the table of people, all others find it in the cache.
     found = on_rank_zero(partial(content, run.settings, name))
-    return {"root": root, "content": found, **plan.reading(run.settings, name)}
+    return {"root": root, "content": found, **sources.reading(run.settings, name)}
 
 
 def _world_key(run: Run) -> dict[str, Any]:
@@ -167,7 +167,6 @@ WORLD = Stage(
     after=(),
     key=_world_key,
     make=_make_world,
-    needed=lambda run: any(plan.is_synthetic(run.settings, name) for name in plan.used(run.settings)),
     shared="data",
     single_process=True,
     implied=True,

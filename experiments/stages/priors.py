@@ -15,9 +15,9 @@ from datamodules.pose_prior import PosePriorDataModule
 from datamodules.sources.poses import open_poses
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, world_size
-from experiments.settings import plan
+from experiments.pictures.prior_report import describe_mixture, describe_samples, describe_vposer
+from experiments.settings import sources
 from experiments.stages.prepare import data_key, report_dropped, world_folder
-from experiments.stages.prior_report import describe_mixture, describe_samples, describe_vposer
 from experiments.training.trainer import fit
 from lightning_modules.priors.pose_mixture import COMPONENTS, PoseMixture
 from lightning_modules.priors.pose_prior import LATENT_SIZE, PosePriorModule
@@ -31,7 +31,7 @@ _MIXTURE_VERSION = 2
 
 def recorded_poses(run: Run) -> NDArray[Any]:
     """(N, K, 3) poses without images of a run, axis-angle; the first process reads them into the cache."""
-    root = plan.root_of(run.settings, world_folder(run), "amass")
+    root = sources.root_of(run.settings, world_folder(run), "amass")
     on_rank_zero(lambda: len(open_poses(root, run.settings.paths.cache)[0]))
     return open_poses(root, run.settings.paths.cache)[0]
 
@@ -39,7 +39,7 @@ def recorded_poses(run: Run) -> NDArray[Any]:
 def _train_prior(run: Run, folder: Path) -> dict[str, Any]:
     settings = run.settings.prior
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    root = plan.root_of(run.settings, world_folder(run), "amass")
+    root = sources.root_of(run.settings, world_folder(run), "amass")
     poses = settings.steps * settings.batch_size * world_size()
     data = PosePriorDataModule(
         root, batch_size=settings.batch_size, samples_per_epoch=poses, cache_dir=run.settings.paths.cache,
@@ -80,13 +80,12 @@ PRIOR = Stage(
         "body_models": run.settings.paths.body_models,
     },
     make=_train_prior,
-    needed=lambda run: plan.learns_prior(run.settings),
     shared="cache",
 )
 
 
 def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
-    root = plan.root_of(run.settings, world_folder(run), "amass")
+    root = sources.root_of(run.settings, world_folder(run), "amass")
     # The split of seed 0, as the mixture is the same for all seeds.
     data = PosePriorDataModule(root, cache_dir=run.settings.paths.cache)
     data.setup()
@@ -111,7 +110,6 @@ MIXTURE = Stage(
     # The same for all seeds, so that the scores of their labels can be compared.
     key=lambda run: {"version": _MIXTURE_VERSION, "components": COMPONENTS, "data": data_key(run, ["amass"])},
     make=_fit_mixture,
-    needed=lambda run: plan.fits_mixture(run.settings),
     shared="cache",
     single_process=True,
 )

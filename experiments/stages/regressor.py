@@ -30,7 +30,8 @@ from experiments.evaluation.true_bodies import compare_with_truth
 from experiments.evaluation.truth import Truth
 from experiments.exposure import checkpoint_exposure
 from experiments.provenance.given_labels import given_tables
-from experiments.settings import plan
+from experiments.settings import sources
+from experiments.settings.plan import Plan
 from experiments.settings.schema import AUXILIARY, Settings
 from experiments.stages.prepare import (
     data_key,
@@ -79,7 +80,7 @@ def mixed_tables(settings: Settings, tables: dict[str, Path]) -> dict[str, Path 
     Raises:
         LabelError: labels and mix do not fit together.
     """
-    mix = plan.mixed(settings)
+    mix = Plan(settings).mixed
     if not mix:
         return {**tables}
     if strangers := [name for name in tables if name not in mix]:
@@ -112,16 +113,16 @@ def downstream_data(run: Run, benchmark: Benchmark | None = None) -> PeopleDataM
     """
     settings, downstream = run.settings, run.settings.downstream
     world, view = world_folder(run), asdict(settings.labels.filter)
-    chosen, mix = _trained_on(run), plan.mixed(settings)
+    chosen, mix = _trained_on(run), run.plan.mixed
     labelled: dict[str, dict[str, Any]] = {
         name: {} if folder is None else {"labels": str(folder), "label_filter": view} for name, folder in chosen.items()
     }
-    choosing = plan.selection(settings)
+    choosing = run.plan.selection
     validation = choosing.selection_source if choosing else None
     return PeopleDataModule(
-        {name: plan.source(settings, world, name, **options) for name, options in labelled.items()},
+        {name: sources.source(settings, world, name, **options) for name, options in labelled.items()},
         quotas={name: downstream.mix[name] for name in chosen} if mix else None,
-        val=None if validation is None else plan.source(settings, world, validation),
+        val=None if validation is None else sources.source(settings, world, validation),
         test=None if benchmark is None else truth_of_benchmark(run, benchmark).spec,
         samples_per_epoch=samples_of(downstream.samples, downstream.batch_size),
         **people_settings(run, downstream.batch_size),
@@ -131,7 +132,7 @@ def downstream_data(run: Run, benchmark: Benchmark | None = None) -> PeopleDataM
 def truth_of_benchmark(run: Run, benchmark: Benchmark) -> Truth:
     """What a benchmark says of the people of its test split."""
     settings = run.settings
-    source = plan.source(settings, world_folder(run), benchmark.test_source)
+    source = sources.source(settings, world_folder(run), benchmark.test_source)
     protocols = find_protocols(benchmark.chosen(settings.evaluate.protocols))
     return Truth(source, protocols, settings.paths.cache)
 
@@ -155,7 +156,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     settings, downstream = run.settings, run.settings.downstream
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     module = build_regressor(run, downstream.init_file)
-    judges = plan.benchmarks(settings)
+    judges = run.plan.benchmarks
     data = downstream_data(run, judges[0] if judges else None)
     evaluator, monitor = _choosing(run)
     on_rank_zero(data.prepare_data)
@@ -175,7 +176,7 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
 
 def _choosing(run: Run) -> tuple[list[MeshEvaluator], str | None]:
     """What computes the metric that the checkpoint is chosen by, and its name; neither where the last one is taken."""
-    settings, benchmark = run.settings, plan.selection(run.settings)
+    settings, benchmark = run.settings, run.plan.selection
     if benchmark is None:
         return [], None
     protocols = benchmark.chosen(settings.evaluate.protocols)
@@ -186,7 +187,7 @@ def _choosing(run: Run) -> tuple[list[MeshEvaluator], str | None]:
 def regressor_exposure(run: Run) -> Exposure:
     """What the regressor, its start, and whoever made its labels were trained on."""
     chosen, start = _trained_on(run), run.settings.downstream.init_file
-    told = [Exposure.of(plan.split_of(name)) for name in chosen]
+    told = [Exposure.of(sources.split_of(name)) for name in chosen]
     told += [read_exposure(read_provenance(table)["provenance"]) for table in chosen.values() if table is not None]
     if start is not None:
         found = checkpoint_exposure(Path(start))
@@ -214,18 +215,17 @@ DOWNSTREAM = Stage(
         **({"label_tables": list(map(label_content, labels_of(run).values()))} if run.settings.labels.folders else {}),
         "data": data_key(
             run,
-            list(dict.fromkeys([*plan.targets(run.settings), *plan.mixed(run.settings), *_validation(run)])),
+            list(dict.fromkeys([*run.plan.targets, *run.plan.mixed, *_validation(run)])),
         ),
         **network_key(run),
     },
     make=_train,
-    takes=lambda run: ["dump"] if run.settings.labels.folders is None else [],
 )
 
 
 def _validation(run: Run) -> list[str]:
     """The source that the checkpoint is chosen on, if any."""
-    choosing = plan.selection(run.settings)
+    choosing = run.plan.selection
     return [choosing.selection_source] if choosing and choosing.selection_source else []
 
 
@@ -234,7 +234,7 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
     if truths := _truths(run):
         outputs["labels"] = on_rank_zero(lambda: _evaluate_labels(run, truths, folder))
     if "downstream" in run.records:
-        for benchmark in plan.benchmarks(run.settings):
+        for benchmark in run.plan.benchmarks:
             outputs["benchmarks"][benchmark.name] = _evaluate_on(run, benchmark, folder)
     used = stage_artifacts(run, "dump", "downstream")
     on_rank_zero(lambda: log_results(run, "evaluate", folder, _flat(outputs), used))
@@ -281,8 +281,8 @@ EVALUATE = Stage(
     name="evaluate",
     after=("dump", "downstream"),
     key=lambda run: {
-        "protocols": {one.name: one.chosen(run.settings.evaluate.protocols) for one in plan.benchmarks(run.settings)},
-        "data": data_key(run, [*plan.targets(run.settings), *_tested(run)]),
+        "protocols": {one.name: one.chosen(run.settings.evaluate.protocols) for one in run.plan.benchmarks},
+        "data": data_key(run, [*run.plan.targets, *_tested(run)]),
         **trainer_key(run),
     },
     make=_evaluate,
@@ -291,7 +291,7 @@ EVALUATE = Stage(
 
 def _tested(run: Run) -> list[str]:
     """The sources that the regressor is judged on."""
-    return [one.test_source for one in plan.benchmarks(run.settings)]
+    return [one.test_source for one in run.plan.benchmarks]
 
 
 def _judged(run: Run) -> dict[str, Path]:
@@ -306,7 +306,7 @@ def _truths(run: Run) -> dict[str, Path]:
     world = world_folder(run)
     if world is None:
         return {}
-    names = [name for name in _judged(run) if plan.is_synthetic(run.settings, name)]
+    names = [name for name in _judged(run) if sources.is_synthetic(run.settings, name)]
     files = {name: world / "truth" / f"{name}_train.npz" for name in names}
     return {name: file for name, file in files.items() if file.is_file()}  # of the people in the wild alone
 
@@ -329,7 +329,7 @@ def _evaluate_labels(run: Run, truths: dict[str, Path], folder: Path) -> dict[st
 
 def mean_pose_bodies(run: Run, count: int) -> BodyParameters:
     """The yardstick: for everyone the mean pose of the pose sequences, upright and facing the camera, mean shape."""
-    root = plan.root_of(run.settings, world_folder(run), "amass")
+    root = sources.root_of(run.settings, world_folder(run), "amass")
     poses = open_poses(root, run.settings.paths.cache).body_pose
     mean: Tensor = mean_rotations(axis_angle_to_matrix(torch.tensor(np.asarray(poses))))
     spec = body_spec(run.settings.paths.body_models)

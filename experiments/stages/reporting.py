@@ -34,7 +34,7 @@ from experiments.provenance.annotators import annotator_of_run
 from experiments.provenance.records import code_commit, is_standin, versions
 from experiments.results.finished_runs import LIMITS, read_errors
 from experiments.results.run_results import RunResult
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.schema import Settings
 from experiments.stages.prepare import data_key, world_folder
 from experiments.stages.regressor import mean_pose_bodies, regressor_exposure, truth_of_benchmark
@@ -111,7 +111,7 @@ def run_result(run: Run) -> RunResult:
         for name in ("generic", "pose2d", "annotate")
         if name in records
     }
-    names = plan.targets(settings)
+    names = run.plan.targets
     annotator = annotator_of_run(run)
     return RunResult(
         label=run.label,
@@ -121,7 +121,7 @@ def run_result(run: Run) -> RunResult:
         init=annotator.init,
         prior=annotator.prior,
         is_standin=is_standin(settings.paths.body_models),
-        synthetic=any(plan.is_synthetic(settings, name) for name in names),
+        synthetic=any(sources.is_synthetic(settings, name) for name in names),
         exposure=annotator.exposure | (regressor_exposure(run) if "downstream" in records else NOTHING),
         samples_seen=seen,
         seconds={name: record.seconds for name, record in records.items()},
@@ -190,7 +190,7 @@ def _write_yardstick(run: Run) -> None:
     key = {
         "version": _YARDSTICK_VERSION,
         "targets": targets,
-        "data": data_key(run, [*targets, *(one.test_source for one in plan.benchmarks(run.settings)), "amass"]),
+        "data": data_key(run, [*targets, *(one.test_source for one in run.plan.benchmarks), "amass"]),
         "protocols": run.settings.evaluate.protocols,
         "body_models": run.settings.paths.body_models,
     }

@@ -17,7 +17,7 @@ from datamodules.pose2d import Pose2DDataModule
 from datamodules.writing import write_json
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import gather, on_rank_zero, rank
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.stages.prepare import data_key, network_key, people_settings, report_people, world_folder
 from experiments.training.trainer import fit, make_trainer, samples_of, steps_of
 from lightning_modules.scoring.keypoint_metrics import AREA_OF_BOX, joint_error, oks_ap, pckh
@@ -30,13 +30,13 @@ _METRICS_FILE = "metrics.json"
 
 def initialise_backbone(run: Run, backbone: nn.Module) -> Path | None:
     """Fill the annotator's backbone as ``recipe.init`` says, say how much of it was filled, and return from where."""
-    recipe, stage = run.settings.recipe, plan.start_stage(run.settings)
+    recipe, stage = run.settings.recipe, run.plan.start_stage
     if recipe.init == "random":
         return None
     if stage is not None:
         path, kind = run.path(stage, "checkpoint"), "file"
     else:
-        path, kind = Path(str(plan.init_file(run.settings))), recipe.init
+        path, kind = Path(str(run.plan.init_file)), recipe.init
     _fill(run, backbone, path, kind)
     return path
 
@@ -49,10 +49,10 @@ def _fill(run: Run, backbone: nn.Module, path: Path, kind: str) -> None:
 
 def _data(run: Run, samples: int) -> Pose2DDataModule:
     settings = run.settings.pose2d
-    names = plan.pose2d(run.settings)
+    names = run.plan.pose2d
     return Pose2DDataModule(
-        {name: plan.source(run.settings, world_folder(run), name) for name in names},
-        plan.pose2d_shares(run.settings),
+        {name: sources.source(run.settings, world_folder(run), name) for name in names},
+        run.plan.pose2d_shares,
         holdout=settings.holdout,
         samples_per_epoch=samples_of(samples, settings.batch_size),
         **people_settings(run, settings.batch_size),
@@ -62,7 +62,7 @@ def _data(run: Run, samples: int) -> Pose2DDataModule:
 def _train_generic(run: Run, folder: Path) -> dict[str, Any]:
     settings, model = run.settings.generic, run.settings.model
     pl.seed_everything(run.settings.seed, workers=True, verbose=False)
-    samples = plan.generic_samples(run.settings)
+    samples = run.plan.generic_samples
     data = _data(run, samples)
     module = GenericModule(model.backbone, model.input_size, lr=settings.lr)
     final = fit(run, "generic", folder, module, data, steps_of(samples, run.settings.pose2d.batch_size))
@@ -136,7 +136,7 @@ def _judge(table: PeopleTable, found: Mapping[str, tuple[NDArray[Any], NDArray[A
 
 
 def _pose2d_key(run: Run) -> dict[str, Any]:
-    key = {**asdict(run.settings.pose2d), "sources": plan.pose2d_shares(run.settings)}
+    key = {**asdict(run.settings.pose2d), "sources": run.plan.pose2d_shares}
     if key["init_file"] is None:  # as before there was such a setting, so that random starts are used again
         del key["init_file"]
     return key
@@ -146,15 +146,14 @@ GENERIC = Stage(
     name="generic",
     after=(),
     key=lambda run: {
-        "generic": {"samples": plan.generic_samples(run.settings), "lr": run.settings.generic.lr},
+        "generic": {"samples": run.plan.generic_samples, "lr": run.settings.generic.lr},
         "batch_size": run.settings.pose2d.batch_size,
         "holdout": run.settings.pose2d.holdout,
-        "sources": plan.pose2d_shares(run.settings),
-        "data": data_key(run, plan.pose2d(run.settings)),
+        "sources": run.plan.pose2d_shares,
+        "data": data_key(run, run.plan.pose2d),
         **network_key(run),
     },
     make=_train_generic,
-    needed=lambda run: plan.needs_start(run.settings, "generic"),
     shared="cache",
 )
 
@@ -163,10 +162,9 @@ POSE2D = Stage(
     after=(),
     key=lambda run: {
         "pose2d": _pose2d_key(run),
-        "data": data_key(run, plan.pose2d(run.settings)),
+        "data": data_key(run, run.plan.pose2d),
         **network_key(run),
     },
     make=_train_pose2d,
-    needed=lambda run: plan.needs_start(run.settings, "pose2d"),
     shared="cache",
 )

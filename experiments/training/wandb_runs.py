@@ -24,7 +24,6 @@ from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run
 from experiments.engine.processes import rank
 from experiments.provenance.annotators import annotator_of_run
-from experiments.settings import plan
 from experiments.settings.schema import Settings, to_plain
 
 _ID_FILE = "wandb_run_id.txt"
@@ -198,7 +197,7 @@ def tags_of(run: Run) -> list[str]:
     made_by = annotator_of_run(run)
     facts = [("recipe", made_by.recipe), ("init", made_by.init), ("prior", made_by.prior)]
     facts += [("auxiliary", name) for name in made_by.auxiliary]
-    facts += [("target", name) for name in plan.targets(run.settings)]
+    facts += [("target", name) for name in run.plan.targets]
     facts += [("trained_on", split) for split in sorted(made_by.exposure.seen)]
     return [*(f"{kind}:{name}" for kind, name in facts if name), *run.settings.wandb.tags]
 

@@ -27,6 +27,8 @@ CELL_CHANNELS = 128
 class GridFeatures(nn.Module):
     """Feature map (B, C, h, w) -> (B, out_features): 1x1 convolution, pooled to at most 4x4 cells, flattened.
 
+    A map of one cell, which joints are encoded as, has nothing to pool and is taken as it is.
+
     Args:
         in_channels: C.
         map_size: h = w.
@@ -34,6 +36,9 @@ class GridFeatures(nn.Module):
 
     def __init__(self, in_channels: int, map_size: int) -> None:
         super().__init__()
+        self.out_features = in_channels
+        if map_size == 1:
+            return
         grid = min(MAX_GRID, map_size)
         self.reduce = nn.Sequential(
             nn.Conv2d(in_channels, CELL_CHANNELS, 1, bias=False), nn.BatchNorm2d(CELL_CHANNELS), nn.ReLU(inplace=True)
@@ -42,6 +47,8 @@ class GridFeatures(nn.Module):
         self.out_features = CELL_CHANNELS * grid * grid
 
     def forward(self, features: Tensor) -> Tensor:
+        if features.shape[-1] == 1:
+            return features.flatten(1)
         return self.pool(self.reduce(features)).flatten(1)
 
 

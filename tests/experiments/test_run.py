@@ -172,3 +172,18 @@ def test_help_starts_nothing_heavy() -> None:
 
 def test_environment_is_set_before_heavy_imports() -> None:
     assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1" and os.environ["WANDB_ERROR_REPORTING"] == "false"
+
+
+def test_the_plan_says_why_and_where_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [f"paths.{name}={tmp_path / name}" for name in ("runs", "cache", "data")]
+    common = ["--print-plan", "size=tiny", "name=plan", "recipe=three", "sweep.seed=[0]", *paths]
+    assert run.main(common) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "prior: made," in said and "why: recipe.prior=vposer" in said and "generic:" not in said
+    assert f"annotate: made, {tmp_path}/runs/plan/seed0/annotate" in said
+    assert "from: prior, pose2d; coco, mpii" in said or "from: pose2d, prior; coco, mpii" in said
+    assert "downstream.family=hmr on the labels of this run" in said and "the regressor on threedpw" in said
+    assert list(tmp_path.iterdir()) == []
+    assert run.main([*common, "stages=[dump]"]) == 1
+    captured = capsys.readouterr()
+    assert "prior: not selected" in captured.out and "stage 'annotate' of seed0 has not been run yet" in captured.err

@@ -16,7 +16,7 @@ from experiments.engine.pipeline import Run
 from experiments.provenance.annotators import annotator_of
 from experiments.results.finished_runs import read_runs
 from experiments.settings.loading import load_settings
-from experiments.settings.plan import annotator_exposure
+from experiments.settings.plan import Plan
 from experiments.stages.annotator import ANNOTATE, DUMP
 from experiments.stages.checks import check_exposure
 from experiments.stages.reporting import run_result, summarise
@@ -154,7 +154,7 @@ def test_start_is_what_its_run_or_the_user_says(tmp_path: Path, summary: bool | 
     common = ["size=tiny", "recipe=two", f"recipe.init_file={checkpoint}"]
 
     def told(*arguments: str) -> bool | None:
-        return annotator_exposure(load_settings([*common, *arguments])[0]).saw_training_of()
+        return Plan(load_settings([*common, *arguments])[0]).exposure.saw_training_of()
 
     assert told("recipe.init=file") is summary
     for word in (True, False):
@@ -217,7 +217,7 @@ def test_run_of_other_stages_saw_nothing(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_an_annotator_is_trained_on(arguments: list[str], expected: Exposure) -> None:
-    assert annotator_exposure(load_settings(arguments)[0]) == expected
+    assert Plan(load_settings(arguments)[0]).exposure == expected
 
 
 def test_starts_and_labels_that_saw_the_test_people_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.schema import Settings
 
 
@@ -10,8 +10,8 @@ def test_a_users_mpi_inf_3dhp_is_read_as_the_settings_say() -> None:
     settings = Settings()
     settings.paths.mpi_inf_3dhp = "somewhere"
     settings.mpi_inf_3dhp.variant, settings.mpi_inf_3dhp.frame_step = "univ_annot3", 10
-    assert plan.source(settings, None, "mpi_inf_3dhp") == {
+    assert sources.source(settings, None, "mpi_inf_3dhp") == {
         "kind": "mpi_inf_3dhp", "root": "somewhere", "split": "train", "variant": "univ_annot3", "frame_step": 10,
     }  # fmt: skip
     settings.paths.mpi_inf_3dhp = None
-    assert plan.reading(settings, "mpi_inf_3dhp") == {}
+    assert sources.reading(settings, "mpi_inf_3dhp") == {}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.describing import config_text, help_text
 from experiments.settings.loading import (
     COMMAND_LINE,
@@ -16,6 +16,7 @@ from experiments.settings.loading import (
     expand_sweep,
     load_settings,
 )
+from experiments.settings.plan import Plan
 from experiments.settings.schema import CUSTOM, OPTIONS, SIZES, Settings, get, to_plain
 
 
@@ -213,7 +214,10 @@ def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None
         ("gpus=2", "that is trainer.devices"),
         ("trainer.logger=false", "that is logger (csv, wandb, tensorboard"),
         ("workers=2", "that is trainer.num_workers"),
-        ("batch=3", "that is one of prior.batch_size, pose2d.batch_size, annotate.batch_size, downstream.batch_size"),
+        (
+            "batch=3",
+            "that is one of prior.batch_size, lift.batch_size, pose2d.batch_size, annotate.batch_size, downstream",
+        ),
         ("annotate.frobnicate=1", "unknown key; --help lists all"),
         ("+annotate.lr=1", "there is no + and ~ as in Hydra"),
         ("hydra.run.dir=x", "paths.runs and name say where results go"),
@@ -342,11 +346,11 @@ def test_other_mappings_of_shares_take_names_too_and_wrong_ones_are_refused() ->
 def test_synthetic_auxiliary_people_are_the_worlds_whatever_paths_say(tmp_path: Path) -> None:
     settings = settings_of("experiment=coco_mini", f"paths.coco={tmp_path}", f"paths.threedpw={tmp_path}")
     assert settings.recipe.auxiliary == {"synthetic": 1.0, "mpi_inf_3dhp": 1.0}
-    assert plan.is_synthetic(settings, "synthetic") and plan.annotator_exposure(settings).saw_training_of() is False
-    assert "synthetic" in plan.used(settings) and plan.without_path(settings) == []
+    assert sources.is_synthetic(settings, "synthetic") and Plan(settings).exposure.saw_training_of() is False
+    assert "synthetic" in Plan(settings).used and Plan(settings).without_path == []
     expected = {"kind": "threedpw", "root": str(Path("world/3dpw")), "split": "train"}
-    assert plan.source(settings, Path("world"), "synthetic") == expected
-    assert plan.root_of(settings, Path("world"), "threedpw_train") == str(tmp_path)
+    assert sources.source(settings, Path("world"), "synthetic") == expected
+    assert sources.root_of(settings, Path("world"), "threedpw_train") == str(tmp_path)
 
 
 def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) -> None:
@@ -356,8 +360,8 @@ def test_data_sets_that_the_synthetic_world_lacks_need_a_path(tmp_path: Path) ->
     for message, name in zip(messages, ("lspet", "crowdpose", "human36m"), strict=True):
         assert f"paths.{name}=FOLDER" in message
     settings = settings_of(*argv, *(f"paths.{name}={tmp_path / name}" for name in ("lspet", "crowdpose", "human36m")))
-    assert not any(plan.is_synthetic(settings, name) for name in ("lspet", "crowdpose", "human36m"))
-    assert plan.source(settings, None, "lspet") == {
+    assert not any(sources.is_synthetic(settings, name) for name in ("lspet", "crowdpose", "human36m"))
+    assert sources.source(settings, None, "lspet") == {
         "kind": "lspet",
         "root": str(tmp_path / "lspet"),
         "split": "train",
@@ -368,7 +372,7 @@ def test_what_is_read_of_a_pose_tools_files(tmp_path: Path) -> None:
     assert "paths.detections=FOLDER" in errors_of("annotate.targets=[detections]")[0]
     options = ["detections.min_score=0.5", "detections.skeleton=halpe_26"]
     settings = settings_of("experiment=annotate_detections", f"paths.detections={tmp_path}", *options)
-    assert plan.source(settings, None, "detections") == {
+    assert sources.source(settings, None, "detections") == {
         "kind": "detections", "root": str(tmp_path), "split": "train", "images": None, "image_list": None,
         "skeleton": "halpe_26", "min_score": 0.5,
     }  # fmt: skip
@@ -439,3 +443,17 @@ def test_help_has_every_key_with_its_help() -> None:
     words = " ".join(text.split())
     for key, option in OPTIONS.items():
         assert f"  {key} " in text and option.help in words, key
+
+
+def test_a_bundle_may_go_beyond_the_recipes(tmp_path: Path) -> None:
+    """What else it sets is part of it: changed, the recipe has another name; the other recipe of a sweep has it not."""
+    settings = settings_of("recipe=joints")
+    assert (settings.recipe.name, settings.annotate.evidence) == ("joints", "both")
+    changed = settings_of("recipe=joints", "annotate.evidence=joints")
+    assert (changed.recipe.name, changed.annotate.evidence) == (CUSTOM, "joints")
+    runs = dict(expand_sweep(*load_settings(["sweep.recipe=[three,joints]"])))
+    assert [run.annotate.evidence for run in runs.values()] == ["image", "both"]
+    parts = "auxiliary: {}\ninit: random\nprior: none\n"
+    write(tmp_path / "far.yaml", parts + "beyond: {trainer: {epochs: 1}, dump: {mirror: false}}\n")
+    (message,) = errors_of(f"recipe={tmp_path / 'far.yaml'}")
+    assert "beyond sets trainer; a bundle may set annotate, model, dump there" in message

@@ -17,9 +17,11 @@ from experiments.settings.schema import CAMERAS, to_plain
 from experiments.stages.annotator import ANNOTATE, annotate_key, samples_seen, train_quotas
 from experiments.stages.prepare import in_effect, network_key
 from experiments.stages.regressor import DOWNSTREAM, downstream_key
+from lightning_modules.heads import ANNOTATING
 
 STAGES = "stages=[world,generic,pose2d,annotate,dump]"
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
+OTHER_HEADS = [head for head in ANNOTATING if head not in ("regression", "iterative", "joints")]
 HELPED = "recipe.auxiliary={threedpw_train: 1, mpi_inf_3dhp: 3}"
 
 
@@ -95,11 +97,9 @@ def test_how_auxiliary_people_are_used_retrains_nobody_who_has_none() -> None:
         [HELPED, "recipe.schedule=pretrain", "model.camera=known", "model.head=iterative", "annotate.loss=robust"],
         ["recipe.init=pose2d", "model.head=joints", "annotate.targets={coco: 1}"],
         ["model.head=regression"],
-        ["model.head=pare", "annotate.targets={coco: 1}"],
-        ["model.head=pose2pose", "model.camera=full_image", "annotate.targets={coco: 1}"],
-        ["model.head=hmr2", "model.camera=known", "annotate.targets={coco: 1}"],
+        *[[f"model.head={head}", "model.camera=known", "annotate.targets={coco: 1}"] for head in OTHER_HEADS],
     ],
-    ids=["auxiliary_only", "pretrain", "joints", "regression", "pare", "pose2pose", "hmr2"],
+    ids=["auxiliary_only", "pretrain", "joints", "regression", *OTHER_HEADS],
 )
 def test_choices_run_through_the_stages(tiny_folders: list[str], request: pytest.FixtureRequest, argv) -> None:
     name = request.node.callspec.id

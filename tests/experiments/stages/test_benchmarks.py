@@ -13,8 +13,9 @@ from datamodules.sources import SOURCES
 from datamodules.sources.threedpw import open_threedpw
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.results.finished_runs import read_runs
-from experiments.settings import plan
+from experiments.settings import sources
 from experiments.settings.loading import ConfigError, load_settings
+from experiments.settings.plan import Plan
 from lightning_modules.scoring.protocols import PROTOCOLS
 from tests.support.repository import ROOT
 from tests.support.toy_package import run_beside, write_package
@@ -87,12 +88,12 @@ def test_every_benchmark_has_a_reader_and_its_protocols() -> None:
 
 def test_the_first_that_can_chooses_the_checkpoint() -> None:
     settings = load_settings(["evaluate.benchmarks=[emdb,threedpw]", "paths.emdb=x"])[0]
-    chosen = plan.selection(settings)
+    chosen = Plan(settings).selection
     assert chosen is not None and chosen.selection_source == "threedpw_validation"
-    assert {"emdb_emdb1", "threedpw_test", "threedpw_validation"} <= set(plan.used(settings))
+    assert {"emdb_emdb1", "threedpw_test", "threedpw_validation"} <= set(Plan(settings).used)
     alone = load_settings(["evaluate.benchmarks=emdb", "paths.emdb=x"])[0]
-    assert plan.selection(alone) is None and "threedpw_validation" not in plan.used(alone)
-    assert plan.source(alone, None, "emdb_emdb1")["body_models"] == "standin"
+    assert Plan(alone).selection is None and "threedpw_validation" not in Plan(alone).used
+    assert sources.source(alone, None, "emdb_emdb1")["body_models"] == "standin"
     assert DEFAULT.monitor(["smpl24"]) == "smpl24_pa_mpjpe" and DEFAULT.monitor(["smpl24", "lsp14"]) == DEFAULT.headline
 
 

@@ -15,8 +15,8 @@ from body_models.standin import write_standin
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.run import main
-from experiments.settings import plan
 from experiments.settings.loading import CONFIGS, expand_sweep, load_settings
+from experiments.settings.plan import Plan
 from experiments.settings.schema import OPTIONS, get
 from lightning_modules.backbones import make_backbone
 from tests.support.detections import write_images, write_openpose
@@ -72,7 +72,7 @@ def test_the_recipe_grid_of_real_data(trees: list[str], capsys: pytest.CaptureFi
     runs = [run for _, run in expand_sweep(*load_settings(argv))]
     parts = {(bool(run.recipe.auxiliary), run.recipe.init, run.recipe.prior) for run in runs}
     assert len(parts) == len(runs) == 8
-    assert {plan.init_file(run) or run.pose2d.init_file is not None for run in runs} == {runs[0].recipe.init_file, True}
+    assert {Plan(run).init_file or run.pose2d.init_file is not None for run in runs} == {runs[0].recipe.init_file, True}
     one_axis = ["recipe.auxiliary={}", "recipe.prior=none", "annotate.batch_size=4"]
     assert main(["--dry-run", *trees, *argv, *one_axis]) == 0
     said = capsys.readouterr().out
@@ -177,9 +177,9 @@ def test_human36m_helps(trees: list[str], tmp_path: Path, fits: bool) -> None:
 def test_all_levels_begin_at_the_same_file(dataset: str) -> None:
     """Or recipe 2 would be compared with ImageNet instead of without it."""
     none, *others = (load_settings([f"experiment=annotate_{dataset}_{level}"])[0] for level in LEVELS)
-    assert none.recipe.init == "imagenet" and plan.start_stage(none) is None
+    assert none.recipe.init == "imagenet" and Plan(none).start_stage is None
     for level in others:
-        assert plan.start_stage(level) == "pose2d"
+        assert Plan(level).start_stage == "pose2d"
         assert level.pose2d.init_file == none.recipe.init_file
         assert level.model.backbone == none.model.backbone == "resnet50"
 

@@ -16,8 +16,8 @@ from datamodules.pose2d import Pose2DDataModule
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.engine.pipeline import Run
 from experiments.run import main
-from experiments.settings import plan
 from experiments.settings.loading import ConfigError, load_settings
+from experiments.settings.plan import Plan
 from experiments.stages.starts import POSE2D
 from lightning_modules.backbones import make_backbone
 from lightning_modules.weights.initial_weights import ORIGINS
@@ -87,8 +87,8 @@ def test_starts_that_are_trained_here(
     out = capsys.readouterr().out
     assert "start: 100.0% of the backbone's elements" in out
     settings, _ = load_settings([*short, f"recipe.init={init}"])
-    assert set(plan.pose2d(settings)) == trained_on
-    assert plan.start_stage(settings) == stage
+    assert set(Plan(settings).pose2d) == trained_on
+    assert Plan(settings).start_stage == stage
     (path,) = (folder_of(short, "runs") / f"trained-{init}").glob("*/summary.json")
     summary = json.loads(path.read_text())
     assert summary["samples_seen"] == {stage: 64, "annotate": 16}
@@ -195,7 +195,7 @@ def test_a_start_that_needs_a_file_says_so() -> None:
     with pytest.raises(ConfigError, match=r"recipe.init=moco needs recipe.init_file"):
         load_settings(["recipe.init=moco"])
     settings, _ = load_settings(["recipe.init=pose2d_coco", "recipe.init_file=a.pth"])
-    assert plan.start_stage(settings) is None and plan.init_file(settings) == "a.pth"
+    assert Plan(settings).start_stage is None and Plan(settings).init_file == "a.pth"
     # A sweep over choices may name one file for those that need it.
     settings, _ = load_settings(["recipe.init=generic", "recipe.init_file=a.pth"])
-    assert plan.start_stage(settings) == "generic" and plan.init_file(settings) is None
+    assert Plan(settings).start_stage == "generic" and Plan(settings).init_file is None
