@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS, NUM_BETAS
+from body_models.free_body.arrays import free_body_arrays, free_body_regressors
 from body_models.joint_sets import EXTRA_JOINTS, H36M_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirror_permutation
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, load_pickle
 from body_models.standin import is_standin_body, is_standin_regressor, standin_arrays, standin_regressors
@@ -94,7 +95,8 @@ def read_model_files(body_models: Path | str = "standin", gender: str = "neutral
     """Read one gender's body model and the regressors that belong to it.
 
     Args:
-        body_models: a folder with the files in their official names (or in its subfolder ``smpl``), or "standin".
+        body_models: a folder with the files in their official names (or in its subfolder ``smpl``), "standin", or
+            "free" for the free body.
         gender: neutral, male or female.
 
     Raises:
@@ -103,6 +105,8 @@ def read_model_files(body_models: Path | str = "standin", gender: str = "neutral
     if gender not in GENDERS:
         msg = f"gender {gender!r} is none of {', '.join(GENDERS)}"
         raise ValueError(msg)
+    if str(body_models) == "free":
+        return ModelFiles(arrays=free_body_arrays(gender), **free_body_regressors(), is_standin=True)
     if str(body_models) == "standin":
         return ModelFiles(arrays=standin_arrays(gender), **standin_regressors(), is_standin=True)
 

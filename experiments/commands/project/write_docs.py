@@ -1,6 +1,7 @@
 """Write the documents that code knows better than people: python -m experiments docs [--out docs]
 
-joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md. Tests keep each of them equal to the code.
+joint_sets.md and free_body.md with their pictures, regressors.md, formats.md, protocols.md. Tests keep each of them
+equal to the code.
 Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
 """
 
@@ -15,7 +16,13 @@ from experiments.cli import CommandParser
 
 def main(argv: Sequence[str]) -> int:
     """Write the documents."""
-    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols}
+    writers = {
+        "joint-sets": _joint_sets,
+        "free-body": _free_body,
+        "regressors": _regressors,
+        "formats": _formats,
+        "protocols": _protocols,
+    }
     parser = CommandParser("docs", __doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder to write to (default: docs)")
     parser.add_argument("--only", nargs="+", choices=tuple(writers), default=list(writers), help="some of them")
@@ -35,6 +42,17 @@ def _joint_sets(out: Path) -> list[Path]:
     picture = Image.fromarray(joint_sets_picture()).quantize(128, Image.Quantize.MAXCOVERAGE)
     picture.save(out / PICTURE, optimize=True)
     return [write_text(out / TEXT, joint_sets_text()), out / PICTURE]
+
+
+def _free_body(out: Path) -> list[Path]:
+    from PIL import Image
+
+    from experiments.documents.free_body_page import TEXT, free_body_pictures, free_body_text
+
+    pictures = free_body_pictures()
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(out / name, quality=85, optimize=True)
+    return [write_text(out / TEXT, free_body_text()), *(out / name for name in pictures)]
 
 
 def _regressors(out: Path) -> list[Path]:
