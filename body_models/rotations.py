@@ -6,6 +6,8 @@ and pi and belongs in files only.
 
 from __future__ import annotations
 
+import math
+
 import roma
 import torch
 from torch import Tensor
@@ -66,3 +68,8 @@ def mirror_pose(rotations: Tensor) -> Tensor:
     """
     reflection = torch.diag(rotations.new_tensor([-1.0, 1.0, 1.0]))
     return reflection @ rotations[..., _MIRROR.to(rotations.device), :, :] @ reflection
+
+
+def upright() -> Tensor:
+    """(3, 3) root rotation of a person who stands facing the camera: SMPL's y points up, the camera's down."""
+    return axis_angle_to_matrix(torch.tensor([math.pi, 0.0, 0.0]))

@@ -8,24 +8,25 @@ Recipes [2] enter here as data: auxiliary 3D samples in the batch, initial weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import nn
 
-from body_models.contracts import LATENT_SIZE, Batch, Prediction
-from lightning_modules.backbones import load_backbone
-from lightning_modules.cameras import CROP_ALONE, CropCamera
-from lightning_modules.heads.joints import MAP_JOINTS, JointHead, map_joints_2d
-from lightning_modules.heads.regression import IterativeHead, RegressionHead
+from body_models.contracts import Batch, Prediction
+from body_models.names import guess
+from lightning_modules.heads import ANNOTATING, find_head
+from lightning_modules.heads.joints import map_joints_2d
 from lightning_modules.losses import LossTerm, TermSums
-from lightning_modules.mesh_module import MeshModule, rest_sixd
-from lightning_modules.optimizers import adam_with_steps
+from lightning_modules.mesh_module import MeshModule
+from lightning_modules.networks.decoders import CodeDecoder
+from lightning_modules.networks.network import make_network
+from lightning_modules.optimizers import AdamSettings
 from lightning_modules.priors.critics import CRITIC_LR, CRITIC_WEIGHT_DECAY, AdversarialPrior
 from lightning_modules.priors.density import PoseDensity
 from lightning_modules.priors.l2 import PoseL2, mean_pose
@@ -34,7 +35,6 @@ from lightning_modules.priors.pose_prior import PoseCoder
 from lightning_modules.priors.vposer import LAYOUTS, load_vposer
 from lightning_modules.weights.checkpoints import MIN_COVERAGE
 
-HEADS = ("regression", "iterative", "joints")
 PRIORS = {
     "none": (),
     "l2": ("pose_l2",),
@@ -57,9 +57,28 @@ ANNOTATOR_LOSSES = {
     "pose_adversarial": 0.08,
     # Without it the shape grows to explain what pose and depth do not: mean square 2.8 after 25,000 samples, else 0.08.
     "betas_l2": 0.1,
-    # Of the head "joints" alone, which has maps.
+    # Of the head "joints" alone, which has maps; nothing for the others, whose own terms stand at their class.
     "map_joints_2d": 10.0,
 }
+
+
+@dataclass(frozen=True)
+class Starts:
+    """What an annotator is trained from; a checkpoint of it contains what is needed to predict, so none is saved.
+
+    Attributes:
+        backbone_weights: checkpoint to start the backbone from.
+        prior_weights: file of the prior, needed to train with one: a VPoser of any layout, or for "gmm" a pose mixture.
+        prior_poses: (N, 21, 3) recorded poses, axis-angle, which "adversarial" needs to train; their mean is the centre
+            of "l2", which is the rest pose without.
+        min_coverage: least share of the backbone that ``backbone_weights``, and of a VPoser that ``prior_weights``,
+            must fill.
+    """
+
+    backbone_weights: str | Path | None = None
+    prior_weights: str | Path | None = None
+    prior_poses: NDArray[Any] | None = None
+    min_coverage: float = MIN_COVERAGE
 
 
 class AnnotatorModule(MeshModule):
@@ -69,29 +88,19 @@ class AnnotatorModule(MeshModule):
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
         body_models: folder of body models, or "standin".
+        head: one of :data:`lightning_modules.heads.ANNOTATING`.
+        camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
+            where in the image the crop was taken.
         prior: one of :data:`PRIORS`; "vposer" regresses a 6D root and the prior's code, the others 24 rotations in 6D.
-        prior_weights: file of the prior, needed to train with one: a VPoser of any layout, or for "gmm" a pose mixture.
-            Not a hyperparameter: a checkpoint of this module contains what is needed to predict.
-        prior_poses: (N, 21, 3) recorded poses, axis-angle, which "adversarial" needs to train; their mean is the centre
-            of "l2", which is the rest pose without. Not a hyperparameter.
-        prior_width: neurons of VPoser's hidden layers; those of ``prior_weights`` where given.
-        prior_layout: VPoser's, in :data:`lightning_modules.priors.vposer.LAYOUTS`; likewise that of ``prior_weights``.
-        critic_lr: Adam's learning rate for the critics of "adversarial".
-        backbone_weights: checkpoint to start the backbone from; not a hyperparameter either.
-        min_coverage: least share of the backbone that ``backbone_weights`` must fill.
-        losses: weights that replace those of :data:`ANNOTATOR_LOSSES`, by name; 0 leaves a term out of the sum.
-        lr: Adam's learning rate.
-        lr_milestones: fractions of the training after which the rate falls.
-        lr_gamma: factor by which it falls.
-        weight_decay: L2 penalty on all weights.
-        camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the head reads where in
-            the image the crop was taken.
-        head: one of :data:`HEADS`: plain regression, HMR's iterative regression, or joint-aligned features.
+        prior_width: neurons of VPoser's hidden layers; those of ``starts.prior_weights`` where given.
+        prior_layout: VPoser's, in :data:`lightning_modules.priors.vposer.LAYOUTS`; likewise that of the weights.
+        losses: weights that replace those of :data:`ANNOTATOR_LOSSES` and the head's, by name; 0 leaves a term out of
+            the sum.
         loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`.
         tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
-
-    Attributes:
-        map_coverage: share of the joint maps (head "joints") that the start filled, None without a start.
+        optimizer: settings of :class:`lightning_modules.optimizers.AdamSettings` by name, and ``critic_lr``, Adam's
+            learning rate for the critics of "adversarial".
+        starts: what the training starts from.
 
     Raises:
         ValueError: an unknown name.
@@ -103,72 +112,47 @@ class AnnotatorModule(MeshModule):
         backbone: str = "resnet50",
         input_size: int = 256,
         body_models: str = "standin",
+        head: str = "regression",
+        camera: str = "virtual",
         prior: str = "none",
-        prior_weights: str | Path | None = None,
-        prior_poses: NDArray[Any] | None = None,
         prior_width: int = 512,
         prior_layout: str = "v2",
-        backbone_weights: str | Path | None = None,
-        min_coverage: float = MIN_COVERAGE,
         losses: Mapping[str, float] | None = None,
-        lr: float = 1e-4,
-        lr_milestones: Sequence[float] = (0.7, 0.9),
-        lr_gamma: float = 0.1,
-        weight_decay: float = 0.0,
-        critic_lr: float = CRITIC_LR,
-        camera: str = "virtual",
-        head: str = "regression",
         loss: str = "l1",
         tolerance_2d: float = 0.0,
+        optimizer: Mapping[str, Any] | None = None,
+        critic_lr: float = CRITIC_LR,
+        starts: Starts | None = None,
     ) -> None:
         if prior not in PRIORS:
-            msg = f"no pose prior named {prior!r}; there are: {', '.join(PRIORS)}"
+            msg = f"no pose prior named {prior!r}{guess(prior, PRIORS)}; there are: {', '.join(PRIORS)}"
             raise ValueError(msg)
-        body_models, lr_milestones = str(body_models), [float(part) for part in lr_milestones]
-        others = {name for terms in PRIORS.values() for name in terms} - set(PRIORS[prior])
-        losses = {**ANNOTATOR_LOSSES, **(losses or {})}
-        losses = {name: weight for name, weight in losses.items() if name not in others}
-        # The critics' own loss, whose weight does not matter to Adam.
-        losses |= {"critic": 1.0} if "critic" in PRIORS[prior] else {}
-        body_start = torch.zeros(LATENT_SIZE) if prior == "vposer" else rest_sixd()
-        super().__init__(
-            backbone,
-            _head(head, input_size, box_info=camera != CROP_ALONE),
-            body_start,
-            input_size,
-            body_models,
-            losses,
-            camera,
-            loss,
-            tolerance_2d,
-        )
-        coder: PoseCoder | None = None
-        if prior == "vposer":
-            if prior_weights is not None:
-                coder, prior_layout, prior_width = load_vposer(prior_weights, min_coverage)
-            else:
-                coder = LAYOUTS[prior_layout].network(prior_width).requires_grad_(False)
-        self.save_hyperparameters(
-            ignore=["prior_weights", "prior_poses", "backbone_weights", "min_coverage", "coder", "others"]
-        )
-        # Not by save_hyperparameters, which would compare it with every argument, and arrays do not compare to a truth.
-        self.hparams["family"] = "annotator"
-        self.prior = coder
-        self.prior_is_trained = prior_weights is not None
-        self.penalty = _penalty(prior, prior_weights, prior_poses)
-        if backbone_weights is not None:
-            load_backbone(self.backbone, backbone_weights, min_coverage)
-        self.map_coverage: float | None = None
-        if backbone_weights is not None:
-            self.start_maps(backbone_weights)
+        if find_head(head).says != "parameters":
+            msg = f"head {head!r} predicts a mesh without parameters; those that annotate: {', '.join(ANNOTATING)}"
+            raise ValueError(msg)
+        starts, body_models, optimizer = starts or Starts(), str(body_models), AdamSettings.of(optimizer).plain()
+        coder = _Coder(starts, prior_layout, prior_width) if prior == "vposer" else None
+        network = make_network(backbone, head, camera, input_size, body_models, coder.load if coder else None)
+        losses = _weights(prior, {**ANNOTATOR_LOSSES, **find_head(head).losses, **(losses or {})})
+        super().__init__(network, losses, loss, tolerance_2d)
+        if coder is not None:
+            prior_layout, prior_width = coder.layout, coder.width
+        self.save_hyperparameters(*_PLAIN)
+        self.save_hyperparameters({"family": "annotator"})
+        self.prior_is_trained = starts.prior_weights is not None
+        self.penalty = _penalty(prior, starts)
+        if starts.backbone_weights is not None:
+            self.start_from(starts.backbone_weights, starts.min_coverage)
 
-    def start_maps(self, path: str | Path) -> None:
-        """Fill the joint maps, where the head has them, from the checkpoint that the backbone started from."""
-        if isinstance(self.head, JointHead):
-            self.map_coverage = self.head.load_maps(path).share
+    @property
+    def prior(self) -> PoseCoder | None:
+        """The pose prior whose code is regressed, if one is."""
+        decoder = self.network.decoder
+        return decoder.prior if isinstance(decoder, CodeDecoder) else None
 
     def loss_terms(self) -> Mapping[str, LossTerm]:
-        terms = {**super().loss_terms(), "map_joints_2d": map_joints_2d}
+        # The maps' term is nothing for heads without maps; it stands in every annotator's log.
+        terms = {"map_joints_2d": map_joints_2d, **super().loss_terms()}
         terms |= dict.fromkeys(("pose_l2", "pose_gmm", "pose_adversarial"), self._penalty_term)
         return {**terms, "critic": self._critic_term}
 
@@ -182,75 +166,63 @@ class AnnotatorModule(MeshModule):
         with torch.autocast(device_type=prediction.transl.device.type, enabled=False):
             return self.penalty.critic(prediction, batch)
 
-    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
-        prediction = super().bodies(out, camera)
-        if MAP_JOINTS in out:
-            prediction.extra = {MAP_JOINTS: out[MAP_JOINTS]}
-        return prediction
-
-    def decode_body(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
-        if self.prior is None:
-            return super().decode_body(body)
-        return self.prior.decode_body_pose(body), body
-
-    def train(self, mode: bool = True) -> AnnotatorModule:
-        super().train(mode)
-        if self.prior is not None:
-            # Frozen includes its dropout: the same code must always mean the same pose.
-            self.prior.eval()
-        return self
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         self.prior_is_trained = True
 
     def on_fit_start(self) -> None:
         prior = self.hparams["prior"]
         if prior == "vposer" and not self.prior_is_trained:
             msg = (
-                "prior='vposer' needs prior_weights: a random decoder knows no poses. Train one with PosePriorModule "
-                "(the prior stage), or give a VPoser checkpoint"
+                "prior='vposer' needs Starts(prior_weights=...): a random decoder knows no poses. Train one with "
+                "PosePriorModule (the prior stage), or give a VPoser checkpoint"
             )
             raise ValueError(msg)
         if prior == "gmm" and self.penalty is None:
-            msg = "prior='gmm' needs prior_weights: a mixture of the mixture stage, or SMPLify's gmm_08.pkl"
+            msg = "prior='gmm' needs Starts(prior_weights=...): a mixture of the mixture stage, or SMPLify's gmm_08.pkl"
             raise ValueError(msg)
         if isinstance(self.penalty, AdversarialPrior) and self.penalty.poses is None:
-            msg = "prior='adversarial' needs prior_poses: its critics learn from recorded ones"
+            msg = "prior='adversarial' needs Starts(prior_poses=...): its critics learn from recorded ones"
             raise ValueError(msg)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings, special = self.hparams, []
-        if isinstance(self.penalty, AdversarialPrior):
-            special = [
-                {
-                    "params": list(self.penalty.parameters()),
-                    "lr": settings["critic_lr"],
-                    "weight_decay": CRITIC_WEIGHT_DECAY,
-                }
-            ]
-        return adam_with_steps(
-            self, settings["lr"], settings["lr_milestones"], settings["lr_gamma"], settings["weight_decay"], special
-        )
+    def special_groups(self) -> Sequence[Mapping[str, Any]]:
+        if not isinstance(self.penalty, AdversarialPrior):
+            return ()
+        critics = list(self.penalty.parameters())
+        return [{"params": critics, "lr": self.hparams["critic_lr"], "weight_decay": CRITIC_WEIGHT_DECAY}]
 
 
-def _penalty(prior: str, weights: str | Path | None, poses: NDArray[Any] | None) -> nn.Module | None:
+_PLAIN = tuple(name for name in signature(AnnotatorModule.__init__).parameters if name not in ("self", "starts"))
+"""What a checkpoint needs to make the module again."""
+
+
+class _Coder:
+    """Loads the prior whose code is regressed, and knows afterwards what it was."""
+
+    def __init__(self, starts: Starts, layout: str, width: int) -> None:
+        self.starts, self.layout, self.width = starts, layout, width
+
+    def load(self) -> PoseCoder:
+        if self.starts.prior_weights is None:
+            return LAYOUTS[self.layout].network(self.width).requires_grad_(False)
+        coder, self.layout, self.width = load_vposer(self.starts.prior_weights, self.starts.min_coverage)
+        return coder
+
+
+def _weights(prior: str, losses: Mapping[str, float]) -> dict[str, float]:
+    """Without the terms of other priors."""
+    others = {name for terms in PRIORS.values() for name in terms} - set(PRIORS[prior])
+    kept = {name: weight for name, weight in losses.items() if name not in others}
+    # The critics' own loss, whose weight does not matter to Adam.
+    return kept | ({"critic": 1.0} if "critic" in PRIORS[prior] else {})
+
+
+def _penalty(prior: str, starts: Starts) -> nn.Module | None:
     """The loss term of a prior that has one, as far as what it needs is given."""
     if prior == "l2":
-        return PoseL2(None if poses is None else mean_pose(poses))
-    if prior == "gmm" and weights is not None:
-        return PoseDensity(PoseMixture.load(weights))
+        return PoseL2(None if starts.prior_poses is None else mean_pose(starts.prior_poses))
+    if prior == "gmm" and starts.prior_weights is not None:
+        return PoseDensity(PoseMixture.load(starts.prior_weights))
     if prior == "adversarial":
-        return AdversarialPrior(poses)
+        return AdversarialPrior(starts.prior_poses)
     return None
-
-
-def _head(name: str, input_size: int, box_info: bool) -> Callable[..., nn.Module]:
-    heads: dict[str, Callable[..., nn.Module]] = {
-        "regression": RegressionHead,
-        "iterative": IterativeHead,
-        "joints": partial(JointHead, input_size=input_size),
-    }
-    if name not in heads:
-        msg = f"no head named {name!r}; there are: {', '.join(HEADS)}"
-        raise ValueError(msg)
-    return partial(heads[name], box_info=box_info)

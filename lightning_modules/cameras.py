@@ -9,8 +9,8 @@ full_image  the full image's: focal length its diagonal, principal point its cen
 known       the data set's own where a person has one, else the full image's
 =========== ==========================================================================================================
 
-All but the first depend on where in the image a crop was taken, which the crop alone does not show: the annotator's
-heads and CLIFF's read it as :attr:`CropCamera.box_info`.
+All but the first depend on where in the image a crop was taken, which the crop alone does not show: networks that look
+through them read it as :attr:`CropCamera.box_info`.
 
 To add one: a function (batch, input_size) -> :class:`CropCamera`, and a line in :data:`CAMERAS`.
 
@@ -29,6 +29,8 @@ from body_models.camera import crop_focal, depth_scale
 from body_models.contracts import Batch
 from body_models.names import guess
 
+BOX_INFO = 3
+"""Numbers of :attr:`CropCamera.box_info`."""
 # CLIFF's: shares of the focal length, brought to about [-1, 1].
 _OFFSET_GAIN, _SIZE_MEAN, _SIZE_DEVIATION = 2.8, 0.24, 0.06
 

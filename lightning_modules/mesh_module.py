@@ -1,152 +1,115 @@
-"""What the annotator and the downstream regressors share: image in, body and camera out, loss terms, steps.
+"""What the annotator and the downstream regressors share: a network that is trained, loss terms, steps.
 
-``forward`` is: camera of the crops -> backbone -> head(features, camera) -> bodies. A subclass chooses head and
-rotations and says what its targets are; a family whose head says more overrides :meth:`MeshModule.bodies`.
+A subclass chooses the network's parts and says what its targets are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, project
-from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
-from body_models.rotations import axis_angle_to_matrix, matrix_to_sixd, sixd_to_matrix
+from body_models.contracts import Batch, Prediction
 from body_models.smpl import BodyModel
-from lightning_modules.backbones import ImageNormalization, make_backbone
-from lightning_modules.cameras import CropCamera, find_camera
+from lightning_modules.backbones import load_backbone
 from lightning_modules.losses import LossTerm, check_weights, combine, shaped_terms
+from lightning_modules.networks.network import MeshNetwork
 from lightning_modules.optimizers import adam_with_steps
+from lightning_modules.weights.checkpoints import MIN_COVERAGE, Coverage
 
-_START_BODY_HEIGHT = 1.7
-
-
-def upright() -> Tensor:
-    """(3, 3) root rotation of a person who stands facing the camera: SMPL's y points up, the camera's down."""
-    return axis_angle_to_matrix(torch.tensor([math.pi, 0.0, 0.0]))
-
-
-def rest_sixd() -> Tensor:
-    """(23 * 6,) 6D rotations of the rest pose."""
-    return matrix_to_sixd(torch.eye(3)).repeat(NUM_BODY_ROTATIONS)
+_NAMES_BEFORE = {
+    "backbone.": "network.encoder.backbone.",
+    "prior.": "network.decoder.prior.",
+    **{part: f"network.head.{part}" for part in ("pose_net.", "pose2feat.", "mesh_stages.", "mesh_net.")},
+}
+"""Beginnings of names in checkpoints of version 0.1, when a network's parts lay in the module itself."""
 
 
 class MeshModule(pl.LightningModule):
-    """Base of the mesh networks: a backbone, a head, the neutral body, and L1-type losses.
+    """Base of the trained mesh networks.
 
     Args:
-        backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
-        head: makes the head (:mod:`lightning_modules.heads.regression`): (channels, map size, start) -> a module that
-            turns features and a :class:`lightning_modules.cameras.CropCamera` into named outputs.
-        body_start: start of the head's "body" output, (23 * 6,) rotations or (32,) latent code.
-        input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        network: of :func:`lightning_modules.networks.network.make_network`.
         losses: weights by name of :meth:`loss_terms`.
-        camera: name in :data:`lightning_modules.cameras.CAMERAS`.
         loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`, of the terms that compare with annotations.
         tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
+
+    Attributes:
+        mirror_tells: whether the prediction for a mirrored crop says something new, which an optimiser's does not.
+        start_coverage: share of the head that the start filled beside the backbone; None where there is nothing to
+            fill, or no start.
 
     Raises:
         ValueError: an unknown name.
     """
 
+    mirror_tells: ClassVar[bool] = True
+
     def __init__(
-        self,
-        backbone: str,
-        head: Callable[..., nn.Module],
-        body_start: Tensor,
-        input_size: int,
-        body_models: str,
-        losses: Mapping[str, float],
-        camera: str = "virtual",
-        loss: str = "l1",
-        tolerance_2d: float = 0.0,
+        self, network: MeshNetwork, losses: Mapping[str, float], loss: str = "l1", tolerance_2d: float = 0.0
     ) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.camera = find_camera(camera)
-        self._shaped_terms = shaped_terms(loss, tolerance_2d)
+        self.network = network
+        self._shaped_terms = {**shaped_terms(loss, tolerance_2d), **network.head.loss_terms(network.body)}
         self.loss_weights = check_weights(losses, self.loss_terms())
-        self.normalize = ImageNormalization()
-        self.backbone = make_backbone(backbone)
-        self.body = BodyModel(body_models)
-        map_size = math.ceil(input_size / self.backbone.stride)
-        self.head = head(
-            self.backbone.out_channels,
-            map_size,
-            {
-                "global_orient": matrix_to_sixd(upright()),
-                "body": body_start,
-                "betas": torch.zeros(NUM_BETAS),
-                "camera": self._camera_start(),
-            },
-        )
+        self._full_weights = dict(self.loss_weights)
+        self.start_coverage: float | None = None
 
-    def decode_body(self, body: Tensor) -> tuple[Tensor, Tensor | None]:
-        """``body_pose`` (B, 23, 3, 3), and the latent code if there is one, from the head's "body" output."""
-        return sixd_to_matrix(body.unflatten(1, (NUM_BODY_ROTATIONS, 6))), None
+    @property
+    def body(self) -> BodyModel:
+        """The neutral body."""
+        return self.network.body
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a start fills."""
+        return self.network.encoder.backbone
+
+    def start_from(self, path: str | Path, min_coverage: float = MIN_COVERAGE) -> Coverage:
+        """Fill the backbone from a file, and what the head can take from it.
+
+        Raises:
+            CheckpointError: it cannot be read, or fills less than ``min_coverage`` of the backbone.
+        """
+        coverage = load_backbone(self.backbone, path, min_coverage)
+        self.backbone_started(path)
+        return coverage
+
+    def backbone_started(self, path: str | Path) -> None:
+        """The same for a backbone that somebody else has filled from this file."""
+        found = self.network.head.backbone_started(self.backbone, path)
+        self.start_coverage = None if found is None else found.share
 
     def loss_terms(self) -> Mapping[str, LossTerm]:
-        """Loss terms by name; a family with outputs of its own adds terms about them."""
+        """Loss terms by name, those of the head among them."""
         return self._shaped_terms
 
-    def targets(self, batch: Batch) -> Batch:
+    def targets(self, batch: Batch, prediction: Prediction) -> Batch:
         """The batch that the losses compare with."""
         return batch
 
     def forward(self, batch: Batch) -> Prediction:
-        """Bodies and crop cameras for the people of a batch; looks at ``image``, and what the camera needs.
-
-        Raises:
-            ValueError: the crops are not of ``input_size``.
-        """
-        image = batch["image"]
-        if image.shape[-2:] != (self.input_size, self.input_size):
-            height, width = image.shape[-2:]
-            msg = f"crops are {width}x{height} px but the network was built for input_size={self.input_size}"
-            raise ValueError(msg)
-        # Cameras and bodies stay in fp32 under bf16: it costs up to 12 mm and several pixels otherwise.
-        with torch.autocast(device_type=image.device.type, enabled=False):
-            camera = self.camera(batch, self.input_size)
-        out = self.outputs(self.normalize(image), camera)
-        with torch.autocast(device_type=image.device.type, enabled=False):
-            return self.bodies(out, camera)
-
-    def outputs(self, image: Tensor, camera: CropCamera) -> dict[str, Tensor]:
-        """The head's outputs for normalised images (B, 3, H, W)."""
-        return self.head(self.backbone(image), camera)
-
-    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
-        """From the head's outputs to bodies in front of the crops' camera, in fp32."""
-        global_orient = sixd_to_matrix(out["global_orient"])
-        body_pose, latent = self.decode_body(out["body"])
-        transl = camera.translation(out["camera"])
-        joints = self.body.joints(global_orient, body_pose, out["betas"], transl)
-        return Prediction(
-            global_orient=global_orient,
-            body_pose=body_pose,
-            betas=out["betas"],
-            transl=transl,
-            focal=camera.focal,
-            princpt=camera.princpt,
-            joints_3d=joints,
-            joints_2d=project(joints, camera.focal, camera.princpt),
-            latent=latent,
-        )
+        """Bodies and crop cameras for the people of a batch (:meth:`MeshNetwork.forward`)."""
+        prediction: Prediction = self.network(batch)
+        return prediction
 
     def loss(
         self, prediction: Prediction, batch: Batch, over_processes: bool = True
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """This process's loss, and the mean of each term (:func:`lightning_modules.losses.combine`)."""
-        targets, known = self.targets(batch), self.loss_terms()
+        targets, known = self.targets(batch, prediction), self.loss_terms()
         terms = {name: known[name](prediction, targets) for name in self.loss_weights}
         return combine(terms, self.loss_weights, over_processes)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # From the step alone, so that a resumed training goes on as it would have.
+        for name, share in self.network.head.loss_stages.items():
+            held = self.global_step < share * self.trainer.estimated_stepping_batches
+            self.loss_weights[name] = self._full_weights[name] if held else 0.0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, logged = self.loss(self(batch), batch)
@@ -168,14 +131,25 @@ class MeshModule(pl.LightningModule):
         """``{"id", "source", "prediction"}``: ids and sources as in the batch, and a :class:`Prediction`."""
         return {"id": batch["id"], "source": batch["source"], "prediction": self(batch)}
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings = self.hparams
-        return adam_with_steps(
-            self, settings["lr"], settings["lr_milestones"], settings["lr_gamma"], settings["weight_decay"]
-        )
+    def special_groups(self) -> Sequence[Mapping[str, Any]]:
+        """Parameter groups with settings of their own."""
+        return ()
 
-    def _camera_start(self) -> Tensor:
-        # A standing adult whose pelvis is at the centre of a crop with the usual margin.
-        x, y, _ = self.body.joint_template[0].tolist()
-        part = CROP_MARGIN * _START_BODY_HEIGHT / DEPTH_BODY_SIZE
-        return torch.tensor([-x, -y, math.log(part / (1 - part))])
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return adam_with_steps(self, **self.hparams["optimizer"], special=self.special_groups())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = _renamed(checkpoint["state_dict"])
+
+
+def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of version 0.1 under the names of today; those of today as they are."""
+    if any(name.startswith("network.") for name in state):
+        return dict(state)
+    head = "network.head.depth." if any(name.startswith("pose_net.") for name in state) else "network.head."
+    before = {**_NAMES_BEFORE, "head.": head}
+    renamed = {}
+    for name, value in state.items():
+        old = next((part for part in before if name.startswith(part)), "")
+        renamed[before.get(old, "") + name.removeprefix(old)] = value
+    return renamed

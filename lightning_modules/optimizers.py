@@ -4,11 +4,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+
+from body_models.names import guess
+
+
+@dataclass(frozen=True)
+class AdamSettings:
+    """How a mesh network is optimised.
+
+    Attributes:
+        lr: Adam's learning rate.
+        lr_milestones: fractions of the training after which the rate falls.
+        lr_gamma: factor by which it falls.
+        weight_decay: L2 penalty on all weights.
+    """
+
+    lr: float = 1e-4
+    lr_milestones: Sequence[float] = (0.7, 0.9)
+    lr_gamma: float = 0.1
+    weight_decay: float = 0.0
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None) -> AdamSettings:
+        """From plain values by name; what is not named keeps its default.
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given or {}:
+            if name not in known:
+                msg = f"no setting of the optimiser named {name!r}{guess(name, known)}; there are: {', '.join(known)}"
+                raise ValueError(msg)
+        return cls(**(given or {}))
+
+    def plain(self) -> dict[str, Any]:
+        """Values that a checkpoint can hold and ``weights_only`` reads."""
+        return {**asdict(self), "lr_milestones": [float(part) for part in self.lr_milestones]}
 
 
 def adam_with_steps(

@@ -83,8 +83,8 @@ ORDER = {
         "training", "provenance", "engine", "settings", "stats", "exposure", "cli",
     ),
     "lightning_modules": (
-        "annotator", "regressors", "mesh_regressor", "fitting", "mesh_module", "heads", "starts", "backbones", "priors",
-        "weights", "cameras", "optimizers", "losses",
+        "annotator", "mesh_regressor", "mesh_module", "fitting", "networks", "families", "heads", "targets", "starts",
+        "backbones", "priors", "weights", "evidence", "cameras", "optimizers", "losses",
     ),
 }  # fmt: skip
 MOST_FLAT, MOST_MODULES, MOST_LINES, LONGEST_FILE = 14, 12, 2500, 700

@@ -26,6 +26,7 @@ from datamodules.pseudo_gt.shards import DumpTable
 from experiments.benches.rows import Row, in_new_process
 from experiments.benches.trainers import bench_trainer
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.evidence import center_evidence
 from lightning_modules.priors.pose_mixture import POSE_SIZE, PoseMixture
 
 _BATCH, _BATCHES, _REPEATS = 64, 80, 15
@@ -70,9 +71,12 @@ class _Stub(pl.LightningModule):
 
     def __init__(self, network: AnnotatorModule) -> None:
         super().__init__()
-        crowd = torch.zeros(_BATCH, 3, network.input_size, network.input_size, dtype=torch.uint8)
+        size = network.network.input_size
+        evidence = center_evidence(size, _BATCH)
+        crowd = torch.zeros(_BATCH, 3, size, size, dtype=torch.uint8)
         with torch.inference_mode():
-            self.said = network.eval()({"image": crowd})
+            parts = network.eval().network
+            self.said = parts.decode(parts.head(parts.encoder(crowd, evidence), evidence), evidence)
 
     def forward(self, batch: Batch) -> Prediction:
         count = len(batch["id"])

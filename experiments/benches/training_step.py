@@ -131,7 +131,7 @@ def _trainer_rows(
 
 
 def _bare(module: AnnotatorModule, batch: Any, case: Case) -> Callable[[], None]:
-    image = module.normalize(batch["image"]).contiguous(memory_format=torch.channels_last)
+    image = module.network.encoder.normalize(batch["image"]).contiguous(memory_format=torch.channels_last)
 
     def bare() -> None:
         module.backbone.zero_grad()

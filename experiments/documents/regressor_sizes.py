@@ -61,10 +61,10 @@ def parameters(family: str, backbone: str) -> tuple[int, int]:
     """Parameters of a family's network, and how many of them are not the backbone's; takes no memory."""
     import torch
 
-    from lightning_modules.regressors import FAMILIES
+    from lightning_modules.mesh_regressor import MeshRegressorModule
 
     with torch.device("meta"):
-        module = FAMILIES[family](backbone, INPUT_SIZE)
+        module = MeshRegressorModule(backbone, INPUT_SIZE, family=family)
     whole, inner = (sum(p.numel() for p in part.parameters()) for part in (module, module.backbone))
     return whole, whole - inner
 
@@ -74,12 +74,11 @@ def flops(family: str, backbone: str) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from lightning_modules.cameras import CropCamera
-    from lightning_modules.regressors import FAMILIES
+    from lightning_modules.evidence import center_evidence
+    from lightning_modules.mesh_regressor import MeshRegressorModule
 
-    module = FAMILIES[family](backbone, INPUT_SIZE).eval()
-    centre = torch.full((1, 2), INPUT_SIZE / 2)
-    camera = CropCamera(torch.full((1, 2), 5000.0), centre, INPUT_SIZE)
+    network = MeshRegressorModule(backbone, INPUT_SIZE, family=family).eval().network
+    evidence = center_evidence(INPUT_SIZE)
     with FlopCounterMode(display=False) as counter:
-        module.outputs(torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE), camera)
+        network.head(network.encoder(torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE), evidence), evidence)
     return counter.get_total_flops()

@@ -30,8 +30,9 @@ from experiments.provenance.records import is_standin
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
 from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.families import FAMILIES
 from lightning_modules.mesh_module import MeshModule
-from lightning_modules.regressors import FAMILIES
+from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.scoring.protocols import (
     PER_JOINT,
     PROTOCOLS,
@@ -181,7 +182,7 @@ def score_checkpoint(
     for split in target.splits(dataset):
         truth = _Truth(target, protocols, split)
         data = PeopleDataModule(
-            {}, test=truth.spec, input_size=module.input_size, batch_size=batch_size, num_workers=num_workers,
+            {}, test=truth.spec, input_size=module.network.input_size, batch_size=batch_size, num_workers=num_workers,
             cache_dir=target.cache_dir,
         )  # fmt: skip
         evaluator = MeshEvaluator(
@@ -218,7 +219,7 @@ def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
     if not {"backbone", "losses", "body_models"} <= set(settings):
         msg = f"{path} is no mesh network: its settings are {', '.join(settings) or 'none'}. {remedy}"
         raise CheckpointError(msg)
-    kinds: dict[str, type[MeshModule]] = {**FAMILIES, "annotator": AnnotatorModule}
+    kinds: dict[str, type[MeshModule]] = {**dict.fromkeys(FAMILIES, MeshRegressorModule), "annotator": AnnotatorModule}
     # Checkpoints from before there were families do not name theirs.
     family = settings.get("family", "annotator" if "prior" in settings else "hmr")
     if family not in kinds:

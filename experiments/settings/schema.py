@@ -38,7 +38,7 @@ LABEL_FORMATS = (
 )  # fmt: skip
 PRIORS = ("none", "l2", "gmm", "adversarial", "vposer")
 CAMERAS = ("virtual", "full_image", "known")
-HEADS = ("regression", "iterative", "joints")
+HEADS = ("regression", "iterative", "joints", "pare", "pose2pose", "hmr2")
 LOSS_SHAPES = ("l1", "l2", "robust")
 SCHEDULES = ("mixed", "pretrain", "auxiliary_only")
 INITS = (

@@ -41,7 +41,7 @@ from experiments.stages.priors import recorded_poses
 from experiments.stages.starts import initialise_backbone
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.training.wandb_runs import labels, stage_artifacts
-from lightning_modules.annotator import PRIORS, AnnotatorModule
+from lightning_modules.annotator import PRIORS, AnnotatorModule, Starts
 from lightning_modules.cameras import CROP_ALONE
 from lightning_modules.priors.pose_mixture import PoseMixture
 
@@ -105,21 +105,23 @@ def build_annotator(run: Run) -> AnnotatorModule:
         backbone=settings.model.backbone,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
+        head=settings.model.head,
+        camera=settings.model.camera,
         prior=recipe.prior,
-        prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
-        prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
         prior_width=settings.prior.hidden,
         losses=asdict(annotate.losses),
-        lr=annotate.lr,
-        critic_lr=annotate.critic_lr,
-        camera=settings.model.camera,
-        head=settings.model.head,
         loss=annotate.loss,
         tolerance_2d=annotate.tolerance_2d,
+        optimizer={"lr": annotate.lr},
+        critic_lr=annotate.critic_lr,
+        starts=Starts(
+            prior_weights=priors[recipe.prior]() if recipe.prior in priors else None,
+            prior_poses=recorded_poses(run) if plan.trains_on_poses(settings) else None,
+        ),
     )
     start = initialise_backbone(run, module.backbone)
     if start is not None:
-        module.start_maps(start)
+        module.backbone_started(start)
     return module
 
 
@@ -138,9 +140,9 @@ def _train(run: Run, folder: Path) -> dict[str, Any]:
     report_people(data)
     people = {row["source"]: row for row in data.describe()}
     outputs = {"checkpoint": final.name, "samples": samples, "people": people}
-    if module.map_coverage is not None:
-        outputs["map_coverage"] = module.map_coverage
-        console.print(f"  the start filled {module.map_coverage:.1%} of the joint maps, beside the backbone")
+    if module.start_coverage is not None:
+        outputs["map_coverage"] = module.start_coverage
+        console.print(f"  the start filled {module.start_coverage:.1%} of the joint maps, beside the backbone")
     return outputs
 
 
@@ -216,8 +218,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         for name, table in people.items()
     }
     mixture = _mixture(run)
-    # Optimisers look at joints, too, and treat the mirror image of a person as the mirror image.
-    mirror = run.settings.dump.mirror and run.settings.annotate.method == "network"
+    mirror = run.settings.dump.mirror and module.mirror_tells
     writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)

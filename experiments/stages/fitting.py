@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import pytorch_lightning as pl
-
 from experiments.engine.pipeline import Run
 from experiments.settings import plan
 from experiments.stages.prepare import data_key
@@ -18,16 +16,19 @@ from lightning_modules.priors.pose_mixture import PoseMixture
 from lightning_modules.priors.pose_prior import PoseCoder
 from lightning_modules.priors.vposer import load_vposer
 
+Annotator = AnnotatorModule | EFT | SMPLify
+"""Whatever annotates: what its dump needs to know of it, ``mirror_tells`` and ``predict_step``, it says itself."""
 
-def annotator(run: Run) -> pl.LightningModule:
-    """Whatever annotates: the trained network, what fine-tunes it to each person, or SMPLify."""
+
+def annotator(run: Run) -> Annotator:
+    """The trained network, what fine-tunes it to each person, or SMPLify."""
     if not plan.trains_annotator(run.settings):
         return smplify(run)
     network = AnnotatorModule.load_from_checkpoint(run.path("annotate", "checkpoint"), weights_only=True)
     return _eft(run, network) if run.settings.annotate.method == "eft" else network
 
 
-def refiner(run: Run, network: pl.LightningModule) -> Refiner | None:
+def refiner(run: Run, network: Annotator) -> Refiner | None:
     """What refines the network's labels, None where nothing does."""
     dump = run.settings.dump
     if dump.refine == "none":
@@ -64,7 +65,7 @@ def smplify(run: Run) -> SMPLify:
     return SMPLify(prior, run.settings.paths.body_models, model.camera, settings.iterations, settings.lr)
 
 
-def _eft(run: Run, network: pl.LightningModule) -> EFT:
+def _eft(run: Run, network: Annotator) -> EFT:
     settings = run.settings.eft
     assert isinstance(network, AnnotatorModule)
-    return EFT(network, settings.steps, settings.lr, settings.parts)
+    return EFT(network.network, settings.steps, settings.lr, settings.parts)

@@ -30,9 +30,9 @@ from torch import Tensor
 from body_models.contracts import NUM_BETAS
 from body_models.joint_limits import BODY_JOINT_NAMES, degrees_outside, violations
 from body_models.render import side_view
+from body_models.rotations import upright
 from body_models.smpl import BodyModel
 from datamodules.writing import write_json
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture, mixture_values
 from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PosePriorModule
 

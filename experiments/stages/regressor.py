@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from body_models.rotations import axis_angle_to_matrix, mean_rotations
+from body_models.rotations import axis_angle_to_matrix, mean_rotations, upright
 from callbacks.evaluator_3dpw import ThreeDPWEvaluator
 from callbacks.leakage import refuse_leaks
 from callbacks.overlays import OverlayCallback
@@ -38,9 +38,7 @@ from experiments.stages.prepare import (
 )
 from experiments.training.trainer import fit, log_results, make_trainer, samples_of, steps_of
 from experiments.training.wandb_runs import labels, stage_artifacts
-from lightning_modules.mesh_module import upright
 from lightning_modules.mesh_regressor import MeshRegressorModule
-from lightning_modules.regressors import FAMILIES
 from lightning_modules.scoring.protocols import Bodies
 
 _FILTERS_ALWAYS = (
@@ -121,14 +119,15 @@ def downstream_data(run: Run) -> DownstreamDataModule:
 def build_regressor(run: Run, init_file: str | None) -> MeshRegressorModule:
     """The untrained regressor that the run asks for, its backbone from a file, if any."""
     settings, downstream = run.settings, run.settings.downstream
-    return FAMILIES[downstream.family](
+    return MeshRegressorModule(
         backbone=downstream.backbone,
-        backbone_weights=init_file,
-        min_coverage=settings.model.min_coverage,
         input_size=settings.model.input_size,
         body_models=settings.paths.body_models,
+        family=downstream.family,
         losses=asdict(downstream.losses),
-        lr=downstream.lr,
+        optimizer={"lr": downstream.lr},
+        backbone_weights=init_file,
+        min_coverage=settings.model.min_coverage,
     )
 
 
@@ -195,8 +194,7 @@ def _evaluate(run: Run, folder: Path) -> dict[str, Any]:
     if "downstream" in run.records:
         settings = run.settings
         data = downstream_data(run)
-        family = FAMILIES[settings.downstream.family]
-        module = family.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
+        module = MeshRegressorModule.load_from_checkpoint(run.path("downstream", "checkpoint"), weights_only=True)
         on_rank_zero(data.prepare_data)
         data.setup("test")
         # The data may have changed since the training, or the labels come from elsewhere.

@@ -15,17 +15,18 @@ cameras here cannot have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from body_models.contracts import Batch, Prediction
-from lightning_modules.cameras import CropCamera
+from lightning_modules.evidence import Evidence
 from lightning_modules.fitting.refinement import choose_people
-from lightning_modules.mesh_module import MeshModule
+from lightning_modules.networks.network import MeshNetwork
 
 PARTS = ("head", "all")
 JOINTS_WEIGHT, BETAS_WEIGHT = 5.0, 0.001
@@ -37,19 +38,24 @@ class EFT(pl.LightningModule):
     """Says of each person what a network says after it was fine-tuned to that person.
 
     Args:
-        network: trained.
+        network: trained; says rotations.
         steps: of Adam for each person; the best is kept.
         lr: Adam's learning rate; [2] takes 5e-6 for a whole ResNet-50.
         parts: one of :data:`PARTS`.
 
     Raises:
-        ValueError: no such part.
+        ValueError: no such part, or a network of vertices alone.
     """
 
-    def __init__(self, network: MeshModule, steps: int = 20, lr: float = 5e-6, parts: str = "head") -> None:
+    mirror_tells: ClassVar[bool] = False
+
+    def __init__(self, network: MeshNetwork, steps: int = 20, lr: float = 5e-6, parts: str = "head") -> None:
         super().__init__()
         if parts not in PARTS:
             msg = f"no part of a network named {parts!r}; there are: {', '.join(PARTS)}"
+            raise ValueError(msg)
+        if not network.says_rotations:
+            msg = "EFT tunes networks that predict rotations and shape; this one predicts vertices alone"
             raise ValueError(msg)
         self.network = network
         self.steps, self.lr, self.parts = steps, lr, parts
@@ -98,21 +104,22 @@ class EFT(pl.LightningModule):
         """Weights of a head for each person, and what they lead to."""
         network, people = self.network, len(batch["id"])
         with torch.no_grad():
-            features = network.backbone(network.normalize(batch["image"]))
-            camera = network.camera(batch, network.input_size)
+            features, evidence = network.encode(batch)
+        assert isinstance(features, Tensor)  # of several maps only heads of vertices know
         weights = {
             name: value.detach().expand(people, *value.shape).clone().requires_grad_()
             for name, value in network.head.named_parameters()
         }
 
-        def one(weights: dict[str, Tensor], features: Tensor, focal: Tensor, princpt: Tensor) -> dict[str, Tensor]:
-            view = CropCamera(focal.unsqueeze(0), princpt.unsqueeze(0), camera.input_size)
-            return functional_call(network.head, weights, (features.unsqueeze(0), view))
+        def one(weights: dict[str, Tensor], features: Tensor, known: dict[str, Tensor]) -> dict[str, Tensor]:
+            of_one = Evidence.from_tensors(known, network.input_size).of_one()
+            return functional_call(network.head, weights, (features.unsqueeze(0), of_one))
 
         def predict(weights: dict[str, Tensor]) -> Prediction:
-            out = vmap(one)(weights, features, camera.focal, camera.princpt)
-            with torch.autocast(features.device.type, enabled=False):
-                return network.bodies({name: value.squeeze(1) for name, value in out.items()}, camera)
+            # Attention in plain operations: vmap would run the fused ones person by person.
+            with sdpa_kernel(SDPBackend.MATH):
+                out = vmap(one)(weights, features, evidence.tensors())
+            return network.decode({name: value.squeeze(1) for name, value in out.items()}, evidence)
 
         return weights, predict
 

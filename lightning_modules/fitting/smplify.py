@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -33,10 +33,9 @@ from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE, depth_scale, projec
 from body_models.contracts import LATENT_SIZE, NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
 from body_models.joint_limits import angles_outside
 from body_models.joint_sets import BODY_JOINT_INDEX, BODY_JOINTS
-from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle, upright
 from body_models.smpl import BodyModel
 from lightning_modules.cameras import find_camera
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture
 from lightning_modules.priors.pose_prior import NUM_PRIOR_JOINTS, PoseCoder
 
@@ -108,6 +107,8 @@ class SMPLify(pl.LightningModule):
         lr: Adam's learning rate, in radians, metres, parts of the depth, units of the shape and of the code; falls to 0
             in each stage.
     """
+
+    mirror_tells: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -18,10 +18,12 @@ from torch.nn import functional as F
 
 from body_models.contracts import Batch, Prediction
 from body_models.joint_sets import BODY_JOINT_INDEX
+from body_models.smpl import BodyModel
 from lightning_modules.backbones.upsampling import upsampled_channels, upsampling
-from lightning_modules.cameras import CropCamera
-from lightning_modules.heads.regression import Head
-from lightning_modules.losses import TermSums, masked_l1, nothing
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import HeadInputs
+from lightning_modules.heads.regression import GridHead
+from lightning_modules.losses import LossTerm, TermSums, masked_l1, nothing
 from lightning_modules.starts.pose2d import POSE2D_JOINTS, soft_argmax
 from lightning_modules.weights.checkpoints import Coverage, load_weights
 
@@ -60,35 +62,23 @@ class JointMaps(nn.Module):
         return upsampled, self.final_layer(upsampled)
 
 
-class JointHead(Head):
+class JointHead(GridHead):
     """Start plus a two-layer perceptron on grid features, and on each joint's place, certainty and features there.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before training.
-        input_size: side of the crops in pixels.
+        inputs: what it is built from.
         width: neurons of the hidden layer.
-        box_info: whether the box information is looked at beside the features.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        map_size: int,
-        start: Mapping[str, Tensor],
-        input_size: int,
-        width: int = 512,
-        box_info: bool = False,
-    ) -> None:
-        super().__init__(in_channels, map_size, start, width, box_info)
-        self.maps = JointMaps(in_channels, map_size, input_size)
+    def __init__(self, inputs: HeadInputs, width: int = 512) -> None:
+        super().__init__(inputs, width)
+        self.maps = JointMaps(inputs.in_channels, inputs.map_size, inputs.input_size)
         self.reduce = nn.Conv2d(self.maps.channels, _JOINT_CHANNELS, 1)
         # x, y and the peak of the map's probability beside the features.
         joints = len(POSE2D_JOINTS) * (_JOINT_CHANNELS + 3)
         self.hidden = nn.Sequential(nn.Linear(self.seen + joints, width), nn.ReLU(inplace=True))
 
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n); MAP_JOINTS as fractions of the side."""
         upsampled, maps = self.maps(features)
         with torch.autocast(device_type=features.device.type, enabled=False):
@@ -98,10 +88,13 @@ class JointHead(Head):
             # grid_sample has the map's outer edges at -1 and 1, as soft_argmax has them at 0 and 1.
             sampled = F.grid_sample(reduced, 2 * joints.unsqueeze(2) - 1, align_corners=False)[..., 0]
             looked_at = torch.cat((sampled.transpose(1, 2), joints, peaks), dim=2).flatten(1)
-            hidden = self.hidden(torch.cat((self.look(features.float(), camera), looked_at), dim=1))
+            hidden = self.hidden(torch.cat((self.look(features.float(), evidence), looked_at), dim=1))
             return {**self.named(self.start + self.out(hidden)), MAP_JOINTS: joints}
 
-    def load_maps(self, path: str | Path) -> Coverage:
+    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+        return {"map_joints_2d": map_joints_2d}
+
+    def backbone_started(self, backbone: nn.Module, path: str | Path) -> Coverage:
         """Fill the deconvolutions and maps from a 2D pose network's checkpoint, as far as they agree.
 
         A network for other joints has other maps, and an ImageNet network has neither: nothing is required.

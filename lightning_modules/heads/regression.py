@@ -11,15 +11,17 @@ read where in the image the crop was taken [2].
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.cameras import CropCamera
+from lightning_modules.cameras import BOX_INFO
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import HeadInputs, StartingHead, small_linear
 
 MAX_GRID = 4
 CELL_CHANNELS = 128
-_BOX_INFO = 3
 
 
 class GridFeatures(nn.Module):
@@ -43,90 +45,63 @@ class GridFeatures(nn.Module):
         return self.pool(self.reduce(features)).flatten(1)
 
 
-class Head(nn.Module):
-    """What all heads share: the named outputs, their start, and small last weights so that training begins there.
+class GridHead(StartingHead):
+    """What both share: the grid features, and small last weights so that training begins at the start.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before training.
+        inputs: what it is built from.
         width: neurons of the last hidden layer.
-        box_info: whether :attr:`lightning_modules.cameras.CropCamera.box_info` is looked at beside the features.
+        start: outputs to say, in place of those of ``inputs``.
 
     Attributes:
         seen: how many numbers :meth:`look` returns.
     """
 
-    def __init__(
-        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int, box_info: bool = False
-    ) -> None:
-        super().__init__()
-        self.sizes = {name: value.numel() for name, value in start.items()}
-        self.register_buffer("start", torch.cat([value.flatten().float() for value in start.values()]))
-        self.grid = GridFeatures(in_channels, map_size)
-        self.box_info = box_info
-        self.seen = self.grid.out_features + (_BOX_INFO if box_info else 0)
-        self.out = nn.Linear(width, sum(self.sizes.values()))
-        nn.init.xavier_uniform_(self.out.weight, gain=0.01)
-        nn.init.zeros_(self.out.bias)
+    reads_box: ClassVar[bool] = True
 
-    start: Tensor
+    def __init__(self, inputs: HeadInputs, width: int, start: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(inputs, start)
+        self.grid = GridFeatures(inputs.in_channels, inputs.map_size)
+        self.box_info = inputs.box_info
+        self.seen = self.grid.out_features + (BOX_INFO if self.box_info else 0)
+        self.out = small_linear(width, sum(self.sizes.values()))
 
-    def look(self, features: Tensor, camera: CropCamera) -> Tensor:
+    def look(self, features: Tensor, evidence: Evidence) -> Tensor:
         """(B, seen) the grid features (of fp32 maps), and then the box information where the head reads it."""
         flat = self.grid(features)
-        return torch.cat((flat, camera.box_info), dim=1) if self.box_info else flat
-
-    def named(self, values: Tensor) -> dict[str, Tensor]:
-        """The outputs by name, of all in a row (B, n)."""
-        return dict(zip(self.sizes, values.split(list(self.sizes.values()), dim=1), strict=True))
+        return torch.cat((flat, evidence.camera.box_info), dim=1) if self.box_info else flat
 
 
-class RegressionHead(Head):
+class RegressionHead(GridHead):
     """Start plus a two-layer perceptron on the grid features.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before training.
+        inputs: what it is built from.
         width: neurons of the hidden layer.
-        box_info: whether the box information is looked at beside the features.
+        start: outputs to say, in place of those of ``inputs``.
     """
 
-    def __init__(
-        self, in_channels: int, map_size: int, start: Mapping[str, Tensor], width: int = 512, box_info: bool = False
-    ) -> None:
-        super().__init__(in_channels, map_size, start, width, box_info)
+    def __init__(self, inputs: HeadInputs, width: int = 512, start: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(inputs, width, start)
         self.hidden = nn.Sequential(nn.Linear(self.seen, width), nn.ReLU(inplace=True))
 
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
-            return self.named(self.start + self.out(self.hidden(self.look(features.float(), camera))))
+            return self.named(self.start + self.out(self.hidden(self.look(features.float(), evidence))))
 
 
-class IterativeHead(Head):
+class IterativeHead(GridHead):
     """HMR: three times, look at features and the current estimate, and add a correction.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before the first correction.
+        inputs: what it is built from; of CLIFF with the box information, at which every correction looks.
         width: neurons of the hidden layers.
         iterations: corrections.
-        box_info: whether every correction looks at the box information beside the features.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        map_size: int,
-        start: Mapping[str, Tensor],
-        width: int = 1024,
-        iterations: int = 3,
-        box_info: bool = False,
-    ) -> None:
-        super().__init__(in_channels, map_size, start, width, box_info)
+    def __init__(self, inputs: HeadInputs, width: int = 1024, iterations: int = 3) -> None:
+        super().__init__(inputs, width)
         self.iterations = iterations
         self.hidden = nn.Sequential(
             nn.Linear(self.seen + sum(self.sizes.values()), width),
@@ -135,10 +110,10 @@ class IterativeHead(Head):
             nn.ReLU(inplace=True),
         )
 
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> each output by name, (B, n)."""
         with torch.autocast(device_type=features.device.type, enabled=False):
-            flat = self.look(features.float(), camera)
+            flat = self.look(features.float(), evidence)
             estimate = self.start.expand(len(flat), -1)
             for _ in range(self.iterations):
                 estimate = estimate + self.out(self.hidden(torch.cat((flat, estimate), dim=1)))

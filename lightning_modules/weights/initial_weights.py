@@ -120,6 +120,7 @@ LAYOUTS = (
     Layout("mmpose", "backbone.", "head.final_layer."),
     Layout("a larger network", "backbone.", renames=NUMBERED),
     Layout("a larger network", "module.backbone."),
+    Layout("a larger network", "network.encoder.backbone.", renames=NUMBERED),
     Layout("torchvision, timm", ""),
     Layout("torchvision, timm", "module."),
 )  # fmt: skip

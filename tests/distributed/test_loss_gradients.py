@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from body_models.contracts import Batch
-from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.annotator import AnnotatorModule, Starts
 
 _SECONDS = 120
 
@@ -32,7 +32,9 @@ class _Loss(nn.Module):
 def _network(prior: str) -> _Loss:
     torch.manual_seed(0)
     # Running statistics, so that no sample's features depend on the others; one pose, so that all draw the same.
-    return _Loss(AnnotatorModule("slim", 48, prior=prior, prior_poses=np.zeros((1, 21, 3), np.float32))).eval()
+    return _Loss(
+        AnnotatorModule("slim", 48, prior=prior, starts=Starts(prior_poses=np.zeros((1, 21, 3), np.float32)))
+    ).eval()
 
 
 def _batch() -> Batch:

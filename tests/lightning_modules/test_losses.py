@@ -63,7 +63,7 @@ def test_what_stays_small_agrees_with_numpy(make_batch, prior: str) -> None:
     batch["has_betas"][:2] = 0
     module = AnnotatorModule("slim", 48, prior=prior, prior_width=32).eval()
     with torch.no_grad():
-        module.head.out.bias.normal_()
+        module.network.head.out.bias.normal_()
     prediction = module(batch)
     found = {name: LOSS_TERMS[name](prediction, batch) for name in ("betas_l2", "latent_l2")}
 

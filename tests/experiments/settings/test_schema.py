@@ -7,8 +7,9 @@ from datamodules.pseudo_gt.views import FILTERS
 from experiments.settings.schema import OPTIONS, AnnotateLosses, DownstreamLosses, LabelFilter, Settings, get, to_plain
 from lightning_modules.annotator import ANNOTATOR_LOSSES
 from lightning_modules.backbones import BACKBONES
+from lightning_modules.families import REGRESSOR_LOSSES
 from lightning_modules.fitting.eft import PARTS
-from lightning_modules.mesh_regressor import REGRESSOR_LOSSES
+from lightning_modules.heads import ANNOTATING
 
 
 def test_loss_weights_are_those_of_the_modules() -> None:
@@ -19,6 +20,7 @@ def test_loss_weights_are_those_of_the_modules() -> None:
 def test_choices_exist() -> None:
     assert set(OPTIONS["model.backbone"].limits["choices"]) == set(BACKBONES)
     assert set(OPTIONS["downstream.backbone"].limits["choices"]) == set(BACKBONES)
+    assert OPTIONS["model.head"].limits["choices"] == ANNOTATING
     assert OPTIONS["eft.parts"].limits["choices"] == PARTS
 
 

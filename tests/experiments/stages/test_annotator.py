@@ -95,8 +95,11 @@ def test_how_auxiliary_people_are_used_retrains_nobody_who_has_none() -> None:
         [HELPED, "recipe.schedule=pretrain", "model.camera=known", "model.head=iterative", "annotate.loss=robust"],
         ["recipe.init=pose2d", "model.head=joints", "annotate.targets={coco: 1}"],
         ["model.head=regression"],
+        ["model.head=pare", "annotate.targets={coco: 1}"],
+        ["model.head=pose2pose", "model.camera=full_image", "annotate.targets={coco: 1}"],
+        ["model.head=hmr2", "model.camera=known", "annotate.targets={coco: 1}"],
     ],
-    ids=["auxiliary_only", "pretrain", "joints", "regression"],
+    ids=["auxiliary_only", "pretrain", "joints", "regression", "pare", "pose2pose", "hmr2"],
 )
 def test_choices_run_through_the_stages(tiny_folders: list[str], request: pytest.FixtureRequest, argv) -> None:
     name = request.node.callspec.id

@@ -8,12 +8,11 @@ from body_models.camera import crop_focal, project
 from body_models.contracts import Prediction
 from body_models.joint_limits import degrees_outside, sample_inside, swing_twist_to_matrix, violations
 from body_models.joint_sets import COCO17
-from body_models.rotations import axis_angle_to_matrix, geodesic_distance, matrix_to_axis_angle
+from body_models.rotations import axis_angle_to_matrix, geodesic_distance, matrix_to_axis_angle, upright
 from body_models.smpl import BodyModel
 from lightning_modules.fitting import smplify
 from lightning_modules.fitting.refinement import error_2d
 from lightning_modules.fitting.smplify import SMPLify
-from lightning_modules.mesh_module import upright
 from lightning_modules.priors.pose_mixture import PoseMixture
 from lightning_modules.priors.pose_prior import PosePrior
 

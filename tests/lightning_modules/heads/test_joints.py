@@ -7,24 +7,30 @@ import pytest
 import torch
 
 from body_models.joint_sets import BODY_JOINTS
-from lightning_modules.annotator import HEADS, AnnotatorModule
-from lightning_modules.cameras import CropCamera
+from lightning_modules.annotator import AnnotatorModule, Starts
+from lightning_modules.evidence import center_evidence
+from lightning_modules.heads import ANNOTATING
+from lightning_modules.heads.base import HeadInputs
 from lightning_modules.heads.joints import JointHead, JointMaps, map_joints_2d
 from lightning_modules.starts.pose2d import POSE2D_JOINTS, PoseNet2DModule
 
 JOINTS = len(POSE2D_JOINTS)
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_every_head_trains(make_batch, head: str) -> None:
-    module = AnnotatorModule("slim", 48, head=head, camera="full_image")
+@pytest.mark.parametrize("prior", ["none", "vposer"])
+@pytest.mark.parametrize("head", ANNOTATING)
+def test_every_head_trains(make_batch, head: str, prior: str) -> None:
+    module = AnnotatorModule("slim", 48, head=head, prior=prior, prior_width=32, camera="full_image")
     batch = make_batch()
-    loss, _ = module.loss(module(batch), batch)
+    prediction = module(batch)
+    assert (prediction.latent is None) is (prior == "none")
+    loss, _ = module.loss(prediction, batch)
     loss.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.abs().sum() > 0
-        for name, parameter in module.named_parameters()
-    )
+    grads = {name: each.grad for name, each in module.named_parameters() if each.requires_grad}
+    assert all(grad is not None and grad.isfinite().all() for grad in grads.values())
+    # Queries and keys of one token's attention to itself cannot matter.
+    still = {name for name, grad in grads.items() if grad.abs().sum() == 0}
+    assert all("self_attention" in name for name in still)
 
 
 def test_unknown_head_is_refused() -> None:
@@ -34,7 +40,7 @@ def test_unknown_head_is_refused() -> None:
 
 def test_features_come_from_where_the_joint_is() -> None:
     """With a sharp peak on a cell, the head sees that cell's features, place and certainty, whatever lies elsewhere."""
-    head = JointHead(5, 12, {"body": torch.zeros(2)}, input_size=48)
+    head = JointHead(HeadInputs(5, 12, {"body": torch.zeros(2)}, 48))
     assert len(head.maps.deconv_layers) == 0  # at a stride of 4 already
     features = torch.randn(1, 5, 12, 12)
     with torch.no_grad():
@@ -44,7 +50,7 @@ def test_features_come_from_where_the_joint_is() -> None:
         features[0, 0, 7, 3] = 60.0
         seen = []
         head.hidden.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, head.grid.out_features :]))
-        out = head(features, CropCamera(torch.ones(1, 2), torch.ones(1, 2), 48))
+        out = head(features, center_evidence(48))
         expected = head.reduce(features)[0, :, 7, 3]
     found = seen[0].view(JOINTS, -1)
     torch.testing.assert_close(found[:, :-3], expected.expand(JOINTS, -1), atol=1e-5, rtol=1e-5)
@@ -58,10 +64,10 @@ def test_starts_from_a_2d_pose_network_of_the_same_backbone(tmp_path: Path, back
     pose2d = PoseNet2DModule(backbone, size)
     path = tmp_path / "pose2d.ckpt"
     torch.save({"state_dict": pose2d.state_dict()}, path)
-    module = AnnotatorModule(backbone, size, head="joints", backbone_weights=path)
-    assert module.map_coverage == 1
-    torch.testing.assert_close(module.head.maps.final_layer.weight, pose2d.final_layer.weight)
-    torch.testing.assert_close(module.head.maps.deconv_layers.state_dict(), pose2d.deconv_layers.state_dict())
+    module = AnnotatorModule(backbone, size, head="joints", starts=Starts(backbone_weights=path))
+    assert module.start_coverage == 1
+    torch.testing.assert_close(module.network.head.maps.final_layer.weight, pose2d.final_layer.weight)
+    torch.testing.assert_close(module.network.head.maps.deconv_layers.state_dict(), pose2d.deconv_layers.state_dict())
 
 
 def test_a_start_for_other_joints_fills_what_fits(tmp_path: Path) -> None:
@@ -69,9 +75,10 @@ def test_a_start_for_other_joints_fills_what_fits(tmp_path: Path) -> None:
     pose2d = PoseNet2DModule("slim", 48)
     pose2d.final_layer = torch.nn.Conv2d(64, 17, 1)
     torch.save(pose2d.state_dict(), tmp_path / "pose_resnet.pth.tar")
-    module = AnnotatorModule("slim", 48, head="joints", backbone_weights=tmp_path / "pose_resnet.pth.tar")
-    assert 0.5 < module.map_coverage < 1
-    assert AnnotatorModule("slim", 48, head="joints").map_coverage is None
+    starts = Starts(backbone_weights=tmp_path / "pose_resnet.pth.tar")
+    module = AnnotatorModule("slim", 48, head="joints", starts=starts)
+    assert 0.5 < module.start_coverage < 1
+    assert AnnotatorModule("slim", 48, head="joints").start_coverage is None
 
 
 def test_maps_learn_from_joints_inside_the_crop_alone(make_batch) -> None:

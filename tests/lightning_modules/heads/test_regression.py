@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from body_models.contracts import Batch
-from lightning_modules.annotator import HEADS, AnnotatorModule
+from lightning_modules.annotator import AnnotatorModule
 from lightning_modules.cameras import CAMERAS
+from lightning_modules.heads import ANNOTATING, HEADS
 
 TOLD = [name for name in CAMERAS if name != "virtual"]
+READING = [name for name in ANNOTATING if HEADS[name].reads_box]
 
 
 def placed(batch: Batch, x: float, y: float, side: float) -> Batch:
@@ -28,7 +30,7 @@ def placed(batch: Batch, x: float, y: float, side: float) -> Batch:
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANNOTATING)
 def test_the_same_crop_of_another_box_is_another_person_unless_the_camera_is_the_crops(
     make_batch, head: str, camera: str
 ) -> None:
@@ -44,32 +46,32 @@ def test_the_same_crop_of_another_box_is_another_person_unless_the_camera_is_the
 
 
 @pytest.mark.parametrize("camera", TOLD)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", READING)
 def test_what_is_told_is_cliffs_and_is_learned_from(make_batch, head: str, camera: str) -> None:
     module = AnnotatorModule("slim", 48, head=head, camera=camera)
     seen: list[torch.Tensor] = []
-    module.head.hidden.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    module.network.head.hidden.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     batch = placed(make_batch(), 400, 60, 200)
     module.loss(module(batch), batch)[0].backward()
     centre, (focal, princpt) = np.array([500.0, 160.0]), (800.0, (320, 240))
     if camera == "known":
         focal, princpt = 700.0, (330, 230)
     expected = [*((centre - princpt) / focal * 2.8), (200 - 0.24 * focal) / (0.06 * focal)]
-    columns = slice(module.head.grid.out_features, module.head.grid.out_features + 3)
+    columns = slice(module.network.head.grid.out_features, module.network.head.grid.out_features + 3)
     for each in seen:
         np.testing.assert_allclose(each[:, columns].detach(), np.tile(expected, (4, 1)), rtol=1e-4)
-    gradient = module.head.hidden[0].weight.grad[:, columns]
+    gradient = module.network.head.hidden[0].weight.grad[:, columns]
     assert gradient.isfinite().all() and (gradient.abs().sum(dim=0) > 0).all()
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", READING)
 def test_with_the_camera_of_the_crop_a_head_has_no_weights_for_it(head: str) -> None:
     shapes = {
         camera: {name: tuple(value.shape) for name, value in AnnotatorModule("slim", 48, head=head, camera=camera)
                  .state_dict().items()}
         for camera in CAMERAS
     }  # fmt: skip
-    first = "head.hidden.0.weight"
+    first = "network.head.hidden.0.weight"
     for camera in TOLD:
         differing = {name for name, shape in shapes[camera].items() if shapes["virtual"].get(name) != shape}
         assert differing == {first} and shapes[camera].keys() == shapes["virtual"].keys()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from body_models.rotations import axis_angle_to_matrix, matrix_to_axis_angle, matrix_to_sixd, sixd_to_matrix
-from lightning_modules.annotator import PRIORS, AnnotatorModule
+from lightning_modules.annotator import PRIORS, AnnotatorModule, Starts
 from lightning_modules.priors.critics import NUM_CRITICS, AdversarialPrior
 from lightning_modules.priors.density import PoseDensity
 from lightning_modules.priors.l2 import PoseL2, mean_pose
@@ -31,11 +31,11 @@ def mixture_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def annotator(prior: str, mixture_file: Path, **settings) -> AnnotatorModule:
     torch.manual_seed(0)
     given = {
-        "gmm": {"prior_weights": mixture_file},
-        "l2": {"prior_poses": POSES},
-        "adversarial": {"prior_poses": POSES},
+        "gmm": Starts(prior_weights=mixture_file),
+        "l2": Starts(prior_poses=POSES),
+        "adversarial": Starts(prior_poses=POSES),
     }
-    return AnnotatorModule("slim", 48, prior=prior, **given.get(prior, {}), **settings)
+    return AnnotatorModule("slim", 48, prior=prior, starts=given.get(prior), **settings)
 
 
 def trainer(**settings) -> pl.Trainer:
@@ -163,7 +163,7 @@ def test_network_and_critics_each_get_the_gradient_of_their_own_term(make_batch,
 
 
 def test_critics_have_a_learning_rate_of_their_own_and_learn(make_batch, mixture_file: Path) -> None:
-    module = annotator("adversarial", mixture_file, lr=1e-3, critic_lr=2e-4, lr_milestones=(1.0,))
+    module = annotator("adversarial", mixture_file, optimizer={"lr": 1e-3, "lr_milestones": (1.0,)}, critic_lr=2e-4)
     before = [each.detach().clone() for each in module.penalty.parameters()]
     fit = trainer(max_steps=3)
     fit.fit(module, DataLoader([make_batch()] * 3, batch_size=None))
@@ -191,7 +191,7 @@ def test_each_trains_and_its_checkpoint_predicts_without_the_prior(
 
 @pytest.mark.parametrize(("prior", "needed"), [("gmm", "prior_weights"), ("adversarial", "prior_poses")])
 def test_training_without_what_a_prior_needs_is_refused(make_batch, prior: str, needed: str) -> None:
-    with pytest.raises(ValueError, match=f"prior='{prior}' needs {needed}"):
+    with pytest.raises(ValueError, match=rf"prior='{prior}' needs Starts\({needed}="):
         trainer(max_steps=1).fit(AnnotatorModule("slim", 48, prior=prior), DataLoader([make_batch()], batch_size=None))
 
 

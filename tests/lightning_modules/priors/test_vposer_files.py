@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.annotator import AnnotatorModule, Starts
 from lightning_modules.priors.vposer import load_vposer
 from lightning_modules.weights.checkpoints import CheckpointError
 from tests.support.prior_files import LATENT, v1_tensors, v2_tensors
@@ -85,7 +85,9 @@ def test_an_annotator_takes_either_and_its_checkpoint_needs_no_file(make_batch, 
     """The layout and the width come from the file, and from there into the annotator's checkpoint."""
     tensors = v1_tensors() if layout == "v1" else v2_tensors()
     torch.save(tensors, tmp_path / "prior.pt")
-    module = AnnotatorModule("slim", 48, prior="vposer", prior_weights=tmp_path / "prior.pt", prior_width=64)
+    module = AnnotatorModule(
+        "slim", 48, prior="vposer", starts=Starts(prior_weights=tmp_path / "prior.pt"), prior_width=64
+    )
     batch = make_batch()
     prediction = module(batch)
     prediction.latent.retain_grad()

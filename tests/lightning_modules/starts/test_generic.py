@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from body_models.joint_sets import BODY_JOINT_INDEX
-from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.annotator import AnnotatorModule, Starts
 from lightning_modules.starts.appearance_labels import CLASSES, COLOURS, CONTRASTS, UNKNOWN, appearance_labels
 from lightning_modules.starts.generic import GenericModule
 
@@ -77,5 +77,5 @@ def test_learns_appearance_and_hands_its_backbone_on(make_batch, tmp_path) -> No
     right = [(score.argmax(dim=1) == labels[name]).float().mean() for name, score in module.train()(batch).items()]
     assert torch.stack(right).mean() > 0.9
     fit.save_checkpoint(tmp_path / "generic.ckpt")
-    annotator = AnnotatorModule("slim", 48, backbone_weights=tmp_path / "generic.ckpt")
+    annotator = AnnotatorModule("slim", 48, starts=Starts(backbone_weights=tmp_path / "generic.ckpt"))
     torch.testing.assert_close(annotator.backbone.state_dict(), module.backbone.state_dict())

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_modules.annotator import AnnotatorModule
+from lightning_modules.annotator import AnnotatorModule, Starts
 from lightning_modules.starts.pose2d import LOSSES, POSE2D_JOINTS, PoseNet2DModule, heatmap_loss, soft_argmax
 
 
@@ -95,7 +95,7 @@ def test_learns_by_heart_and_hands_its_backbone_on(make_batch, tmp_path: Path) -
     assert set(logged) == {"val/all/joints_2d", "val/all/pck"}
 
     fit.save_checkpoint(tmp_path / "pose2d.ckpt")
-    annotator = AnnotatorModule("slim", 48, backbone_weights=tmp_path / "pose2d.ckpt")
+    annotator = AnnotatorModule("slim", 48, starts=Starts(backbone_weights=tmp_path / "pose2d.ckpt"))
     torch.testing.assert_close(annotator.backbone.state_dict(), module.backbone.state_dict())
     PoseNet2DModule.load_from_checkpoint(tmp_path / "pose2d.ckpt", weights_only=True)
 

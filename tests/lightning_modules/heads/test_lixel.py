@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from body_models.camera import project
 from callbacks.overlays import prediction_panels
-from lightning_modules.regressors.i2l import LIXEL_JOINTS, I2LModule, LixelNet, _gaussians
+from lightning_modules.heads.lixel import LIXEL_JOINTS, LixelNet, _gaussians
+from lightning_modules.mesh_regressor import MeshRegressorModule
 from lightning_modules.scoring.protocols import Bodies, BodyScorer, Meshes, predicted
+from lightning_modules.targets import label_meshes
+
+NOTHING_SAID: Any = None
 
 
 @pytest.fixture
-def module() -> I2LModule:
+def module() -> MeshRegressorModule:
     torch.manual_seed(0)
-    return I2LModule("slim", 48)
+    return MeshRegressorModule("slim", 48, family="i2l")
 
 
-def test_vertices_lie_on_the_crop_where_the_heatmaps_say(make_batch, module: I2LModule) -> None:
+def test_vertices_lie_on_the_crop_where_the_heatmaps_say(make_batch, module: MeshRegressorModule) -> None:
     batch = make_batch(2)
-    camera = module.camera(batch, 48)
+    _, evidence = module.network.encode(batch)
+    camera = evidence.camera
     places = torch.rand(2, 6890, 3)
     joints = torch.rand(2, LIXEL_JOINTS, 3)
     depth = torch.zeros(2, 1)
-    prediction = module.bodies({"depth": depth, "lixel_vertices": places, "lixel_joints": joints}, camera)
+    prediction = module.network.decode({"depth": depth, "lixel_vertices": places, "lixel_joints": joints}, evidence)
     assert prediction.vertices is not None
     pixels = project(prediction.vertices, prediction.focal, prediction.princpt)
     torch.testing.assert_close(pixels, 48 * places[..., :2], atol=1e-3, rtol=0)
@@ -50,10 +57,10 @@ def test_gaussians_are_brightest_at_their_places() -> None:
     assert volume.max() == 1
 
 
-def test_losses_of_the_surface_against_numpy(make_batch, module: I2LModule) -> None:
+def test_losses_of_the_surface_against_numpy(make_batch, module: MeshRegressorModule) -> None:
     batch = make_batch(2)
     batch["has_pose"][1] = 0
-    targets = module.targets(batch)
+    targets = label_meshes(batch, NOTHING_SAID, module.body)
     with torch.no_grad():
         prediction = module(batch)
     assert prediction.vertices is not None
@@ -63,22 +70,24 @@ def test_losses_of_the_surface_against_numpy(make_batch, module: I2LModule) -> N
     lengths = [
         np.abs(np.linalg.norm(pred[b] - pred[a], axis=1) - np.linalg.norm(true[b] - true[a], axis=1)) for a, b in sides
     ]
-    edges = module.edges(prediction, targets)
+    terms = module.loss_terms()
+    edges = terms["edges"](prediction, targets)
     assert float(edges.total[0] / edges.valid[0]) == pytest.approx(np.mean(lengths), rel=1e-3)
     normal = np.cross(*(true[b] - true[a] for a, b in sides[:2]))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     vectors = [pred[b] - pred[a] for a, b in sides]
     cosines = [np.abs((v / np.linalg.norm(v, axis=1, keepdims=True) * normal).sum(axis=1)) for v in vectors]
-    normals = module.normals(prediction, targets)
+    normals = terms["normals"](prediction, targets)
     assert float(normals.total[0] / normals.valid[0]) == pytest.approx(np.mean(cosines), rel=1e-3)
-    assert edges.valid[1] == normals.valid[1] == module.vertices(prediction, targets).valid[1] == 0
+    assert edges.valid[1] == normals.valid[1] == terms["vertices"](prediction, targets).valid[1] == 0
 
 
-def test_a_true_mesh_costs_nothing_and_scores_zero(make_batch, module: I2LModule) -> None:
+def test_a_true_mesh_costs_nothing_and_scores_zero(make_batch, module: MeshRegressorModule) -> None:
     """The mesh of the label itself, put where it is: its 2D and surface losses vanish, and so do its errors."""
     batch = make_batch(2)
-    targets = module.targets(batch)
-    camera = module.camera(batch, 48)
+    targets = label_meshes(batch, NOTHING_SAID, module.body)
+    _, evidence = module.network.encode(batch)
+    camera = evidence.camera
     mesh = targets["vertices"] + batch["transl"].unsqueeze(1)
     pelvis = module.body.joints_from_vertices(mesh)[:, :1]
     depth = torch.logit(pelvis[:, 0, 2:] / (camera.focal[:, :1] * 2.5 / 48))
@@ -86,9 +95,9 @@ def test_a_true_mesh_costs_nothing_and_scores_zero(make_batch, module: I2LModule
         (project(mesh, camera.focal, camera.princpt) / 48, (mesh[..., 2:] - pelvis[..., 2:]) / 2 + 0.5), dim=-1
     )
     joints = places[:, :LIXEL_JOINTS]
-    prediction = module.bodies({"depth": depth, "lixel_vertices": places, "lixel_joints": joints}, camera)
-    for term in (module.vertices, module.edges, module.normals):
-        found = term(prediction, targets)
+    prediction = module.network.decode({"depth": depth, "lixel_vertices": places, "lixel_joints": joints}, evidence)
+    for name in ("vertices", "edges", "normals"):
+        found = module.loss_terms()[name](prediction, targets)
         assert (found.total / found.valid).max() < 1e-3
     body = predicted(prediction)
     assert isinstance(body, Meshes)
@@ -96,7 +105,7 @@ def test_a_true_mesh_costs_nothing_and_scores_zero(make_batch, module: I2LModule
     assert BodyScorer(protocols=["lsp14"])(body, true)["lsp14_mpvpe"].max() < 0.1
 
 
-def test_overlays_draw_the_mesh(make_batch, module: I2LModule) -> None:
+def test_overlays_draw_the_mesh(make_batch, module: MeshRegressorModule) -> None:
     batch = make_batch(2)
     with torch.no_grad():
         panels = prediction_panels(batch, module.eval()(batch), module.body, 32)
@@ -105,4 +114,4 @@ def test_overlays_draw_the_mesh(make_batch, module: I2LModule) -> None:
 
 def test_needs_the_early_features_of_a_resnet() -> None:
     with pytest.raises(ValueError, match="i2l needs a ResNet"):
-        I2LModule("vit_slim", 48)
+        MeshRegressorModule("vit_slim", 48, family="i2l")

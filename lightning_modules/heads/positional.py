@@ -14,7 +14,7 @@ and face branches, so without the finger joints that these hand to RotationNet, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -23,10 +23,11 @@ from torch.nn import functional as F
 
 from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
 from body_models.joint_sets import BODY_JOINT_INDEX
-from lightning_modules.cameras import CropCamera
+from body_models.smpl import BodyModel
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import Head, HeadInputs
 from lightning_modules.losses import LossTerm, TermSums, masked_l1
-from lightning_modules.mesh_regressor import REGRESSOR_LOSSES, MeshRegressorModule
-from lightning_modules.regressors.label_joints import joints_on_crop
+from lightning_modules.targets import joints_on_crop
 
 POSITION_JOINTS = (
     "pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "neck",
@@ -73,15 +74,16 @@ class RotationNet(nn.Module):
 
     Args:
         in_channels: channels of the feature map.
+        body_size: numbers that say the body's pose: rotations in 6D, or a code.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, body_size: int = NUM_BODY_ROTATIONS * 6) -> None:
         super().__init__()
         width = 512 if in_channels >= 512 else 64
         self.conv = nn.Sequential(nn.Conv2d(in_channels, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         joint_features = len(POSITION_JOINTS) * (width + 3)
         self.global_orient = nn.Linear(joint_features, 6)
-        self.body = nn.Linear(joint_features, NUM_BODY_ROTATIONS * 6)
+        self.body = nn.Linear(joint_features, body_size)
         self.betas = nn.Linear(in_channels, NUM_BETAS)
         self.camera = nn.Linear(in_channels, 3)
         for layer in (self.global_orient, self.body, self.betas, self.camera):
@@ -102,23 +104,24 @@ class RotationNet(nn.Module):
         }
 
 
-class PositionalHead(nn.Module):
-    """PositionNet, then RotationNet.
+class PositionalHead(Head):
+    """PositionNet, then RotationNet; its own loss term is ``positions``, L1 of PositionNet's joints.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before training.
+        inputs: what it is built from.
     """
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
+    losses: ClassVar[Mapping[str, float]] = {"positions": 10.0}
+
+    def __init__(self, inputs: HeadInputs) -> None:
         super().__init__()
+        in_channels, map_size, self.input_size = inputs.in_channels, inputs.map_size, inputs.input_size
         self.position_net = PositionNet(in_channels, map_size)
-        self.rotation_net = RotationNet(in_channels)
-        for name, value in start.items():
+        self.rotation_net = RotationNet(in_channels, inputs.start["body"].numel())
+        for name, value in inputs.start.items():
             self.register_buffer(f"start_{name}", value.float())
 
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> outputs by name, (B, n), and "positions", (B, 25, 3) fractions."""
         with torch.autocast(device_type=features.device.type, enabled=False):
             features = features.float()
@@ -127,31 +130,17 @@ class PositionalHead(nn.Module):
             out = {name: getattr(self, f"start_{name}") + change for name, change in changes.items()}
             return {**out, _POSITIONS: places}
 
+    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+        return {"positions": partial(self._positions, body)}
 
-class Pose2PoseModule(MeshRegressorModule):
-    """Positional pose-guided regressor; its own loss term is ``positions``, L1 of PositionNet's joints.
-
-    Arguments and errors as :class:`lightning_modules.mesh_regressor.MeshRegressorModule`.
-    """
-
-    family: ClassVar[str] = "pose2pose"
-    head_class: ClassVar[type[nn.Module]] = PositionalHead
-    default_losses: ClassVar[Mapping[str, float]] = {**REGRESSOR_LOSSES, "positions": 10.0}
-
-    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
-        return replace(super().bodies(out, camera), extra={_POSITIONS: out[_POSITIONS]})
-
-    def loss_terms(self) -> Mapping[str, LossTerm]:
-        return {**super().loss_terms(), "positions": self.positions}
-
-    def positions(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _positions(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
         """L1 of the joints' places, in crop sides, and of their depths from the root, in sides of the heatmap.
 
         Places and depths are known or unknown on their own; what lies outside the heatmaps is left out.
         """
         assert prediction.extra is not None
         sample = torch.arange(len(targets["root_index"]), device=targets["root_index"].device)
-        on_crop, confidence_2d = joints_on_crop(targets, self.body)
+        on_crop, confidence_2d = joints_on_crop(targets, body)
         depths, confidence_3d = targets["joints_3d"][..., 2], targets["joints_3d_conf"]
         root, root_confidence = depths[sample, targets["root_index"]], confidence_3d[sample, targets["root_index"]]
         target = torch.cat((on_crop / self.input_size, ((depths - root[:, None]) / _DEPTH + 0.5).unsqueeze(-1)), dim=2)

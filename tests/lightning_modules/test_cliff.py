@@ -5,7 +5,7 @@ import torch
 from body_models.camera import crop_camera_to_image, project
 from lightning_modules.cameras import image_camera
 from lightning_modules.losses import joints_2d
-from lightning_modules.regressors.cliff import CLIFFModule
+from lightning_modules.mesh_regressor import MeshRegressorModule
 
 
 def off_centre(batch):
@@ -21,7 +21,7 @@ def off_centre(batch):
 
 def test_the_2d_loss_is_that_of_the_full_image_over_the_box(make_batch) -> None:
     batch = off_centre(make_batch())
-    module = CLIFFModule("slim", 48).eval()
+    module = MeshRegressorModule("slim", 48, family="cliff").eval()
     prediction = module(batch)
     focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], 48)
     expected_focal, expected_princpt = image_camera(batch["image_size"])
@@ -37,8 +37,8 @@ def test_the_2d_loss_is_that_of_the_full_image_over_the_box(make_batch) -> None:
 
 def test_the_same_crop_elsewhere_in_the_image_is_another_body(make_batch) -> None:
     batch = off_centre(make_batch())
-    module = CLIFFModule("slim", 48).eval()
-    torch.nn.init.normal_(module.head.out.weight, std=0.01)
+    module = MeshRegressorModule("slim", 48, family="cliff").eval()
+    torch.nn.init.normal_(module.network.head.out.weight, std=0.01)
     here = module(batch).global_orient
     batch["affine"] = batch["affine"] + torch.tensor([0.0, 0.0, 60.0])
     assert (here - module(batch).global_orient).abs().amax(dim=(1, 2)).min() > 1e-4

@@ -18,6 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
+from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
@@ -26,34 +28,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from body_models.camera import project
-from body_models.contracts import NUM_BETAS, Batch, Prediction
+from body_models.contracts import Batch, Prediction
 from body_models.joint_sets import BODY_JOINT_INDEX, SMPL_JOINTS
+from body_models.smpl import BodyModel
 from lightning_modules.backbones.resnet import ResNet
 from lightning_modules.backbones.upsampling import upsampled_channels, upsampling, upsampling_width
-from lightning_modules.cameras import CropCamera
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import Head, HeadInputs
 from lightning_modules.heads.regression import RegressionHead
 from lightning_modules.losses import LossTerm, TermSums, masked_l1
-from lightning_modules.mesh_regressor import MeshRegressorModule, is_labelled
-from lightning_modules.regressors.label_joints import joints_on_crop
+from lightning_modules.targets import MeshBatch, is_labelled, joints_on_crop
 
 LIXEL_JOINTS = len(SMPL_JOINTS) + 5
 """The first of the body joints: SMPL's, nose, eyes and ears."""
 
 _CELL = 4
 """Pixels a cell of the heatmaps: 64 cells at 256 px."""
-_DEPTH_RANGE = 2.0
-"""Metres about the pelvis that the depth's heatmap spans."""
 _SPREAD = 2.5 / 64
 """Standard deviation of the joints' Gaussians, as a share of the heatmap."""
 _PELVIS = BODY_JOINT_INDEX["pelvis"]
-_JOINTS = "lixel_joints"
-_VERTICES = "lixel_vertices"
-
-
-class MeshBatch(Batch):
-    """A batch with the meshes of its labels: vertices (B, 6890, 3), metres, without translation."""
-
-    vertices: Tensor
+DEPTH, LIXEL_JOINT_PLACES, LIXEL_VERTICES = "depth", "lixel_joints", "lixel_vertices"
+"""Outputs, which :class:`lightning_modules.networks.decoders.MeshDecoder` reads."""
 
 
 class LixelNet(nn.Module):
@@ -91,25 +86,26 @@ class LixelNet(nn.Module):
 class DepthHead(RegressionHead):
     """Of what parameter regressors say only the pelvis' depth, the third number of the camera."""
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
-        super().__init__(in_channels, map_size, {"depth": start["camera"][2:]})
+    def __init__(self, inputs: HeadInputs) -> None:
+        super().__init__(inputs, start={DEPTH: inputs.start["camera"][2:]})
 
 
-class I2LModule(MeshRegressorModule):
-    """Image-to-lixel regressor; its predictions hold ``vertices`` and no parameters.
+class LixelHead(Head):
+    """Vertices and joints by lixels, the pelvis' depth by regression.
 
     Own loss terms: ``vertices`` and ``edges`` (L1, metres), ``normals`` (cosine between edges and the label's normals),
-    ``pose_joints_2d`` and ``pose_joints_3d`` of PoseNet's joints. Terms about pose and shape are nothing here.
+    ``pose_joints_2d`` and ``pose_joints_3d`` of PoseNet's joints; those of the mesh need the targets of
+    :func:`lightning_modules.targets.label_meshes`.
 
-    Arguments and errors as :class:`lightning_modules.mesh_regressor.MeshRegressorModule`; the backbone is a ResNet.
+    Args:
+        inputs: what it is built from, with a ResNet and the body.
     """
 
-    family: ClassVar[str] = "i2l"
-    head_class: ClassVar[type[nn.Module]] = DepthHead
+    encoder: ClassVar[str] = "early_image"
+    says: ClassVar[str] = "vertices"
+    reads_box: ClassVar[bool] = True
     # The published weights, for metres in place of heatmap cells.
-    default_losses: ClassVar[Mapping[str, float]] = {
-        "joints_2d": 10.0,
-        "joints_3d": 10.0,
+    losses: ClassVar[Mapping[str, float]] = {
         "vertices": 10.0,
         "edges": 10.0,
         "normals": 0.03,
@@ -117,92 +113,66 @@ class I2LModule(MeshRegressorModule):
         "pose_joints_3d": 10.0,
     }
 
-    def add_networks(self) -> None:
-        backbone = self.backbone
-        if not isinstance(backbone, ResNet):
-            msg = f"i2l needs a ResNet, whose early features it uses twice, not {self.hparams['backbone']!r}"
-            raise ValueError(msg)
+    def __init__(self, inputs: HeadInputs) -> None:
+        super().__init__()
+        backbone, body, self.input_size = inputs.backbone, inputs.body, inputs.input_size
+        assert isinstance(backbone, ResNet) and body is not None
         doublings = max(0, round(math.log2(backbone.stride / _CELL)))
-        map_size = math.ceil(self.input_size / backbone.stride)
-        channels, early = backbone.out_channels, backbone.conv1.out_channels
-        self.pose_net = LixelNet(channels, map_size, doublings, LIXEL_JOINTS)
+        channels, early = inputs.in_channels, backbone.conv1.out_channels
+        self.depth = DepthHead(inputs)
+        self.pose_net = LixelNet(channels, inputs.map_size, doublings, LIXEL_JOINTS)
         self.pose2feat = nn.Sequential(
             nn.Conv2d(early + LIXEL_JOINTS * self.pose_net.cells, early, 3, 1, 1),
             nn.BatchNorm2d(early),
             nn.ReLU(inplace=True),
         )
-        # The second stages start as the first do, also from weights that were loaded.
-        self.mesh_stages = deepcopy(nn.Sequential(backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4))
-        self.mesh_net = LixelNet(channels, map_size, doublings, self.body.mesh_regressor.shape[1])
-        faces = torch.tensor(self.body.faces)
-        edges = np.unique(np.sort(self.body.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+        self.mesh_stages = deepcopy(_stages(backbone))
+        self.mesh_net = LixelNet(channels, inputs.map_size, doublings, body.mesh_regressor.shape[1])
+        faces = torch.tensor(body.faces)
+        edges = np.unique(np.sort(body.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
         self.register_buffer("faces", faces, persistent=False)
         self.register_buffer("edge_ends", torch.tensor(edges), persistent=False)
 
-    backbone: ResNet
     faces: Tensor
     edge_ends: Tensor
 
-    def outputs(self, image: Tensor, camera: CropCamera) -> dict[str, Tensor]:
-        early = self.backbone.stem(image)
-        features = self.backbone.stages(early)
-        joints = self.pose_net(features)
+    def backbone_started(self, backbone: nn.Module, path: str | Path) -> None:
+        """The second stages start as the first do, also from weights that were loaded."""
+        assert isinstance(backbone, ResNet)
+        self.mesh_stages.load_state_dict(_stages(backbone).state_dict())
+
+    def forward(self, features: tuple[Tensor, Tensor], evidence: Evidence) -> dict[str, Tensor]:  # type: ignore[override]
+        """The early map and the last one -> depth (B, 1); joints and vertices (B, N, 3) in [0, 1) of crop and range."""
+        early, last = features
+        joints = self.pose_net(last)
         seen = _gaussians(joints.detach(), self.pose_net.cells, early.shape[-2], early.shape[-1])
         mesh_features = self.mesh_stages(self.pose2feat(torch.cat((early, seen.to(early)), dim=1)))
-        return {**self.head(features, camera), _JOINTS: joints, _VERTICES: self.mesh_net(mesh_features)}
+        places = {LIXEL_JOINT_PLACES: joints, LIXEL_VERTICES: self.mesh_net(mesh_features)}
+        return {**self.depth(last, evidence), **places}
 
-    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
-        depth = camera.translation(F.pad(out["depth"], (2, 0)))[:, 2:]
-        vertices, joints = (_in_metres(out[name], depth, camera) for name in (_VERTICES, _JOINTS))
-        body_joints = self.body.joints_from_vertices(vertices)
-        rest = self.body.rest_pelvis(depth.new_zeros(1, NUM_BETAS))
-        return Prediction(
-            global_orient=None,
-            body_pose=None,
-            betas=None,
-            transl=body_joints[:, _PELVIS] - rest,
-            focal=camera.focal,
-            princpt=camera.princpt,
-            joints_3d=body_joints,
-            joints_2d=project(body_joints, camera.focal, camera.princpt),
-            extra={_JOINTS: joints},
-            vertices=vertices,
-        )
+    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+        return {
+            "vertices": self._vertices,
+            "edges": self._edges,
+            "normals": self._normals,
+            "pose_joints_2d": partial(self._pose_joints_2d, body),
+            "pose_joints_3d": self._pose_joints_3d,
+        }
 
-    @torch.no_grad()
-    def targets(self, batch: Batch) -> MeshBatch:
-        """With the labels' meshes; their joints are taken from these, as the prediction's are."""
-        targets = super().targets(batch)
-        labelled = is_labelled(batch)
-        eye = torch.eye(3, device=labelled.device)
-        # Placeholders of unlabelled people may be NaN.
-        vertices = self.body(
-            batch["global_orient"].where(labelled[:, None, None], eye),
-            batch["body_pose"].where(labelled[:, None, None, None], eye),
-            batch["betas"].where(labelled[:, None], 0.0),
-        ).vertices
-        joints = self.body.joints_from_vertices(vertices)
-        joints = joints.where(labelled[:, None, None], targets["joints_3d"])
-        return cast(MeshBatch, {**targets, "joints_3d": joints, "vertices": vertices})
-
-    def loss_terms(self) -> Mapping[str, LossTerm]:
-        own = (self.vertices, self.edges, self.normals, self.pose_joints_2d, self.pose_joints_3d)
-        return {**super().loss_terms(), **{term.__name__: term for term in own}}
-
-    def vertices(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _vertices(self, prediction: Prediction, targets: Batch) -> TermSums:
         """Vertices relative to the pelvis, metres."""
         pred, true = _meshes(prediction, targets)
         pred = pred - prediction.joints_3d[:, _PELVIS].unsqueeze(1)
         true = true - targets["joints_3d"][:, _PELVIS].unsqueeze(1)
         return masked_l1(pred, true, _for_each(targets, true))
 
-    def edges(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _edges(self, prediction: Prediction, targets: Batch) -> TermSums:
         """Lengths of the mesh's edges, metres."""
         lengths = [_vectors(mesh, *self.edge_ends.unbind(1)) for mesh in _meshes(prediction, targets)]
         pred, true = (vector.norm(dim=-1, keepdim=True) for vector in lengths)
         return masked_l1(pred, true, _for_each(targets, true))
 
-    def normals(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _normals(self, prediction: Prediction, targets: Batch) -> TermSums:
         """Cosines between the predicted triangles' edges and the label's normals; 0 where they lie in its plane."""
         pred, true = _meshes(prediction, targets)
         first, second, third = self.faces.unbind(1)
@@ -213,24 +183,29 @@ class I2LModule(MeshRegressorModule):
         found = torch.cat(cosines, dim=-1)
         return masked_l1(found, torch.zeros_like(found), _for_each(targets, found))
 
-    def pose_joints_2d(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _pose_joints_2d(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
         """PoseNet's joints on the crop, in crop sides."""
-        pred = project(self._pose_joints(prediction), prediction.focal, prediction.princpt)
-        target, confidence = joints_on_crop(targets, self.body)
+        pred = project(_pose_joints(prediction), prediction.focal, prediction.princpt)
+        target, confidence = joints_on_crop(targets, body)
         joints = slice(LIXEL_JOINTS)
         return masked_l1(pred / self.input_size, target[:, joints] / self.input_size, confidence[:, joints])
 
-    def pose_joints_3d(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _pose_joints_3d(self, prediction: Prediction, targets: Batch) -> TermSums:
         """PoseNet's joints relative to its pelvis, metres."""
-        pred = self._pose_joints(prediction)
+        pred = _pose_joints(prediction)
         target, confidence = (targets[name][:, :LIXEL_JOINTS] for name in ("joints_3d", "joints_3d_conf"))
         known = confidence * (confidence[:, _PELVIS : _PELVIS + 1] > 0)
         pelvis = target[:, _PELVIS : _PELVIS + 1]
         return masked_l1(pred - pred[:, _PELVIS : _PELVIS + 1], target - pelvis, known)
 
-    def _pose_joints(self, prediction: Prediction) -> Tensor:
-        assert prediction.extra is not None
-        return prediction.extra[_JOINTS]
+
+def _stages(backbone: ResNet) -> nn.Sequential:
+    return nn.Sequential(backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
+
+
+def _pose_joints(prediction: Prediction) -> Tensor:
+    assert prediction.extra is not None
+    return prediction.extra[LIXEL_JOINT_PLACES]
 
 
 def _find(line: Tensor, conv: nn.Module) -> Tensor:
@@ -253,13 +228,6 @@ def _gaussians(places: Tensor, depth: int, height: int, width: int) -> Tensor:
     along_x, along_y, along_z = bumps
     plane = along_y.unsqueeze(-1) * along_x.unsqueeze(-2)
     return (along_z[..., None, None] * plane.unsqueeze(2)).flatten(1, 2)
-
-
-def _in_metres(places: Tensor, depth: Tensor, camera: CropCamera) -> Tensor:
-    """(B, N, 3) metres in the camera's frame of places in [0, 1) of crop and range, about a depth (B, 1)."""
-    z = depth + (places[..., 2] - 0.5) * _DEPTH_RANGE
-    ray = (places[..., :2] * camera.input_size - camera.princpt.unsqueeze(1)) / camera.focal.unsqueeze(1)
-    return torch.cat((ray * z.unsqueeze(-1), z.unsqueeze(-1)), dim=-1)
 
 
 def _meshes(prediction: Prediction, targets: Batch) -> tuple[Tensor, Tensor]:

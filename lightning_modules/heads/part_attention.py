@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from body_models.contracts import NUM_BETAS, NUM_BODY_ROTATIONS, Batch, Prediction
-from lightning_modules.cameras import CropCamera
+from body_models.smpl import BodyModel
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import Head, HeadInputs, small_linear
 from lightning_modules.losses import LossTerm, TermSums
-from lightning_modules.mesh_regressor import REGRESSOR_LOSSES, MeshRegressorModule
-from lightning_modules.regressors.label_joints import joints_on_crop
+from lightning_modules.targets import joints_on_crop
 
 PARTS_STAGE = 0.5
 """Share of the training in which the maps are held to the joints."""
@@ -37,17 +38,21 @@ _SPREAD = 1 / 32
 """Standard deviation of a joint's place on its map, in crop sides: 2 of 64 cells, as published."""
 
 
-class PartAttentionHead(nn.Module):
+class PartAttentionHead(Head):
     """Part attention over a feature volume.
 
+    Its own loss term is ``parts``, the divergence of the maps from the joints' places.
+
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along each side of the feature map.
-        start: the outputs by name and what they are before training.
+        inputs: what it is built from.
     """
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
+    losses: ClassVar[Mapping[str, float]] = {"parts": 0.1}
+    loss_stages: ClassVar[Mapping[str, float]] = {"parts": PARTS_STAGE}
+
+    def __init__(self, inputs: HeadInputs) -> None:
         super().__init__()
+        in_channels, map_size, self.input_size = inputs.in_channels, inputs.map_size, inputs.input_size
         # 7 and 8 cells (224 and 256 px) become 56 and 64, a quarter of the crop's side; so do the slim backbone's.
         width, features, side = (256, 64, 56) if in_channels >= 512 else (64, 16, 12)
         layers = max(0, math.ceil(math.log2(side / map_size)))
@@ -55,12 +60,15 @@ class PartAttentionHead(nn.Module):
         self.feature_branch = _upsample(in_channels, width, layers)
         self.part_maps = nn.Conv2d(width, _PARTS, 1)
         self.shape_features = nn.Conv2d(width, features, 1)
-        self.pose = nn.Parameter(torch.empty(_PARTS, width, 6))
+        # A code belongs to no part: it is read from all of them.
+        body_size = inputs.start["body"].numel()
+        self.code = None if body_size == NUM_BODY_ROTATIONS * 6 else small_linear(_PARTS * width, body_size)
+        self.pose = nn.Parameter(torch.empty(_PARTS if self.code is None else 1, width, 6))
         self.betas = nn.Linear(_PARTS * features, NUM_BETAS)
         self.camera = nn.Linear(_PARTS * features, 3)
         for weight in (*self.pose, self.betas.weight, self.camera.weight):
             nn.init.xavier_uniform_(weight, gain=0.01)
-        for name, value in start.items():
+        for name, value in inputs.start.items():
             self.register_buffer(f"start_{name}", value.float())
 
     start_global_orient: Tensor
@@ -68,7 +76,7 @@ class PartAttentionHead(nn.Module):
     start_betas: Tensor
     start_camera: Tensor
 
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, map_size, map_size) -> outputs by name, (B, n), and "attention", logits (B, 24, h, w)."""
         maps = self.part_maps(self.part_branch(features))
         volume = self.feature_branch(features)
@@ -77,50 +85,32 @@ class PartAttentionHead(nn.Module):
             attention = maps.flatten(2).softmax(dim=-1)
             seen = torch.einsum("bpx,bcx->bpc", attention, volume.flatten(2))
             seen_shape = torch.einsum("bpx,bcx->bpc", attention, self.shape_features(volume).flatten(2)).flatten(1)
-            pose = torch.einsum("bpc,pcd->bpd", seen, self.pose).flatten(1)
+            pose = torch.einsum("bpc,pcd->bpd", seen[:, : len(self.pose)], self.pose).flatten(1)
+            body = pose[:, 6:] if self.code is None else self.code(seen.flatten(1))
             return {
                 "global_orient": self.start_global_orient + pose[:, :6],
-                "body": self.start_body + pose[:, 6:],
+                "body": self.start_body + body,
                 "betas": self.start_betas + self.betas(seen_shape),
                 "camera": self.start_camera + self.camera(seen_shape),
                 _ATTENTION: maps,
             }
 
+    def loss_terms(self, body: BodyModel) -> Mapping[str, LossTerm]:
+        return {"parts": partial(self._parts, body)}
 
-class PAREModule(MeshRegressorModule):
-    """Part attention regressor; its own loss term is ``parts``, the divergence of the maps from the joints' places.
-
-    Arguments and errors as :class:`lightning_modules.mesh_regressor.MeshRegressorModule`.
-    """
-
-    family: ClassVar[str] = "pare"
-    head_class: ClassVar[type[nn.Module]] = PartAttentionHead
-    default_losses: ClassVar[Mapping[str, float]] = {**REGRESSOR_LOSSES, "parts": 0.1}
-
-    def bodies(self, out: dict[str, Tensor], camera: CropCamera) -> Prediction:
-        return replace(super().bodies(out, camera), extra={_ATTENTION: out[_ATTENTION]})
-
-    def loss_terms(self) -> Mapping[str, LossTerm]:
-        return {**super().loss_terms(), "parts": self.parts}
-
-    def parts(self, prediction: Prediction, targets: Batch) -> TermSums:
+    def _parts(self, body: BodyModel, prediction: Prediction, targets: Batch) -> TermSums:
         """Kullback-Leibler divergence, in nats, of each part's map from a Gaussian about its joint.
 
         Joints outside the crop have no place on it, and are left out.
         """
         assert prediction.extra is not None
         maps = prediction.extra[_ATTENTION]
-        joints, confidence = joints_on_crop(targets, self.body)
+        joints, confidence = joints_on_crop(targets, body)
         places, confidence = joints[:, :_PARTS] / self.input_size, confidence[:, :_PARTS]
         confidence = confidence * ((places >= 0) & (places <= 1)).all(dim=-1)
         target = _gaussians(places.where(confidence.unsqueeze(-1) > 0, 0.5), maps.shape[-1])
         divergence = (target.exp() * (target - maps.flatten(2).log_softmax(dim=-1))).sum(dim=-1)
         return TermSums((divergence * confidence).sum(dim=1), confidence.sum(dim=1))
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # From the step alone, so that a resumed training goes on as it would have.
-        held = self.global_step < PARTS_STAGE * self.trainer.estimated_stepping_batches
-        self.loss_weights["parts"] = self.hparams["losses"]["parts"] if held else 0.0
 
 
 def _upsample(in_channels: int, width: int, layers: int) -> nn.Sequential:

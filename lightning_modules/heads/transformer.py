@@ -11,15 +11,12 @@ embedding of a constant, the same function).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.cameras import CropCamera
-from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.evidence import Evidence
+from lightning_modules.heads.base import HeadInputs, StartingHead, small_linear
 
 
 class CrossAttention(nn.Module):
@@ -67,29 +64,22 @@ class DecoderBlock(nn.Module):
         return tokens + self.mlp(self.norms[2](tokens))
 
 
-class DecoderHead(nn.Module):
-    """A query that looks at the cells of a feature map.
+class DecoderHead(StartingHead):
+    """A query that looks at the cells of a feature map; any number of cells does.
 
     Args:
-        in_channels: channels of the feature map.
-        map_size: cells along its sides; any number does.
-        start: the outputs by name and what they are before training.
+        inputs: what it is built from.
     """
 
-    def __init__(self, in_channels: int, map_size: int, start: Mapping[str, Tensor]) -> None:
-        super().__init__()
+    def __init__(self, inputs: HeadInputs) -> None:
+        super().__init__(inputs)
+        in_channels = inputs.in_channels
         width, depth, heads, head_width = (1024, 6, 8, 64) if in_channels >= 384 else (128, 2, 4, 32)
-        self.sizes = {name: value.numel() for name, value in start.items()}
-        self.register_buffer("start", torch.cat([value.flatten().float() for value in start.values()]))
         self.query = nn.Parameter(torch.randn(1, 1, width))
         self.blocks = nn.ModuleList(DecoderBlock(width, in_channels, heads, head_width) for _ in range(depth))
-        self.out = nn.Linear(width, len(self.start))
-        nn.init.xavier_uniform_(self.out.weight, gain=0.01)
-        nn.init.zeros_(self.out.bias)
+        self.out = small_linear(width, len(self.start))
 
-    start: Tensor
-
-    def forward(self, features: Tensor, camera: CropCamera) -> dict[str, Tensor]:
+    def forward(self, features: Tensor, evidence: Evidence) -> dict[str, Tensor]:
         """(B, in_channels, h, w) -> each output by name, (B, n)."""
         # In fp32, as all heads: in bf16 the depth of 40 m would be rounded to 0.1 m.
         with torch.autocast(device_type=features.device.type, enabled=False):
@@ -97,15 +87,4 @@ class DecoderHead(nn.Module):
             tokens = self.query.expand(len(features), -1, -1)
             for block in self.blocks:
                 tokens = block(tokens, context)
-            values = self.start + self.out(tokens[:, 0])
-            return dict(zip(self.sizes, values.split(list(self.sizes.values()), dim=1), strict=True))
-
-
-class HMR2Module(MeshRegressorModule):
-    """Transformer decoder regressor.
-
-    Arguments and errors as :class:`lightning_modules.mesh_regressor.MeshRegressorModule`.
-    """
-
-    family: ClassVar[str] = "hmr2"
-    head_class: ClassVar[type[nn.Module]] = DecoderHead
+            return self.named(self.start + self.out(tokens[:, 0]))

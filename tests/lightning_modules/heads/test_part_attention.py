@@ -5,28 +5,29 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_modules.regressors.label_joints import joints_on_crop
-from lightning_modules.regressors.pare import PARTS_STAGE, PAREModule, PartAttentionHead, _gaussians
+from lightning_modules.heads.part_attention import PARTS_STAGE, PartAttentionHead, _gaussians
+from lightning_modules.mesh_regressor import MeshRegressorModule
+from lightning_modules.targets import joints_on_crop
 
 
 def test_layers_are_the_published_ones_at_resnet50() -> None:
     """pare_head.py with NUM_DECONV_LAYERS 3, NUM_DECONV_FILTERS 256, NUM_FEATURES_SMPL 64, 24 joints."""
-    module = PAREModule("resnet50", 256)
+    module = MeshRegressorModule("resnet50", 256, family="pare")
     branch = 16 * 256 * (2048 + 256 + 256) + 3 * 2 * 256
     maps = 256 * 24 + 24  # the published 25th is the background of its segmentation
     shape_features = 256 * 64 + 64
     pose, betas, camera = 24 * 256 * 6, (24 * 64 + 1) * 10, (24 * 64 + 1) * 3
-    count = sum(parameter.numel() for parameter in module.head.parameters())
+    count = sum(parameter.numel() for parameter in module.network.head.parameters())
     assert count == 2 * branch + maps + shape_features + pose + betas + camera
-    out = module.head(torch.zeros(1, 2048, 7, 7), None)  # 224 px
+    out = module.network.head(torch.zeros(1, 2048, 7, 7), None)  # 224 px
     assert out["attention"].shape == (1, 24, 56, 56)
-    assert module.head(torch.zeros(1, 2048, 8, 8), None)["attention"].shape == (1, 24, 64, 64)
+    assert module.network.head(torch.zeros(1, 2048, 8, 8), None)["attention"].shape == (1, 24, 64, 64)
 
 
 def head(make_batch) -> tuple[PartAttentionHead, torch.Tensor]:
-    module = PAREModule("slim", 48)
-    torch.nn.init.normal_(module.head.pose, std=0.1)
-    return module.head, module.backbone(module.normalize(make_batch()["image"])).detach()
+    module = MeshRegressorModule("slim", 48, family="pare")
+    torch.nn.init.normal_(module.network.head.pose, std=0.1)
+    return module.network.head, module.network.encode(make_batch())[0].detach()
 
 
 def test_a_joint_sees_only_what_its_map_shows(make_batch) -> None:
@@ -49,25 +50,25 @@ def test_a_joint_sees_only_what_its_map_shows(make_batch) -> None:
 
 def test_parts_are_nothing_for_maps_on_the_joints_and_ignore_joints_outside(make_batch) -> None:
     batch = make_batch()
-    module = PAREModule("slim", 48)
+    module = MeshRegressorModule("slim", 48, family="pare")
     prediction = module(batch)
-    targets = module.targets(batch)
+    targets = module.targets(batch, prediction)
     places = joints_on_crop(targets, module.body)[0][:, :24] / 48
     prediction.extra = {"attention": 3 + _gaussians(places, 12).unflatten(2, (12, 12))}
-    total, valid = module.parts(prediction, targets)
+    total, valid = module.loss_terms()["parts"](prediction, targets)
     assert total.abs().max() < 1e-3
     inside = ((places >= 0) & (places <= 1)).all(dim=-1)
     assert torch.equal(valid, inside.sum(dim=1).float())
     batch["joints_2d"][:, 4] = torch.tensor([60.0, 10.0])
     batch["joints_2d"][:, 5] += 12
-    total, moved = module.parts(prediction, module.targets(batch))
+    total, moved = module.loss_terms()["parts"](prediction, module.targets(batch, prediction))
     assert total.min() > 1 and (moved < valid + 1).all() and not torch.equal(moved, valid)
 
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 0.1), (49, 0.1), (50, 0.0), (99, 0.0)])
 def test_maps_are_held_to_the_joints_early(make_batch, step: int, weight: float) -> None:
     assert PARTS_STAGE == 0.5
-    module = PAREModule("slim", 48)
+    module = MeshRegressorModule("slim", 48, family="pare")
     module._trainer = SimpleNamespace(global_step=step, estimated_stepping_batches=100)  # type: ignore[assignment]
     module.on_train_batch_start(make_batch(1), 0)
     assert module.loss_weights["parts"] == weight
