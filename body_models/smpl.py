@@ -36,18 +36,18 @@ class BodyModel(nn.Module):
     """SMPL, neutral or gendered, posed by rotation matrices.
 
     Args:
-        body_models: folder with model files in the official names, or "standin" for the embedded licence-free body.
+        body_models: folder with model files in the official names, or "free" for the free body, which anyone may use.
         gender: neutral, male or female.
 
     Attributes:
         faces: (13776, 3) int64 array.
-        is_standin: whether this is the licence-free body, which every result must say.
+        is_free_body: whether this is the free body, not SMPL, which every result must say.
     """
 
-    def __init__(self, body_models: str = "standin", gender: str = "neutral") -> None:
+    def __init__(self, body_models: str = "free", gender: str = "neutral") -> None:
         super().__init__()
         files = read_model_files(body_models, gender)
-        self.is_standin = files.is_standin
+        self.is_free_body = files.is_free_body
         self.gender = gender
         arrays = files.arrays
         self.faces = np.asarray(arrays["f"], dtype=np.int64)

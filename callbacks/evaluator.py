@@ -37,7 +37,7 @@ class MeshEvaluator(pl.Callback):
     Args:
         name: source in the metrics' names.
         protocols: as :func:`lightning_modules.scoring.protocols.find_protocols` takes them.
-        body_models: folder of model files with both genders, or "standin".
+        body_models: folder of model files with both genders, or "free".
         folder: where ``val_<name>.npz`` and ``test_<name>.npz`` are written (last pass wins); None for nowhere.
         excluded: ids that a protocol does not count, by its key: smpl24 leaves out frames without poses2d.
         truths: by the protocol's key true joints that replace the batch's: the same people in another annotation.
@@ -51,7 +51,7 @@ class MeshEvaluator(pl.Callback):
         self,
         name: str,
         protocols: Sequence[str],
-        body_models: str = "standin",
+        body_models: str = "free",
         folder: str | Path | None = None,
         excluded: Mapping[str, Collection[str]] | None = None,
         truths: Mapping[str, TrueJoints] | None = None,

@@ -13,7 +13,7 @@ class ThreeDPWEvaluator(MeshEvaluator):
     """Logs ``val/threedpw/lsp14_pa_mpjpe`` and the like, and keeps each person's errors.
 
     Args:
-        body_models: folder of model files with both genders, or "standin".
+        body_models: folder of model files with both genders, or "free".
         protocols: of 3DPW.
         name: source in the metrics' names.
         folder: as of :class:`MeshEvaluator`.
@@ -25,7 +25,7 @@ class ThreeDPWEvaluator(MeshEvaluator):
 
     def __init__(
         self,
-        body_models: str = "standin",
+        body_models: str = "free",
         protocols: Sequence[str] = THREEDPW_PROTOCOLS,
         name: str = "threedpw",
         folder: str | Path | None = None,

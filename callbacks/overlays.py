@@ -105,7 +105,7 @@ class OverlayCallback(pl.Callback):
 
     Args:
         batch: the people, without augmentation, on the CPU.
-        body_models: folder of model files, or "standin".
+        body_models: folder of model files, or "free".
         folder: where pictures are written.
         size: side of each panel in pixels.
         every_n_steps: training steps between two pictures; None draws after every validation.

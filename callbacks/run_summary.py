@@ -8,7 +8,7 @@ label               the run's name in tables
 recipe              ``{"name", "auxiliary", "init", "prior"}`` of whoever made the labels: the run's annotator, or that
                     of the label tables it was given ("several", "unknown", "no labels")
 seed                int
-is_standin          whether the stand-in body was used instead of SMPL
+is_free_body        whether the free body was used instead of SMPL
 synthetic           whether the people were synthetic
 used_3dpw_train     whether any training of the run touched 3DPW's training set, on whose test set it is judged; null
                     where nobody told, of labels from elsewhere
@@ -35,7 +35,7 @@ from datamodules.writing import write_json
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"
 KEYS = (
-    "label", "recipe", "seed", "is_standin", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "labels",
+    "label", "recipe", "seed", "is_free_body", "synthetic", "used_3dpw_train", "samples_seen", "seconds", "labels",
     "metrics", "versions",
 )  # fmt: skip
 

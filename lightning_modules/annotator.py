@@ -87,7 +87,7 @@ class AnnotatorModule(MeshModule):
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: folder of body models, or "free".
         head: one of :data:`lightning_modules.heads.ANNOTATING`.
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
@@ -111,7 +111,7 @@ class AnnotatorModule(MeshModule):
         self,
         backbone: str = "resnet50",
         input_size: int = 256,
-        body_models: str = "standin",
+        body_models: str = "free",
         head: str = "regression",
         camera: str = "virtual",
         prior: str = "none",

@@ -20,7 +20,7 @@ class MeshRegressorModule(MeshModule):
     Args:
         backbone: name in :data:`lightning_modules.backbones.BACKBONES`.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: folder of body models, or "free".
         family: name in :data:`lightning_modules.families.FAMILIES`.
         losses: weights that replace those of the family, by name.
         optimizer: settings of :class:`lightning_modules.optimizers.AdamSettings` by name.
@@ -36,7 +36,7 @@ class MeshRegressorModule(MeshModule):
         self,
         backbone: str = "resnet50",
         input_size: int = 256,
-        body_models: str = "standin",
+        body_models: str = "free",
         family: str = "hmr",
         losses: Mapping[str, float] | None = None,
         optimizer: Mapping[str, Any] | None = None,

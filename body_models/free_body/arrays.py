@@ -125,7 +125,7 @@ def free_body_regressors() -> dict[str, NDArray[Any]]:
     }
 
 
-def is_free_body(arrays: dict[str, NDArray[Any]]) -> bool:
+def is_free_body_model(arrays: dict[str, NDArray[Any]]) -> bool:
     """Whether arrays in SMPL's layout are the free body's, of any gender: by the mesh's connectivity."""
     return np.array_equal(arrays["f"], _stored().faces)
 

@@ -337,8 +337,8 @@ def _driver(joint: str) -> str:
 
 @cache
 def _rest_joints() -> dict[str, NDArray[np.float64]]:
-    """(3,) of each joint of the stand-in body, whose joints lie where SMPL's do."""
-    return dict(zip(SMPL_JOINTS, BodyModel("standin").joint_template.numpy().astype(np.float64), strict=True))
+    """(3,) of each joint of the free body, whose joints lie where SMPL's do."""
+    return dict(zip(SMPL_JOINTS, BodyModel("free").joint_template.numpy().astype(np.float64), strict=True))
 
 
 def _rest_direction(joint: str, following: str) -> NDArray[np.float64]:

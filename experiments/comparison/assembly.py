@@ -100,7 +100,7 @@ def _yardstick(folders: Sequence[Path], runs: Sequence[RunResult]) -> RunResult 
         if (file := folder / YARDSTICK / "threedpw.npz").is_file():
             found |= on_threedpw(Evaluation.load(file))
         if found:
-            return RunResult("mean pose", per_person=_of_people(found, run), is_standin=run.is_standin)
+            return RunResult("mean pose", per_person=_of_people(found, run), is_free_body=run.is_free_body)
     return None
 
 
@@ -133,7 +133,7 @@ def _add_gallery(comparison: Comparison, place: Mapping[str, Path], count: int) 
         comparison.notes.append(f"The gallery shows the first {SHOWN_ANNOTATORS} annotators; {left_out} are left out.")
     first = next(iter(tables.values()))
     meta = read_provenance(first)
-    body = BodyModel(meta["provenance"].get("settings", {}).get("paths", {}).get("body_models", "standin"), GENDERS[0])
+    body = BodyModel(meta["provenance"].get("settings", {}).get("paths", {}).get("body_models", "free"), GENDERS[0])
     candidates = _candidates(tables)
     columns = {label: read_people(table, candidates) for label, table in tables.items()}
     lacking = [label for label, table in columns.items() if not set(_DRAWN) <= set(table)]

@@ -57,7 +57,7 @@ def compare_with_truth(body_models: str, ids: Sequence[str], pred: Bodies, truth
     """Errors of bodies against the true ones of the same people, in the original camera's axes.
 
     Args:
-        body_models: folder of model files, or "standin".
+        body_models: folder of model files, or "free".
         ids: (N,) of the people.
         pred: their N bodies.
         truth: file of true bodies; must hold all of the ids.

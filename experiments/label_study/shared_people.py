@@ -164,14 +164,14 @@ def _common(parts: Sequence[Sequence[str]]) -> int:
 
 
 def compare_sets(
-    sets: Sequence[LabelSet], scratch: Path, body_models: str = "standin", truth: Path | None = None
+    sets: Sequence[LabelSet], scratch: Path, body_models: str = "free", truth: Path | None = None
 ) -> LabelComparison:
     """Measure tables on the people that they share.
 
     Args:
         sets: the tables; their values are filled in.
         scratch: empty folder for the aligned tables, about 0.5 KB a person and table.
-        body_models: folder of model files, or "standin".
+        body_models: folder of model files, or "free".
         truth: file of true bodies of these people, or of some of them.
 
     Raises:

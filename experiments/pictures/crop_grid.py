@@ -53,7 +53,7 @@ def people_tiles(
     Args:
         table: the people.
         rows: of the table.
-        body_models: folder of model files, or "standin"; only used where the table has SMPL parameters and a camera.
+        body_models: folder of model files, or "free"; only used where the table has SMPL parameters and a camera.
         size: side of the crops in pixels.
 
     Returns:
@@ -97,7 +97,7 @@ def pose_tiles(poses: NDArray[Any], names: Sequence[str], body_models: str, size
     Args:
         poses: (N, 21, 3) axis-angle of the body joints 1 to 21.
         names: (N,) captions.
-        body_models: folder of model files, or "standin".
+        body_models: folder of model files, or "free".
         size: height of the pictures in pixels.
     """
     body = BodyModel(body_models)

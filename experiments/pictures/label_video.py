@@ -105,7 +105,7 @@ def open_clip(
         msg = f"{folder}: its image {shown[0]} is not in {root or 'any place that the table names'}; give --images"
         raise VideoError(msg)
     settings = meta["provenance"].get("settings", {})
-    models = body_models or settings.get("paths", {}).get("body_models", "standin")
+    models = body_models or settings.get("paths", {}).get("body_models", "free")
     genders = set(labels["gender"].tolist()) if "gender" in labels else {"neutral"}
     bodies = {str(gender): BodyModel(models, str(gender)) for gender in genders}
     return Clip(chosen, Path(root), _frames(labels, shown), labels, bodies)

@@ -62,9 +62,9 @@ def hardware_text() -> str:
 
 
 @cache
-def is_standin(body_models: str) -> bool:
-    """Whether the body is the licence-free stand-in."""
-    return read_model_files(body_models, "neutral").is_standin
+def is_free_body(body_models: str) -> bool:
+    """Whether these are the free body, not SMPL."""
+    return read_model_files(body_models, "neutral").is_free_body
 
 
 def content_hash(path: Path) -> str:
@@ -75,10 +75,10 @@ def content_hash(path: Path) -> str:
 
 @cache
 def body_model(body_models: str) -> dict[str, Any]:
-    """Which body: whether it is the stand-in, and the files of its neutral model with their hashes."""
-    files = {} if body_models == "standin" else find_model_files(body_models, "neutral")
+    """Which body: whether it is the free body, and the files of its neutral model with their hashes."""
+    files = {} if body_models == "free" else find_model_files(body_models, "neutral")
     return {
-        "standin": is_standin(body_models),
+        "free": is_free_body(body_models),
         "files": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in files.items()},
     }
 
@@ -109,7 +109,7 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "checkpoint": checkpoint and {"path": str(checkpoint), "sha256": content_hash(checkpoint)},
         "commit": code_commit(),
         "versions": versions(),
-        "standin_body": is_standin(settings.paths.body_models),
+        "free_body": is_free_body(settings.paths.body_models),
         "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in plan.targets(settings) if plan.is_synthetic(settings, name)],
         "used_3dpw_train": plan.trained_on_threedpw(settings),

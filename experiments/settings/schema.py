@@ -78,7 +78,7 @@ class Paths:
     data: str = option("data", "Folder that synthetic worlds are made in.")
     runs: str = option("runs", "Folder of the run folders.")
     cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
-    body_models: str = option("standin", "Folder with the official SMPL files, or standin for the embedded body.")
+    body_models: str = option("free", "Folder with the official SMPL files, or free: a real body that anyone may use.")
     coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, if it has the data set.")
     mpii: str | None = option(None, "Root of MPII.")
     mpi_inf_3dhp: str | None = option(None, "Root of MPI-INF-3DHP.")

@@ -33,7 +33,7 @@ def refuse_wrong(run: Run) -> None:
     """
     if missing := missing_files(run.settings):
         raise MissingFilesError(missing)
-    if run.settings.paths.body_models != "standin":
+    if run.settings.paths.body_models != "free":
         find_model_files(run.settings.paths.body_models, "neutral")
     check_mixes(run)
     for name in _networks(run.settings):

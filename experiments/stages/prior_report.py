@@ -96,13 +96,13 @@ def describe_mixture(
 
 
 @torch.no_grad()
-def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standin") -> dict[str, float]:
+def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "free") -> dict[str, float]:
     """Count the joints of samples that are beyond anatomical limits, and draw the first; writes samples.png.
 
     Args:
         body_pose: (N, 23, 3, 3).
         folder: that exists.
-        body_models: folder of body models, or "standin".
+        body_models: folder of body models, or "free".
 
     Returns:
         ``samples/limit_violations`` in joints, ``samples/limit_excess_deg`` in degrees, means over the samples.
@@ -115,7 +115,7 @@ def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standi
     return _note(folder, found)
 
 
-def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "standin") -> None:
+def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "free") -> None:
     """A picture of poses (N, 23, 3, 3) in mean shape, upright: each from the front and from its left side."""
     body = BodyModel(body_models)
     count = len(body_pose)

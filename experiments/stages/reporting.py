@@ -26,7 +26,7 @@ from experiments.engine.pipeline import Run, console
 from experiments.evaluation.true_bodies import compare_with_truth
 from experiments.exposure import combined_exposure
 from experiments.provenance.annotators import annotator_of_run
-from experiments.provenance.records import code_commit, is_standin, versions
+from experiments.provenance.records import code_commit, is_free_body, versions
 from experiments.results.finished_runs import LIMITS, read_errors
 from experiments.results.run_results import RunResult
 from experiments.settings import plan
@@ -59,7 +59,7 @@ def summarise(run: Run) -> None:
                 "prior": annotator.prior,
             },
             "seed": run.settings.seed,
-            "is_standin": result.is_standin,
+            "is_free_body": result.is_free_body,
             "synthetic": result.synthetic,
             "used_3dpw_train": result.used_3dpw_train,
             "samples_seen": result.samples_seen,
@@ -115,7 +115,7 @@ def run_result(run: Run) -> RunResult:
         auxiliary=list(annotator.auxiliary),
         init=annotator.init,
         prior=annotator.prior,
-        is_standin=is_standin(settings.paths.body_models),
+        is_free_body=is_free_body(settings.paths.body_models),
         synthetic=any(plan.is_synthetic(settings, name) for name in names),
         used_3dpw_train=combined_exposure([annotator.used_3dpw_train, _regressor_saw(run)]),
         samples_seen=seen,

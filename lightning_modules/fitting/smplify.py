@@ -101,7 +101,7 @@ class SMPLify(pl.LightningModule):
 
     Args:
         prior: keeps poses plausible: the pose is free under a mixture, and decoded from a free code under a pose prior.
-        body_models: folder of body models, or "standin".
+        body_models: folder of body models, or "free".
         camera: name in :data:`lightning_modules.cameras.CAMERAS`, where there is no prediction to start from.
         iterations: steps of Adam in the stages of pose and shape together.
         lr: Adam's learning rate, in radians, metres, parts of the depth, units of the shape and of the code; falls to 0
@@ -113,7 +113,7 @@ class SMPLify(pl.LightningModule):
     def __init__(
         self,
         prior: PoseMixture | PoseCoder,
-        body_models: str = "standin",
+        body_models: str = "free",
         camera: str = "virtual",
         iterations: int = 100,
         lr: float = 0.05,

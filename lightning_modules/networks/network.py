@@ -89,7 +89,7 @@ def make_network(
         camera: name in :data:`lightning_modules.cameras.CAMERAS`; with every one but "virtual", the network is told
             where in the image the crop was taken.
         input_size: side of the square crops in pixels.
-        body_models: folder of body models, or "standin".
+        body_models: folder of body models, or "free".
         coder: loads the pose prior whose code is regressed; None: rotations are, or vertices by a head that says them.
 
     Raises:

@@ -127,7 +127,7 @@ class PosePriorModule(pl.LightningModule):
 
     Args:
         width: neurons of the hidden layers.
-        body_models: folder of body models, or "standin"; its joints weigh a wrong hip more than a wrong wrist.
+        body_models: folder of body models, or "free"; its joints weigh a wrong hip more than a wrong wrist.
         losses: weights of the terms rotations (L1 of matrix entries), joints (L1, metres) and kl (nats per code).
         lr: Adam's learning rate.
         lr_milestones: fractions of the training after which the rate falls.
@@ -137,7 +137,7 @@ class PosePriorModule(pl.LightningModule):
     def __init__(
         self,
         width: int = 512,
-        body_models: str = "standin",
+        body_models: str = "free",
         losses: Mapping[str, float] | None = None,
         lr: float = 1e-3,
         lr_milestones: Sequence[float] = (0.7, 0.9),

@@ -360,7 +360,7 @@ class BodyScorer:
     """Poses predicted and true bodies, each with the model of its gender, and compares them.
 
     Args:
-        body_models: folder of model files, or "standin".
+        body_models: folder of model files, or "free".
         protocols: names, as :func:`find_protocols` takes them.
         batch_size: people posed at once.
 
@@ -369,7 +369,7 @@ class BodyScorer:
     """
 
     def __init__(
-        self, body_models: str = "standin", protocols: Sequence[str] = THREEDPW_PROTOCOLS, batch_size: int = 64
+        self, body_models: str = "free", protocols: Sequence[str] = THREEDPW_PROTOCOLS, batch_size: int = 64
     ) -> None:
         self.protocols = find_protocols(protocols)
         self.body_models, self.batch_size = body_models, batch_size

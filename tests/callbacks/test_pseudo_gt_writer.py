@@ -72,7 +72,7 @@ class Consistent(Oracle):
         rotations = torch.cat((prediction.global_orient[:, None], prediction.body_pose), dim=1)
         # The oracle says the body of the batch, which is mirrored with the image.
         flipped = bool((batch["image"][..., 0] > batch["image"][..., -1]).all())
-        joints = BodyModel("standin").joints(rotations[:, 0], rotations[:, 1:], torch.zeros(len(rotations), 10))
+        joints = BodyModel("free").joints(rotations[:, 0], rotations[:, 1:], torch.zeros(len(rotations), 10))
         # The left wrist of the mirrored body is the right one's image.
         joints[:, 21 if flipped else 20, 1] += self.slip * flipped
         prediction.joints_3d = joints

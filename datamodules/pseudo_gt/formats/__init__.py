@@ -149,7 +149,7 @@ def export_labels(
     labels: str | Path,
     format: str,
     path: str | Path,
-    body_models: str = "standin",
+    body_models: str = "free",
     keep: NDArray[np.bool_] | None = None,
 ) -> ExportReport:
     """Write a label table in another layout, read it back, and compare both.

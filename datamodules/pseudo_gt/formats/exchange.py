@@ -66,7 +66,7 @@ class LabelBlocks:
         frame: camera or world.
     """
 
-    def __init__(self, folder: str | Path, body_models: str = "standin", keep: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, folder: str | Path, body_models: str = "free", keep: NDArray[np.bool_] | None = None) -> None:
         self.folder = Path(folder)
         content = read_provenance(folder)
         self.rows: int = content["rows"] if keep is None else int(keep.sum())

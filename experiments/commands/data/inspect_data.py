@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     looks = parser.add_mutually_exclusive_group()
     looks.add_argument("--quick", action="store_true", help="do not look into images, only whether they are there")
     looks.add_argument("--decode", action="store_true", help="decode every image, which also finds damage within")
-    parser.add_argument("--body-models", default="standin", help="folder with the official SMPL files, for meshes")
+    parser.add_argument("--body-models", default="free", help="folder with the official SMPL files, for meshes")
     parser.add_argument("--cache", default="cache", help="folder of indexes (default: cache); may be deleted")
     arguments = parser.parse_args(argv)
     if arguments.people < 1:

@@ -59,4 +59,4 @@ def _body_models(sets: Sequence[LabelSet]) -> str:
         settings = one.meta["provenance"].get("settings", {})
         if found := settings.get("paths", {}).get("body_models"):
             return str(found)
-    return "standin"
+    return "free"

@@ -33,9 +33,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--format", metavar="F", help="layout to write; see --list")
     parser.add_argument("--out", type=Path, metavar="PATH", help="file (or folder, for tars) to write")
     parser.add_argument("--filter", nargs="+", default=[], metavar="KEY=VALUE", help="write only people who pass")
-    parser.add_argument(
-        "--body-models", default="standin", help="folder with the official SMPL files (default: standin)"
-    )
+    parser.add_argument("--body-models", default="free", help="folder with the official SMPL files (default: free)")
     parser.add_argument("--list", action="store_true", help="show the formats")
     parser.add_argument("--markdown", action="store_true", help="with --list: the schemas of all formats")
     arguments = parser.parse_args(argv)

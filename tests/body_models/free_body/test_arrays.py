@@ -14,7 +14,7 @@ from body_models.free_body.arrays import (
     STORED,
     free_body_arrays,
     free_body_regressors,
-    is_free_body,
+    is_free_body_model,
     is_free_body_regressor,
     write_free_body,
 )
@@ -52,7 +52,7 @@ def test_layout_is_smpls(gender: str) -> None:
         assert rows.min() >= 0
         np.testing.assert_allclose(rows.sum(1), 1)
     smplx.SMPLLayer("unused", data_struct=Struct(**arrays), gender=gender)
-    assert is_free_body(arrays)
+    assert is_free_body_model(arrays)
     assert all(is_free_body_regressor(rows) for rows in free_body_regressors().values())
 
 

@@ -19,7 +19,7 @@ FOCAL, CENTRE = 1100.0, 512.0
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModel("standin")
+    return BodyModel("free")
 
 
 class Studio:

@@ -14,7 +14,7 @@ from datamodules.pseudo_gt.native import LabelError, LabelWriter, body_parameter
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModel("standin")
+    return BodyModel("free")
 
 
 def make_table(folder, ids):

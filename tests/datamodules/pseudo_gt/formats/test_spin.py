@@ -45,7 +45,7 @@ def test_3d_joints_are_the_body(labels, tmp_path):
     export_labels(folder, "spin", tmp_path / "out.npz")
     found = np.load(tmp_path / "out.npz")["S"][0]
     one = {name: values[:1] for name, values in columns.items()}
-    body = BodyModel("standin").joints(**body_parameters(one)).numpy()[0, SPIN49.body_index[25:]]
+    body = BodyModel("free").joints(**body_parameters(one)).numpy()[0, SPIN49.body_index[25:]]
     np.testing.assert_allclose(found[:, :3], body - body[14], atol=1e-5)
     assert (found[:, 3] == 1).all()
 
