@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from body_models.bodies import STANDIN, body_spec
+from body_models.bodies import FREE_BODY, body_spec
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
@@ -49,7 +49,7 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: folder for caches.
         seed: of the order and the augmentation.
         pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
-        body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); the stand-in is as SMPL.
+        body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); free is as SMPL.
         pictures: False for what looks at joints alone: no image is opened, and crops are black.
         drawn: share of a batch that is drawn from a dataset besides the sources, which makes its samples as
             ``dataset[index, seed]``; None is none.
@@ -75,7 +75,7 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: str = "cache",
         seed: int = 0,
         pretrain: tuple[float, Mapping[str, float]] | None = None,
-        body_models: str = STANDIN,
+        body_models: str = FREE_BODY,
         pictures: bool = True,
         drawn: tuple[float, Callable[[], Dataset[Any]]] | None = None,
     ) -> None:

@@ -68,7 +68,7 @@ class _Paths:
     runs: str = option("runs", "Folder of the run folders.")
     cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
     body_models: str = option(
-        "standin", "Folder with the official SMPL files, a body file (.npz), or standin for the embedded body."
+        "free", "Folder with the official SMPL files, a body file (.npz), or free: a real body that anyone may use."
     )
     coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, if it has the data set.")
     mpii: str | None = option(None, "Root of MPII.")

@@ -112,7 +112,7 @@ class SMPLify(pl.LightningModule):
     def __init__(
         self,
         prior: PoseMixture | PoseCoder,
-        body_models: str = "standin",
+        body_models: str = "free",
         camera: str = "virtual",
         iterations: int = 100,
         lr: float = 0.05,

@@ -107,7 +107,7 @@ def test_markdown_has_rectangular_tables_with_marks_and_effects(compared):
     results, effects = rows[:10], rows[10:]
     assert len({line.count(" | ") for line in results}) == 1 and len({line.count(" | ") for line in effects}) == 1
     three = next(line for line in results if line.startswith("| three "))
-    assert "3DPW-train, stand-in body, synthetic" in three and " ± " in three
+    assert "3DPW-train, free body, synthetic" in three and " ± " in three
     assert "3DPW-train" not in next(line for line in results if line.startswith("| two "))
     assert any(line.startswith("| auxiliary=threedpw_train x init=pose2d | ") for line in effects)
 
