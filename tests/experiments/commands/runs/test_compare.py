@@ -196,3 +196,14 @@ def test_what_cannot_be_compared_is_explained(grid, tmp_path, capsys):
     (broken / "summary.json").write_text("{")
     with pytest.raises(ComparisonError, match=r"summary\.json is not valid JSON"):
         open_comparison([broken])
+
+
+def test_runs_of_earlier_versions_are_read_or_refused_by_their_body(tmp_path):
+    path = write_run(tmp_path, "none", 0, 100.0) / "summary.json"
+    summary = json.loads(path.read_text())
+    del summary["is_free_body"]
+    path.write_text(json.dumps(summary | {"is_standin": False}))
+    assert not read_run(path.parent).is_free_body
+    path.write_text(json.dumps(summary | {"is_standin": True}))
+    with pytest.raises(ComparisonError, match=r"summary\.json is of a run on the made-up body .*: run it again"):
+        read_run(path.parent)
