@@ -247,7 +247,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     }
     mixture = _mixture(run)
     mirror = run.settings.dump.mirror and module.mirror_tells
-    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
+    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module), module.evidence)
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 

@@ -37,6 +37,9 @@ def test_joints_become_labels(tiny_folders: list[str], request: pytest.FixtureRe
     folder = _run(tiny_folders, name, *argv)
     labels = read_labels(folder / "labels" / "coco-train").columns
     assert len(labels["id"]) == 120 and np.isfinite(labels["body_pose"]).all()
+    without = {"joints": "nothing", "both": "image"}[request.node.callspec.id]
+    expected = np.where(labels["visible_joints"] > 0, request.node.callspec.id, without)
+    assert list(labels["evidence"]) == list(expected)
     (stage,) = Path(tiny_folders[2].partition("=")[2]).glob("lift*/stage.json") if name == "evidence_joints" else [None]
     if stage is not None:
         metrics = json.loads(stage.read_text())["outputs"]["metrics"]
