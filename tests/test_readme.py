@@ -1,4 +1,4 @@
-"""The README is what new users type: its commands and its snippet run as written."""
+"""The README and docs/commands.md are what new users type: their commands, and the snippet, run as written."""
 
 from __future__ import annotations
 
@@ -13,25 +13,38 @@ import pytest
 from datamodules.pseudo_gt.native import read_provenance
 from experiments.__main__ import main as command
 from experiments.run import main
+from tests.support.detections import write_images, write_openpose
 from tests.support.repository import ROOT
 
 _README = (ROOT / "README.md").read_text(encoding="utf-8")
-_COMMANDS = re.findall(r"\| `python -m experiments\.run\b ?([^`]*)`", _README)
-_TOOLS = [(name, rest) for name, rest in re.findall(r"\| `python -m experiments ([\w-]+) ?([^`]*)`", _README)]
+_TYPED = _README + (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+_COMMANDS = list(dict.fromkeys(re.findall(r"\| `python -m experiments\.run\b ?([^`]*)`", _TYPED)))
+_TOOLS = list(dict.fromkeys(re.findall(r"\| `python -m experiments ([\w-]+) ?([^`]*)`", _TYPED)))
 
 
 def test_names_commands() -> None:
     assert len(_COMMANDS) >= 8
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Photographs, and a 2D pose tool's files about them."""
+    write_images(tmp_path / "photos")
+    write_openpose(tmp_path / "photos")
+    return tmp_path / "photos"
+
+
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: list[str]) -> None:
+def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: list[str], photos: Path) -> None:
     """With --dry-run, as whole runs are tested elsewhere: every key, name and combination must be right."""
     sample = ROOT.parent / "shared" / "samples" / "coco_mini"
     if "FOLDER" in command and not sample.exists():
         pytest.skip("needs the real COCO sample")
     labels = tiny_run / "none" / "labels" / "coco-train"
-    arguments = shlex.split(command.replace("FOLDER", str(sample)).replace("LABELS", str(labels)))
+    places = {"FOLDER": sample, "LABELS": labels, "PHOTOS": photos}
+    for placeholder, place in places.items():
+        command = command.replace(placeholder, str(place))
+    arguments = shlex.split(command)
     keys = [argument for argument in arguments if not argument.startswith("size=")]
     dry = [] if any(argument.startswith("--") for argument in arguments) else ["--dry-run"]
     assert main([*keys, *tiny_folders, *dry]) == 0
@@ -39,7 +52,7 @@ def test_command_runs_at_tiny_size(command: str, tiny_run: Path, tiny_folders: l
 
 @pytest.mark.slow
 def test_tools_run_one_after_the_other(
-    tiny_run: Path, tiny_folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path, tiny_folders: list[str], tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each finds what those before it wrote, as a reader who goes down the table would have it."""
     monkeypatch.chdir(tmp_path)
@@ -49,6 +62,7 @@ def test_tools_run_one_after_the_other(
     places = {
         "runs/default": str(tiny_run),
         "FOLDER": str(Path(images).parent),
+        "PHOTOS": str(photos),
         "LABELS2": str(tiny_run / "three" / "labels" / "coco-train"),
         "LABELS": str(tiny_run / "none" / "labels" / "coco-train"),
     }

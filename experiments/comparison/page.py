@@ -148,6 +148,7 @@ def _present(content: Mapping[str, Any]) -> list[str]:
     sources = {
         "results": "columns", "effects": "effects", "curves": "curves", "joints": "joint_tables",
         "sequences": "sequence_tables", "labels": "quality_figure", "gallery": "people", "viewer": "viewer",
+        "details": "details",
     }  # fmt: skip
     return [section.name for section in SECTIONS if content[sources[section.name]]]
 

@@ -28,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("labels", "Quality of the labels", "What each label table says about itself, without true bodies."),
     Section("gallery", "The same people by every annotator", "Each mesh on its image and from the side."),
     Section("viewer", "Meshes in 3D", "The meshes of a person, to be turned."),
+    Section("details", "All other metrics", "Every number that a run has, each by itself."),
 )
 """All of them; a section without content is left out."""
 

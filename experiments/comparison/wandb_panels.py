@@ -74,8 +74,11 @@ def make_plan(metrics: Sequence[str]) -> Plan:
         for group in (_BY_RECIPE, _BY_START, _BY_PRIOR)
         if headlines
     ]
+    measured = [name for name in named("test/", "labels/") if "reprojection" not in name]
     panels = {
-        "results": [Panel("bars", name, (name,)) for name in named("test/", "labels/") if "reprojection" not in name],
+        # What everybody looks for, and nothing else: a run has dozens of numbers.
+        "results": [Panel("bars", name, (name,)) for name in headlines],
+        "details": [Panel("bars", name, (name,)) for name in measured if name not in headlines],
         "effects": effects,
         "curves": [Panel("lines", name, (name,)) for name in named("train/", "val/")],
         "labels": [Panel("bars", name, (name,)) for name in named("labels/") if "reprojection" in name],

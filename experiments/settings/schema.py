@@ -324,6 +324,11 @@ class Annotate:
         "a list of names is equal shares.",
         choices=TARGETS, at_least=0,
     )  # fmt: skip
+    holdout: float = option(
+        0.0, "Share of the targets' 2D joints that nothing reads or compares with; how far labels lie from them says "
+        "what they are worth where no truth is known.",
+        at_least=0, below=1,
+    )  # fmt: skip
     target_quota: float = option(
         0.85, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",
         above=0, at_most=1,

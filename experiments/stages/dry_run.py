@@ -115,6 +115,7 @@ def _dry_sources(one: Run) -> list[str]:
         make_world(world / "world", WORLD_SIZES["tiny"], num_workers=1)
     root = one.records["world"].folder / "world" if "world" in one.records else None
     table = Table("source", "people", "dropped", "batch")
+    seen: dict[str, str] = {}
     for name in (name for name in names if name != "amass"):
 
         def read(name: str = name) -> None:
@@ -128,7 +129,10 @@ def _dry_sources(one: Run) -> list[str]:
             batch: dict[str, Any] = next(iter(data.train_dataloader()))
             shapes = ", ".join(f"{key} {list(value.shape)}" for key, value in batch.items() if torch.is_tensor(value))
             row = data.describe()[0]
-            table.add_row(name, f"{row['people']:,}", str(row["dropped"] or ""), shapes)
+            # Twenty shapes are told once: nearly all sources have the same.
+            first = seen.setdefault(shapes, name)
+            told = shapes if first == name else f"as {first}"
+            table.add_row(name, f"{row['people']:,}", str(row["dropped"] or ""), told)
             report_notes(name, row["notes"])
 
         missing += _missing(read)

@@ -18,7 +18,7 @@ from datamodules.crops import Augmentation
 from datamodules.dataset import PeopleDataset, collate
 from datamodules.people_module import PeopleDataModule
 from datamodules.synthetic.world import VERSION as WORLD_VERSION
-from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, make_world
+from datamodules.synthetic.world import WORLD_SIZES, WorldSettings, distance_table, make_world, read_world
 from experiments.engine.artifacts import key_hash
 from experiments.engine.data_hashes import content
 from experiments.engine.pipeline import Run, Stage, console
@@ -158,6 +158,7 @@ def _make_world(run: Run, folder: Path) -> dict[str, Any]:
             run.settings.trainer.num_workers,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
+    console.print(distance_table(read_world(folder / "world")))
     return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.markup import escape
 from torch import Tensor
 
 from body_models.bodies import body_spec
@@ -21,7 +23,7 @@ from callbacks.run_summary import write_summary
 from datamodules.benchmarks import BENCHMARKS
 from datamodules.benchmarks.benchmark import Benchmark
 from datamodules.exposure import NOTHING, entries
-from datamodules.synthetic.world import distance_table, read_world
+from datamodules.pseudo_gt.native import PROVENANCE_FILE
 from datamodules.writing import replacing
 from experiments.comparison.assembly import YARDSTICK, open_comparison
 from experiments.comparison.page import build_comparison
@@ -139,8 +141,6 @@ def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None)
         for run in runs:
             times = ", ".join(f"{name} {record.seconds:.0f} s" for name, record in run.records.items())
             console.print(f"[bold]{run.label}[/]: {times}")
-        if (world := world_folder(first)) is not None:
-            console.print(distance_table(read_world(world)))
     notes = []
     if poses := max((run.output("prior", "poses") for run in runs if "prior" in run.records), default=0):
         notes.append(f"The pose prior saw {poses:,} poses without images, which the samples do not count.")
@@ -155,7 +155,22 @@ def compare(settings: Settings, runs: Sequence[Run], folder: Path | None = None)
         return build_comparison(comparison, folder)
     report = build_comparison(comparison, Path(settings.paths.runs) / settings.name, console)
     console.print(f"report: {report}")
+    for line in next_steps(first):
+        console.print(escape(line), soft_wrap=True)
     return report
+
+
+def next_steps(run: Run) -> list[str]:
+    """What to do with what a run made, for its end; nothing where it made no labels."""
+    table = next((path.parent for path in sorted(run.folder.glob(f"labels/*/{PROVENANCE_FILE}"))), None)
+    if table is None:
+        return []
+    export = f"python -m experiments export {shlex.quote(str(table))}"
+    return [
+        f"labels of {run.label}: {table}",
+        f"next: meshes for Blender and browsers: {export} --format glb --out meshes --files 20",
+        f"      the layout of another code base: {export} --format spin --out spin.npz (--list shows all)",
+    ]
 
 
 def _write_yardstick(run: Run) -> None:

@@ -108,6 +108,7 @@ class SMPLify(pl.LightningModule):
     """
 
     mirror_tells: ClassVar[bool] = False
+    evidence: ClassVar[str] = "joints"
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ def test_references(tmp_path: Path) -> None:
     # Label tables of earlier versions name another: they can be read, and what poses their people says why it cannot.
     assert body_spec("standin") is SMPL
     for refused in (open_body, body_files):
-        with pytest.raises(ModelFileError, match="no longer there.*make it again with paths.body_models=free"):
+        with pytest.raises(ModelFileError, match=r"no longer there.*make it again with paths\.body_models=free"):
             refused("standin")
     assert sorted(body_files(str(tmp_path / "smpl"), "male")) == ["J_regressor_extra", "J_regressor_h36m", "male"]
     with pytest.raises(ModelFileError, match="no such folder of body models"):

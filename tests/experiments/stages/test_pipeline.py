@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,9 +15,14 @@ import wandb
 
 from body_models.bodies import BodyModels
 from body_models.free_body.arrays import write_free_body
+from datamodules.pseudo_gt.formats import FORMATS
+from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot
-from datamodules.pseudo_gt.native import read_labels, reproject
+from datamodules.pseudo_gt.native import PROVENANCE_FILE, read_labels, reproject
+from experiments.engine.pipeline import Run
 from experiments.run import main
+from experiments.settings.schema import Settings
+from experiments.stages.reporting import next_steps
 
 RUNS = ("none", "three")
 
@@ -34,6 +40,20 @@ def test_leaves_labels_of_everyone_and_a_report(tiny_run: Path) -> None:
     assert "://" not in page.replace("http://www.w3.org", "")
     table = (tiny_run / "table.md").read_text(encoding="utf-8")
     assert "mean pose" in table
+
+
+def test_the_end_of_a_run_says_what_to_do_next(tmp_path: Path) -> None:
+    run = Run(Settings(), "three", tmp_path / "my runs" / "three")
+    assert next_steps(run) == []
+    table = run.folder / "labels" / "coco-train"
+    table.mkdir(parents=True)
+    (table / PROVENANCE_FILE).touch()
+    where, meshes, other = next_steps(run)
+    assert str(table) in where
+    for line in (meshes, other):
+        arguments = shlex.split(line.partition(" export ")[2].partition(" (")[0])
+        assert arguments[0] == str(table) and arguments[1] == "--format"
+        assert arguments[2] in (*FORMATS, *MESH_FORMATS)
 
 
 @pytest.mark.parametrize("label", RUNS)

@@ -27,6 +27,12 @@ def test_only_what_was_logged_is_planned() -> None:
     assert not plan["results"] and not plan["effects"] and not plan["viewer"]
 
 
+def test_results_are_a_row_of_headlines() -> None:
+    names = ["test/threedpw/lsp14_pa_mpjpe", "test/threedpw/lsp14_mpjpe", "labels/coco/reprojection_px"]
+    plan = {section.name: [panel.title for panel in panels] for section, panels in make_plan(names)}
+    assert (plan["results"], plan["details"]) == (names[:1], names[1:2])
+
+
 def test_what_is_missing_is_said(tmp_path: Path, tiny_run: Path) -> None:
     with pytest.raises(DashboardError, match="no finished run"):
         read_grid(tmp_path)
