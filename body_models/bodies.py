@@ -1,6 +1,6 @@
 """The kinds of bodies, and the bodies of one kind by gender.
 
-A *reference* names bodies in settings and arguments (there called ``body_models``): ``standin``, a folder with SMPL's
+A *reference* names bodies in settings and arguments (there called ``body_models``): ``free``, a folder with SMPL's
 official files, a body file (.npz, :mod:`body_models.body_file`), or ``KIND:PLACE`` with a kind of :data:`BODIES`.
 """
 
@@ -22,7 +22,7 @@ from body_models.parameters import BodyParameters
 from body_models.smpl import BodyModel, BodyOutput
 from body_models.spec import SMPL, BodySpec
 
-STANDIN = "standin"
+FREE_BODY = "free"
 _POSED_AT_ONCE = 256
 
 
@@ -35,14 +35,14 @@ class Body(Protocol):
         spec: what it is.
         gender: that it is of.
         faces: (F, 3) int64, counter-clockwise seen from outside.
-        is_standin: whether this is the licence-free stand-in, which every result must say.
+        is_free_body: whether this is the free body, not SMPL, which every result must say.
         joint_template: (1 + R, 3) metres, own joints of the unposed mean shape.
     """
 
     spec: BodySpec
     gender: str
     faces: NDArray[np.int64]
-    is_standin: bool
+    is_free_body: bool
     joint_template: Tensor
 
     def __call__(
@@ -85,7 +85,7 @@ BODIES: dict[str, BodyKind] = {
     "smpl": BodyKind(
         lambda place: SMPL,
         BodyModel,
-        lambda place, gender: {} if place == STANDIN else find_model_files(place, gender),
+        lambda place, gender: {} if place == FREE_BODY else find_model_files(place, gender),
     ),
     "file": BodyKind(read_spec, open_body_file, lambda place, gender: find_body_file(place)),
 }
@@ -99,7 +99,7 @@ def _kind(body_models: str) -> tuple[BodyKind, str]:
     return BODIES["file" if str(body_models).endswith(".npz") else "smpl"], str(body_models)
 
 
-def open_body(body_models: str = STANDIN, gender: str = GENDERS[0]) -> Body:
+def open_body(body_models: str = FREE_BODY, gender: str = GENDERS[0]) -> Body:
     """The body of a reference and a gender.
 
     Raises:
@@ -109,14 +109,14 @@ def open_body(body_models: str = STANDIN, gender: str = GENDERS[0]) -> Body:
     return kind.open(place, gender)
 
 
-def body_spec(body_models: str = STANDIN) -> BodySpec:
+def body_spec(body_models: str = FREE_BODY) -> BodySpec:
     """What the bodies of a reference are, without reading more than is needed for it."""
     kind, place = _kind(body_models)
     return kind.spec(place)
 
 
 def body_files(body_models: str, gender: str = GENDERS[0]) -> dict[str, Path]:
-    """Name -> file of what a body is read from, none for the stand-in; raises a ModelFileError if one is missing."""
+    """Name -> file of what a body is read from, none for the free body; raises a ModelFileError if one is missing."""
     kind, place = _kind(body_models)
     return kind.files(place, gender)
 
@@ -129,7 +129,7 @@ class BodyModels:
         batch_size: people posed at once.
     """
 
-    def __init__(self, body_models: str = STANDIN, batch_size: int = _POSED_AT_ONCE) -> None:
+    def __init__(self, body_models: str = FREE_BODY, batch_size: int = _POSED_AT_ONCE) -> None:
         self.body_models, self.batch_size = str(body_models), batch_size
         self._bodies: dict[str, Body] = {}
 

@@ -59,7 +59,7 @@ def read_spec(path: str) -> BodySpec:
 def find_body_file(path: str) -> dict[str, Path]:
     """The file, under the name ``body``; raises a ModelFileError where there is none."""
     if not Path(path).is_file():
-        msg = f"{path}: no such body file; give a .npz (its keys: body_models/body_file.py), or standin"
+        msg = f"{path}: no such body file; give a .npz (its keys: body_models/body_file.py), or free"
         raise ModelFileError(msg)
     return {"body": Path(path)}
 

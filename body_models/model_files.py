@@ -1,8 +1,8 @@
-"""Finds and reads body model files: SMPL under its official names, or the licence-free stand-in.
+"""Finds and reads body model files: SMPL under its official names, or the free body.
 
 SMPL's own file does not hold the regressors that the evaluation protocols use, so with a real body they are read from
 real files beside it. A regressor belongs to one mesh: it is tried on the body and refused where it puts joints at
-wrong places, as the stand-in's does on SMPL.
+wrong places, as the free body's does on SMPL.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from body_models.contracts import GENDERS
+from body_models.free_body.arrays import (
+    free_body_arrays,
+    free_body_regressors,
+    is_free_body_model,
+    is_free_body_regressor,
+)
 from body_models.joint_sets import mirror_permutation
 from body_models.safe_pickle import NUMPY_ERRORS, ModelFileError, load_pickle
 from body_models.spec import SMPL
-from body_models.standin import is_standin_body, is_standin_regressor, standin_arrays, standin_regressors
 
 NUM_VERTICES, NUM_FACES = SMPL.num_vertices, 13776
+# What runs and label tables of earlier versions name as their body.
+OLD_BODY = "standin"
 
 # Lower case: the official downloads differ in it, and so do file systems.
 BODY_NAMES = {
@@ -79,23 +86,24 @@ class ModelFiles:
     """A body model as read.
 
     Attributes:
-        arrays: keys and shapes of SMPL's files, see :func:`body_models.standin.standin_arrays`.
+        arrays: keys and shapes of SMPL's files, see :func:`body_models.free_body.arrays.free_body_arrays`.
         J_regressor_h36m: (17, V), rows in the order of :data:`body_models.joint_sets.H36M_JOINTS`.
         J_regressor_extra: (9, V), rows in the order of :data:`body_models.joint_sets.EXTRA_JOINTS`.
-        is_standin: whether the body is the licence-free stand-in, which every result must say.
+        is_free_body: whether this is the free body, not SMPL, which every result must say.
     """
 
     arrays: dict[str, NDArray[Any]]
     J_regressor_h36m: NDArray[Any]
     J_regressor_extra: NDArray[Any]
-    is_standin: bool
+    is_free_body: bool
 
 
-def read_model_files(body_models: Path | str = "standin", gender: str = "neutral") -> ModelFiles:
+def read_model_files(body_models: Path | str = "free", gender: str = "neutral") -> ModelFiles:
     """Read one gender's body model and the regressors that belong to it.
 
     Args:
-        body_models: a folder with the files in their official names (or in its subfolder ``smpl``), or "standin".
+        body_models: a folder with the files in their official names (or in its subfolder ``smpl``), or "free"
+            for the free body.
         gender: neutral, male or female.
 
     Raises:
@@ -104,27 +112,27 @@ def read_model_files(body_models: Path | str = "standin", gender: str = "neutral
     if gender not in GENDERS:
         msg = f"gender {gender!r} is none of {', '.join(GENDERS)}"
         raise ValueError(msg)
-    if str(body_models) == "standin":
-        return ModelFiles(arrays=standin_arrays(gender), **standin_regressors(), is_standin=True)
+    if str(body_models) == "free":
+        return ModelFiles(arrays=free_body_arrays(gender), **free_body_regressors(), is_free_body=True)
 
     found = find_model_files(body_models, gender)
     arrays = _read_body(found[gender])
-    standin = is_standin_body(arrays)
+    free_body = is_free_body_model(arrays)
     joints = arrays["J_regressor"] @ arrays["v_template"]
     regressors = {}
     for key, names in SMPL.regressors.items():
         path = found[key]
         regressor = _read_regressor(path, len(names))
-        if is_standin_regressor(regressor) and not standin:
+        if is_free_body_regressor(regressor) and not free_body:
             msg = (
-                f"{path}: this is the stand-in's regressor, which means nothing on the body {found[gender].name}; "
+                f"{path}: this is the free body's regressor, which means nothing on the body {found[gender].name}; "
                 f"put the real one there ({SOURCES[key]})"
             )
             raise ModelFileError(msg)
         regressor = _in_our_order(regressor, names, arrays["v_template"])
         _check_places(path, regressor @ arrays["v_template"], names, joints)
         regressors[key] = regressor
-    return ModelFiles(arrays=arrays, **regressors, is_standin=standin)
+    return ModelFiles(arrays=arrays, **regressors, is_free_body=free_body)
 
 
 def find_model_files(body_models: Path | str, gender: str) -> dict[str, Path]:
@@ -135,7 +143,12 @@ def find_model_files(body_models: Path | str, gender: str) -> dict[str, Path]:
     """
     folder = Path(body_models)
     if not folder.is_dir():
-        msg = f"{folder}: no such folder of body models; give a folder with SMPL files, or standin"
+        msg = f"{folder}: no such folder of body models; give a folder with SMPL files, or free"
+        if str(body_models) == OLD_BODY:
+            msg = (
+                f"{OLD_BODY}: the made-up body of earlier versions is no longer there, and what was made on it fits no "
+                "other body; make it again with paths.body_models=free, or look at it with the version that made it"
+            )
         raise ModelFileError(msg)
     there = {
         path.name.lower(): path

@@ -139,6 +139,8 @@ PERSON: tuple[Column, ...] = (
     Column("max_abs_beta", "largest absolute shape coefficient", labels=_NUMBER),
     Column("mirror_disagreement", "mean root-relative joint distance to the mirrored prediction of the mirrored crop",
            "mm", "camera", labels=_NUMBER),
+    Column("evidence", "what the label rests on: `image`, `joints` or `both`; of a person without any joint `image` in "
+           "place of `both`, and `nothing` in place of `joints`", labels=_TEXT),
     Column("refinement", "none, accepted or rejected", labels=_TEXT),
     Column("views", "cameras that were fused", labels=_whole()),
     Column("view_disagreement", "mean distance of the views from the fused body", "mm", "world", labels=_NUMBER),

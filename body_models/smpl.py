@@ -44,14 +44,14 @@ class SkinnedFiles:
             J_regressor (1 + R, V) and weights (V, 1 + R).
         regressors: (rows, V) of each of the spec's regressors.
         gender: that they are of.
-        is_standin: whether this is the licence-free stand-in, which every result must say.
+        is_free_body: whether this is the free body, not SMPL, which every result must say.
     """
 
     spec: BodySpec
     arrays: Mapping[str, NDArray[Any]]
     regressors: Mapping[str, NDArray[Any]]
     gender: str = "neutral"
-    is_standin: bool = False
+    is_free_body: bool = False
 
 
 class SkinnedBody(nn.Module):
@@ -66,12 +66,12 @@ class SkinnedBody(nn.Module):
         spec: what it is.
         faces: (F, 3) int64 array.
         gender: neutral, male or female.
-        is_standin: whether this is the licence-free stand-in, which every result must say.
+        is_free_body: whether this is the free body, not SMPL, which every result must say.
     """
 
     def __init__(self, files: SkinnedFiles) -> None:
         super().__init__()
-        self.spec, self.is_standin, self.gender = files.spec, files.is_standin, files.gender
+        self.spec, self.is_free_body, self.gender = files.spec, files.is_free_body, files.gender
         arrays = files.arrays
         self.faces = np.asarray(arrays["f"], dtype=np.int64)
         landmarks = list(self.spec.landmarks.values())
@@ -207,11 +207,11 @@ class BodyModel(SkinnedBody):
     """SMPL, neutral or gendered.
 
     Args:
-        body_models: folder with model files in the official names, or "standin" for the embedded licence-free body.
+        body_models: folder with model files in the official names, or "free" for the free body, which anyone may use.
         gender: neutral, male or female.
     """
 
-    def __init__(self, body_models: str = "standin", gender: str = "neutral") -> None:
+    def __init__(self, body_models: str = "free", gender: str = "neutral") -> None:
         files = read_model_files(body_models, gender)
         regressors = {name: getattr(files, name) for name in SMPL.regressors}
-        super().__init__(SkinnedFiles(SMPL, files.arrays, regressors, gender, files.is_standin))
+        super().__init__(SkinnedFiles(SMPL, files.arrays, regressors, gender, files.is_free_body))

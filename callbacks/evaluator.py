@@ -53,7 +53,7 @@ class MeshEvaluator(pl.Callback):
         self,
         name: str,
         protocols: Sequence[str],
-        body_models: str = "standin",
+        body_models: str = "free",
         folder: str | Path | None = None,
         excluded: Mapping[str, Collection[str]] | None = None,
         truths: Mapping[str, TrueJoints] | None = None,

@@ -20,6 +20,8 @@ from lightning_modules.fitting.refinement import error_2d
 from lightning_modules.priors.pose_mixture import PoseMixture
 
 _LIMIT_TOLERANCE_DEG = 0.1
+# What is left of an annotator's evidence where a person has no joints.
+_WITHOUT_JOINTS = {"image": "image", "joints": "nothing", "both": "image"}
 
 
 def label_rows(
@@ -27,6 +29,7 @@ def label_rows(
     prediction: Prediction,
     disagreement: Tensor | None = None,
     accepted: Tensor | None = None,
+    evidence: str = "image",
 ) -> dict[str, NDArray[Any]]:
     """Columns of the native label table (:mod:`datamodules.pseudo_gt.native`) for a batch without augmentation.
 
@@ -37,6 +40,7 @@ def label_rows(
         prediction: of their crops.
         disagreement: (B,) mm, of :func:`mirror_disagreement`; None leaves the column NaN.
         accepted: (B,) bool, whose refinement was accepted; None where nothing was refined.
+        evidence: what the annotator looks at: image, joints or both.
     """
     size = batch["image"].shape[-1]
     focal, princpt = crop_camera_to_image(prediction.focal, prediction.princpt, batch["box"], size)
@@ -64,7 +68,8 @@ def label_rows(
     refinement = np.full(people, "none")
     if accepted is not None:
         refinement = np.where(accepted.cpu().numpy(), "accepted", "rejected")
-    return {"gender": np.full(people, "neutral"), **rows, "refinement": refinement}
+    seen = np.where(rows["visible_joints"] > 0, evidence, _WITHOUT_JOINTS[evidence])
+    return {"gender": np.full(people, "neutral"), **rows, "evidence": seen, "refinement": refinement}
 
 
 def with_body_quality(

@@ -42,6 +42,7 @@ class PseudoGTWriter(pl.Callback):
         mirror: whether to look at each crop's mirror image too, for ``mirror_disagreement``: a second forward pass.
             It is about what the network says before it is refined.
         refiner: refines each prediction before it is written; None writes what the network says.
+        evidence: what the annotator looks at: image, joints or both.
         flush_rows: people buffered in each process before they are written.
 
     Raises:
@@ -54,9 +55,11 @@ class PseudoGTWriter(pl.Callback):
         mixture: PoseMixture | None = None,
         mirror: bool = True,
         refiner: Refiner | None = None,
+        evidence: str = "image",
         flush_rows: int = 4096,
     ) -> None:
         self.mixture, self.mirror, self.refiner, self.flush_rows = mixture, mirror, refiner, flush_rows
+        self.evidence = evidence
         self.spec = tables[0].spec
         if mixture is not None:
             self.spec.require_smpl("the pose mixture, which prior_score needs (dump.prior_score=false),")
@@ -102,7 +105,7 @@ class PseudoGTWriter(pl.Callback):
         accepted: Tensor | None = None
         if self.refiner is not None:
             prediction, accepted = self.refiner(batch, prediction)
-        columns = label_rows(batch, prediction, disagreement, accepted)
+        columns = label_rows(batch, prediction, disagreement, accepted, self.evidence)
         names = [PersonId.parse(person).table for person in batch["id"]]
         for name in dict.fromkeys(names):
             mine = np.flatnonzero([other == name for other in names])

@@ -8,7 +8,7 @@ label               the run's name in tables
 recipe              ``{"name", "auxiliary", "init", "prior"}`` of whoever made the labels: the run's annotator, or that
                     of the label tables it was given ("several", "unknown", "no labels")
 seed                int
-is_standin          whether the stand-in body was used instead of SMPL
+is_free_body        whether the free body was used instead of SMPL
 synthetic           whether the people were synthetic
 exposure            what the run's networks, their starts and their labels were trained on: ``{"trained_on":
                     [splits such as coco-train], "complete": whether there are no others, "not_trained_on": [splits
@@ -37,7 +37,7 @@ from datamodules.writing import write_json
 SCHEMA = 1
 SUMMARY_FILE = "summary.json"
 KEYS = (
-    "label", "recipe", "seed", "is_standin", "synthetic", "exposure", "used_3dpw_train", "samples_seen", "seconds",
+    "label", "recipe", "seed", "is_free_body", "synthetic", "exposure", "used_3dpw_train", "samples_seen", "seconds",
     "labels", "metrics", "versions",
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ from datamodules.crops import (
     warp,
 )
 from datamodules.files import AnnotationError
+from datamodules.holdout import HoldOut
 from datamodules.people import PeopleTable
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -45,6 +46,7 @@ class PeopleDataset(Dataset[Any]):
         crops: cached crops of this table, or None to decode the images each time.
         spec: of the body whose joints and parameters the samples have.
         pictures: False leaves the crops black, and opens no image.
+        hold_out: which 2D joints are hidden; None hides none.
 
     Raises:
         AnnotationError: the table's bodies are of another kind.
@@ -59,9 +61,10 @@ class PeopleDataset(Dataset[Any]):
         crops: CropCache | None = None,
         spec: BodySpec = SMPL,
         pictures: bool = True,
+        hold_out: HoldOut | None = None,
     ) -> None:
         require_body(table, spec)
-        self.spec, self.pictures = spec, pictures
+        self.spec, self.pictures, self.hold_out = spec, pictures, hold_out
         self.table, self.source, self.input_size = table, source, input_size
         self.augmentation, self.crops = augmentation, crops
         self._change_pixels = PixelChange(augmentation, input_size)
@@ -110,7 +113,11 @@ class PeopleDataset(Dataset[Any]):
         count = len(self.spec.body_joints)
         joints_2d, conf_2d = np.zeros((count, 2), np.float32), np.zeros(count, np.float32)
         joints_3d, conf_3d = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
-        known = self.table.columns["joints_2d"][row][self._from]
+        known = self.table.columns["joints_2d"][row]
+        if self.hold_out is not None:
+            hidden = self.hold_out.hidden([self.table.columns["id"][row].decode()], len(known))[0]
+            known = np.where(hidden[:, None], _ZERO, known)
+        known = known[self._from]
         conf_2d[self._to] = known[:, 2]
         # Unlabelled joints stay at zero instead of at the image's corner, wherever the crop is.
         joints_2d[self._to] = apply_affine(affine, known[:, :2]) * (known[:, 2:] > 0)

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from body_models.bodies import STANDIN, open_body
+from body_models.bodies import FREE_BODY, open_body
 from body_models.joint_sets import JointSet
 from body_models.spec import BodySpec
 from datamodules.people_module import make_loader
@@ -57,7 +57,7 @@ class LiftDataModule(pl.LightningDataModule):
         self,
         root: str,
         joint_sets: Sequence[JointSet],
-        body_models: str = STANDIN,
+        body_models: str = FREE_BODY,
         input_size: int = 256,
         batch_size: int = 256,
         samples_per_epoch: int = 65_536,

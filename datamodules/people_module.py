@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from body_models.bodies import STANDIN, body_spec
+from body_models.bodies import FREE_BODY, body_spec
 from datamodules.crops import NO_AUGMENTATION, Augmentation, CropCache
 from datamodules.dataset import JoinedDataset, PeopleDataset, collate
 from datamodules.files import AnnotationError, ImageError, MissingFilesError
+from datamodules.holdout import HoldOut
 from datamodules.image_checks import MISSING, UNREADABLE, damaged_people
 from datamodules.people import PeopleTable
 from datamodules.samplers import MixtureSampler, UnpaddedSampler
@@ -49,8 +50,9 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: folder for caches.
         seed: of the order and the augmentation.
         pretrain: share of each epoch's steps that come first with quotas of their own, and these; None is one phase.
-        body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); the stand-in is as SMPL.
+        body_models: reference of the body that the batches are of (:mod:`body_models.bodies`); free is as SMPL.
         pictures: False for what looks at joints alone: no image is opened, and crops are black.
+        hold_out: share of the targets' 2D joints that are hidden, and the seed of their choice; None hides none.
         drawn: share of a batch that is drawn from a dataset besides the sources, which makes its samples as
             ``dataset[index, seed]``; None is none.
     """
@@ -75,12 +77,14 @@ class PeopleDataModule(pl.LightningDataModule):
         cache_dir: str = "cache",
         seed: int = 0,
         pretrain: tuple[float, Mapping[str, float]] | None = None,
-        body_models: str = STANDIN,
+        body_models: str = FREE_BODY,
         pictures: bool = True,
+        hold_out: tuple[float, int] | None = None,
         drawn: tuple[float, Callable[[], Dataset[Any]]] | None = None,
     ) -> None:
         super().__init__()
         self.pictures, self.drawn = pictures, drawn
+        self.hold_out = HoldOut(*hold_out) if hold_out and hold_out[0] > 0 else None
         for what, names in (("quotas", quotas), ("targets", targets), ("pretrain", pretrain and pretrain[1])):
             unknown = sorted(set(names or ()) - set(sources))
             if unknown:
@@ -141,7 +145,16 @@ class PeopleDataModule(pl.LightningDataModule):
             if self._is_trained_on(name):
                 _require_people(table, "trained on")
         datasets: list[Dataset[Any]] = [
-            PeopleDataset(table, name, self.input_size, self.augmentation, self._crops(name), self.spec, self.pictures)
+            PeopleDataset(
+                table,
+                name,
+                self.input_size,
+                self.augmentation,
+                self._crops(name),
+                self.spec,
+                self.pictures,
+                self._hidden(name),
+            )
             for name, table in tables.items()
         ]
         ranks, rank = self._ranks()
@@ -235,6 +248,9 @@ class PeopleDataModule(pl.LightningDataModule):
         reach = self.augmentation.reach if name in self.sources else 1.0
         return CropCache(self._table(name), self.input_size, reach, self.cache_dir, self.num_workers)
 
+    def _hidden(self, name: str) -> HoldOut | None:
+        return self.hold_out if name in self.targets else None
+
     def _evaluation_loader(self, split: str) -> DataLoader[Any] | list[Any]:
         if split not in self.evaluations:
             return []
@@ -245,7 +261,15 @@ class PeopleDataModule(pl.LightningDataModule):
     ) -> DataLoader[Any]:
         _require_people(table, "predicted")
         pictures = self.pictures or source not in self.sources
-        dataset = PeopleDataset(table, source, self.input_size, crops=crops, spec=self.spec, pictures=pictures)
+        dataset = PeopleDataset(
+            table,
+            source,
+            self.input_size,
+            crops=crops,
+            spec=self.spec,
+            pictures=pictures,
+            hold_out=self._hidden(source),
+        )
         ranks, rank = self._ranks()
         return self._loader(dataset, UnpaddedSampler(dataset, ranks, rank, done))
 

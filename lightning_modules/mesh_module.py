@@ -60,6 +60,11 @@ class MeshModule(pl.LightningModule):
         self.start_coverage: float | None = None
 
     @property
+    def evidence(self) -> str:
+        """What it looks at: image, joints or both."""
+        return self.network.evidence
+
+    @property
     def body(self) -> Body:
         """The neutral body."""
         return self.network.body

@@ -36,7 +36,7 @@ class MeshRegressorModule(MeshModule):
         self,
         backbone: str = "resnet50",
         input_size: int = 256,
-        body_models: str = "standin",
+        body_models: str = "free",
         family: str = "hmr",
         losses: Mapping[str, float] | None = None,
         optimizer: Mapping[str, Any] | None = None,

@@ -14,12 +14,11 @@ FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob(
 NUMBERS = {23, 24, 69, 72, 207, 6890}
 # 10 and 32 are also other things; names that end so were SMPL's shape and VPoser's code in the contracts.
 NAMES = ("NUM_BETAS", "NUM_BODY_ROTATIONS", "LATENT_SIZE", "BODY_JOINT_INDEX", "NUM_BODY_JOINTS")
-# Where these numbers are something else, or belong: the spec, the stand-in in its layout, and one other thing each.
+# Where these numbers are something else, or belong: the spec, the free body in its layout, and one other thing each.
 ELSEWHERE = {
     "body_models/spec.py": "SMPL's vertices",
     "body_models/joint_sets.py": "SMPL's parents: numbers up to 23, none of which is a count",
-    "body_models/standin.py": "a body in SMPL's layout",
-    "body_models/standin_build.py": "a body in SMPL's layout",
+    "body_models/free_body": "a body in SMPL's layout",
     "body_models/safe_pickle.py": "a power of two",
     "body_models/joint_limits.py": "degrees",
     "datamodules/photos.py": "millimetres of film",

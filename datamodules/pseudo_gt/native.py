@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from body_models.bodies import STANDIN, BodyModels
+from body_models.bodies import FREE_BODY, BodyModels
 from body_models.camera import project
 from body_models.parameters import BodyParameters
 from body_models.rows import fits, forms, sizes_of
@@ -441,7 +441,7 @@ def iter_labels(
                 yield block
 
 
-def body_models_of(provenance: Mapping[str, Any], default: str = STANDIN) -> str:
+def body_models_of(provenance: Mapping[str, Any], default: str = FREE_BODY) -> str:
     """Reference of the bodies that a table's labels were made with; the default where it does not say."""
     return str(provenance.get("settings", {}).get("paths", {}).get("body_models", default))
 

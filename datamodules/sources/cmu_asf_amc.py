@@ -337,7 +337,7 @@ def _driver(joint: str) -> str:
 
 @cache
 def _rest_joints() -> dict[str, NDArray[np.float64]]:
-    """(3,) of each joint of the stand-in body, whose joints lie where SMPL's do."""
+    """(3,) of each joint of the free body, whose joints lie where SMPL's do."""
     return dict(zip(SMPL.joints, open_body().joint_template.numpy().astype(np.float64), strict=True))
 
 

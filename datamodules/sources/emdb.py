@@ -37,7 +37,7 @@ _PATTERN = "P*/*/*_data.pkl"
 _REMEDY = "Get it from https://eth-ait.github.io/emdb/, and unpack all parts into one folder"
 
 
-def open_emdb(root: str, split: str = "emdb1", cache_dir: str = "cache", body_models: str = "standin") -> PeopleTable:
+def open_emdb(root: str, split: str = "emdb1", cache_dir: str = "cache", body_models: str = "free") -> PeopleTable:
     """Table of EMDB, one row for each good frame.
 
     Args:

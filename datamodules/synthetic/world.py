@@ -80,7 +80,7 @@ class WorldSettings:
     """
 
     seed: int = 0
-    body_models: str = "standin"
+    body_models: str = "free"
     coco: int = 7000
     mpii: int = 2000
     mpi_inf_3dhp: int = 2000
@@ -258,8 +258,8 @@ def _make(
     body, _ = load_body(settings.body_models, "neutral")
     stacked = {name: np.concatenate(parts) for name, parts in angles.items()}
     content = wanted | {
-        "is_standin": body.is_standin,
-        "note": "Synthetic people" + (" with the licence-free stand-in body, not SMPL" if body.is_standin else ""),
+        "is_free_body": body.is_free_body,
+        "note": "Synthetic people" + (" with the free body, not SMPL" if body.is_free_body else ""),
         "poses": {name: len(values) for name, values in stacked.items()},
         "distances_mm": set_distances(stacked, body.joint_template),
     }

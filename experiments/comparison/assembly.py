@@ -101,7 +101,7 @@ def _yardstick(folders: Sequence[Path], runs: Sequence[RunResult]) -> RunResult 
             if (file := folder / YARDSTICK / f"{name}.npz").is_file():
                 found |= on_benchmark(name, Evaluation.load(file))
         if found:
-            return RunResult("mean pose", per_person=_of_people(found, run), is_standin=run.is_standin)
+            return RunResult("mean pose", per_person=_of_people(found, run), is_free_body=run.is_free_body)
     return None
 
 

@@ -185,14 +185,14 @@ _LATEX = {
 _MARKS = {
     SEEN: r"$^\dagger$",
     UNKNOWN: "$^?$",
-    "stand-in body": r"$^\ddagger$",
+    "free body": r"$^\ddagger$",
     "synthetic": r"$^\ast$",
     WORSE: r"$^\downarrow$",
 }
 _MARK_TEXTS = {
     SEEN: sentence(True),
     UNKNOWN: sentence(None),
-    "stand-in body": "stand-in body, not SMPL: not comparable with published numbers",
+    "free body": "free body, not SMPL: not comparable with published numbers",
     "synthetic": "synthetic people",
     WORSE: WORSE,
 }
@@ -288,7 +288,7 @@ def csv_table(comparison: Comparison) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     facts = [
-        "label", "variant", "recipe", "seed", "init", "auxiliary", "prior", "is_standin", "synthetic",
+        "label", "variant", "recipe", "seed", "init", "auxiliary", "prior", "is_free_body", "synthetic",
         "used_3dpw_train",
     ]  # fmt: skip
     ends = ("", "/low", "/high")
@@ -302,5 +302,5 @@ def _plain(run: RunResult) -> list[Any]:
     saw = "unknown" if run.used_3dpw_train is None else run.used_3dpw_train
     return [
         run.label, run.variant or run.label, run.recipe, run.seed, run.init, " ".join(run.auxiliary), run.prior,
-        run.is_standin, run.synthetic, saw, run.samples,
+        run.is_free_body, run.synthetic, saw, run.samples,
     ]  # fmt: skip

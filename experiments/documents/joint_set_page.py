@@ -83,7 +83,7 @@ A joint of a data set is compared with the body joint of the same definition: on
 mesh, or a row of a joint regressor. Where no body joint has its definition, the joint is left out of the losses. A
 common name is not enough, as the distances below show.
 
-![Every joint set on the stand-in body]({PICTURE})
+![Every joint set on the free body]({PICTURE})
 
 Orange: the person's left, blue: right, dark: the middle. The numbers are those of the tables. Joints that are left
 out have no place on the body, and are listed under each picture.
@@ -118,7 +118,7 @@ def joint_sets_text() -> str:
 
 
 def joint_sets_picture() -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB: the stand-in body with each joint set on it."""
+    """(H, W, 3) uint8 RGB: the free body with each joint set on it."""
     pose = torch.zeros(1, len(SMPL.joints), 3)
     # Half lowered arms and parted legs: narrow, and nothing hides anything.
     for joint, angle in (("left_shoulder", -0.9), ("right_shoulder", 0.9), ("left_hip", 0.12), ("right_hip", -0.12)):
@@ -242,7 +242,7 @@ def _distances() -> str:
         rows.append((name, *places, f"{100 * distance:.0f} cm"))
     table = _table(("name", "one", "another", "apart"), rows)
     return (
-        "## One name, several joints\n\nDistances on the stand-in body at rest; those of the licensed model and its "
+        "## One name, several joints\n\nDistances on the free body at rest; those of the licensed model and its "
         f"regressors differ somewhat.\n\n{table}"
     )
 

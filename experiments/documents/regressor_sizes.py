@@ -1,6 +1,6 @@
 """How large each family of regressors is, beside what is published: what docs/regressors.md holds.
 
-Counts are of the real backbones at 256x256, with the stand-in body, which has no parameters. A ViT-H needs 3 GB and a
+Counts are of the real backbones at 256x256, with the free body, which has no parameters. A ViT-H needs 3 GB and a
 minute on a CPU.
 """
 

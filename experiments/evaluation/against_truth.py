@@ -34,7 +34,7 @@ from experiments.evaluation.scores import ProtocolErrors, by_protocol
 from experiments.evaluation.true_bodies import read_truth, truth_of
 from experiments.evaluation.truth import Truth
 from experiments.exposure import checkpoint_exposure
-from experiments.provenance.records import is_standin
+from experiments.provenance.records import is_free_body
 from experiments.results.finished_runs import label_limits
 from experiments.training.trainer import silence_tips
 from lightning_modules.annotator import AnnotatorModule
@@ -153,7 +153,7 @@ def score_checkpoint(
     dataset = protocols[0].dataset
     module = load_mesh_module(checkpoint, body_models)
     models = str(module.hparams["body_models"])
-    say_standin(models)
+    say_free_body(models)
     silence_tips()
     parts = []
     for split in target.splits(dataset):
@@ -175,7 +175,7 @@ def score_checkpoint(
         assert evaluator.evaluation is not None
         parts.append(evaluator.evaluation)
     facts = {"split": target.split, FORMER_KEY: checkpoint_exposure(checkpoint).saw_training_of()}
-    return by_protocol(Evaluation.join(parts), {**facts, "standin_body": is_standin(models)})
+    return by_protocol(Evaluation.join(parts), {**facts, "free_body": is_free_body(models)})
 
 
 def load_mesh_module(path: Path, body_models: str | None = None) -> MeshModule:
@@ -233,10 +233,10 @@ def score_labels(
         raise EvaluationError(msg)
     provenance = content["provenance"]
     models = body_models or body_models_of(provenance)
-    say_standin(models)
+    say_free_body(models)
     facts = {
         FORMER_KEY: read_exposure(provenance).saw_training_of(),
-        "standin_body": is_standin(models),
+        "free_body": is_free_body(models),
         **{name: round(value, 3) for name, value in label_limits(labels).items()},
     }
     if target.root is None:
@@ -361,7 +361,7 @@ def _truth_ids(path: Path) -> set[str]:
         raise AnnotationError(msg) from error
 
 
-def say_standin(body_models: str) -> None:
-    """Print a note if the body is the stand-in."""
-    if is_standin(body_models):
-        print("note: the body is the licence-free stand-in, not SMPL; give --body-models DIR for SMPL", file=sys.stderr)
+def say_free_body(body_models: str) -> None:
+    """Print a note if the body is the free body, not SMPL."""
+    if is_free_body(body_models):
+        print("note: this is the free body, not SMPL; give --body-models DIR for SMPL", file=sys.stderr)

@@ -36,9 +36,9 @@ from callbacks.person_errors import EvaluationError
 from datamodules.ids import PersonId
 from datamodules.progress import show_progress
 from datamodules.sources.threedpw import SPLITS, read_sequence_file
-from experiments.evaluation.against_truth import say_standin
+from experiments.evaluation.against_truth import say_free_body
 from experiments.evaluation.scores import ProtocolErrors
-from experiments.provenance.records import is_standin
+from experiments.provenance.records import is_free_body
 from lightning_modules.scoring import metrics
 from lightning_modules.scoring.protocol import MPJAE_JOINTS, PCK_JOINTS
 from lightning_modules.scoring.protocols import global_rotations
@@ -65,7 +65,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         AnnotationError: the data set is not what it should be.
         ModelFileError: a pickle is damaged or holds more than data.
     """
-    say_standin(body_models)
+    say_free_body(body_models)
     splits = SPLITS if split == "all" else (split,)
     pairs = [pair for one in splits for pair in _pair_files(folder, Path(data), one)]
     bodies = BodyModels(body_models)
@@ -90,7 +90,7 @@ def score_submission(folder: Path, data: str | Path, split: str, body_models: st
         per_joint=np.concatenate([part[2] for part in parts]),
         joint_names=SMPL.joints,
         groups=np.array([PersonId.parse(name).key_parts[0] for name in ids]),
-        facts={"split": split, "standin_body": is_standin(body_models)},
+        facts={"split": split, "free_body": is_free_body(body_models)},
     )
 
 

@@ -21,7 +21,7 @@ from experiments.label_study.shared_people import DISTANCES, TRUTH, LabelCompari
 from experiments.pictures.figures import PALETTE, YARDSTICK_COLOR, Shares, share_figure
 from experiments.pictures.gallery import draw_people
 from experiments.pictures.pages import REPORT_FILE, render_page
-from experiments.provenance.records import code_commit, is_standin
+from experiments.provenance.records import code_commit, is_free_body
 from experiments.results.run_results import GalleryPerson, RunResult, gain_text, number
 from experiments.stats.bootstrap import paired_gain
 
@@ -171,8 +171,8 @@ def _colors(result: LabelComparison) -> dict[str, str]:
 def _notes(result: LabelComparison, body_models: str) -> list[str]:
     """What a reader must know before believing the numbers."""
     notes = []
-    if is_standin(body_models):
-        notes.append("The body is the licence-free stand-in, not SMPL: errors are not comparable with published ones.")
+    if is_free_body(body_models):
+        notes.append("The bodies are the free body, not SMPL: errors are not comparable with published ones.")
     if result.joints_of is not None:
         notes.append(f"The 2D error of all tables is measured on the joints and boxes of {result.joints_of}.")
     if result.truth is not None:

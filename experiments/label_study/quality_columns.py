@@ -139,7 +139,7 @@ def _facts(folder: Path, provenance: dict[str, Any]) -> dict[str, Any]:
         "size": settings.get("size"),
         "seed": settings.get("seed"),
         "world_seed": settings.get("world", {}).get("seed"),
-        "standin_body": provenance.get("standin_body"),
+        "free_body": provenance.get("free_body"),
         "commit": provenance.get("commit"),
     }
 

@@ -164,7 +164,7 @@ def _common(parts: Sequence[Sequence[str]]) -> int:
 
 
 def compare_sets(
-    sets: Sequence[LabelSet], scratch: Path, body_models: str = "standin", truth: Path | None = None
+    sets: Sequence[LabelSet], scratch: Path, body_models: str = "free", truth: Path | None = None
 ) -> LabelComparison:
     """Measure tables on the people that they share.
 

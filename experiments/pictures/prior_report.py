@@ -97,7 +97,7 @@ def describe_mixture(
 
 
 @torch.no_grad()
-def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standin") -> dict[str, float]:
+def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "free") -> dict[str, float]:
     """Count the joints of samples that are beyond anatomical limits, and draw the first; writes samples.png.
 
     Args:
@@ -116,7 +116,7 @@ def describe_samples(body_pose: Tensor, folder: Path, body_models: str = "standi
     return _note(folder, found)
 
 
-def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "standin") -> None:
+def draw_bodies(body_pose: Tensor, path: Path, body_models: str = "free") -> None:
     """A picture of poses (N, R, 3, 3) in mean shape, upright: each from the front and from its left side."""
     bodies, count = BodyModels(body_models), len(body_pose)
     shape = torch.zeros(count, bodies.spec.shape_size)

@@ -9,7 +9,7 @@ hardware     ``{"machine", "system", "threads", "gpus", "processes"}``
 host         name of the machine
 command      arguments of the process
 scheduler    ``{variable: value}`` of SLURM's job, step and task, empty outside of it
-body_model   ``{"standin": bool, "files": {name: {"path", "sha256"}}}``
+body_model   ``{"free": bool, "files": {name: {"path", "sha256"}}}``
 data         ``{source: {"people", "dropped", "reader", "files": [{"path", "sha256"}]}}`` of every source that is used,
              those of stages that an earlier command ran among them; of pose sequences and of the synthetic world
              see ``content`` in :func:`experiments.engine.data_hashes.content`

@@ -64,9 +64,9 @@ def hardware_text() -> str:
 
 
 @cache
-def is_standin(body_models: str) -> bool:
-    """Whether the body is the licence-free stand-in."""
-    return open_body(body_models).is_standin
+def is_free_body(body_models: str) -> bool:
+    """Whether these are the free body, not SMPL."""
+    return open_body(body_models).is_free_body
 
 
 def content_hash(path: Path) -> str:
@@ -77,10 +77,10 @@ def content_hash(path: Path) -> str:
 
 @cache
 def body_model(body_models: str) -> dict[str, Any]:
-    """Which body: whether it is the stand-in, and the files of its neutral model with their hashes."""
+    """Which body: whether it is the free body, and the files of its neutral model with their hashes."""
     files = body_files(body_models)
     return {
-        "standin": is_standin(body_models),
+        "free": is_free_body(body_models),
         "files": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in files.items()},
     }
 
@@ -112,9 +112,11 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "checkpoint": checkpoint and {"path": str(checkpoint), "sha256": content_hash(checkpoint)},
         "commit": code_commit(),
         "versions": versions(),
-        "standin_body": is_standin(settings.paths.body_models),
+        "free_body": is_free_body(settings.paths.body_models),
         "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in run.plan.targets if sources.is_synthetic(settings, name)],
         **entries(exposure),
-        KEY: terms_of(is_standin(settings.paths.body_models), made_with, run.plan.synthetic_data_sets),
+        KEY: terms_of(
+            "free" if is_free_body(settings.paths.body_models) else "smpl", made_with, run.plan.synthetic_data_sets
+        ),
     }

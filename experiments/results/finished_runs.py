@@ -193,7 +193,7 @@ def _read_run(folder: Path, config: Mapping[str, Any]) -> RunResult:
         auxiliary=list(recipe["auxiliary"]),
         init=recipe["init"],
         prior=recipe["prior"],
-        is_standin=summary["is_standin"],
+        is_free_body=summary["is_free_body"],
         synthetic=summary["synthetic"],
         is_trial=config.get("size") == TRIAL,
         exposure=read_exposure(summary),
@@ -221,7 +221,12 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         msg = f"{path} is not valid JSON ({error}): run its last stages again"
         raise ComparisonError(msg) from error
-    needed = {"label", "recipe", "seed", "metrics", "samples_seen", "seconds", "used_3dpw_train", "is_standin"}
+    if isinstance(content, dict) and "is_standin" in content:  # of earlier versions
+        if content["is_standin"]:
+            msg = f"{path} is of a run on the made-up body of earlier versions, comparable with no other: run it again"
+            raise ComparisonError(msg)
+        content["is_free_body"] = False
+    needed = {"label", "recipe", "seed", "metrics", "samples_seen", "seconds", "used_3dpw_train", "is_free_body"}
     if not isinstance(content, dict) or needed - content.keys():
         msg = f"{path} is no summary of a run: it lacks {', '.join(sorted(needed - set(content)))}"
         raise ComparisonError(msg)

@@ -115,7 +115,7 @@ class RunResult:
         auxiliary: sources of 3D supervision.
         init: initial weights of the annotator's backbone.
         prior: pose prior.
-        is_standin: whether the stand-in body was used.
+        is_free_body: whether the free body was used.
         synthetic: whether the people were synthetic.
         is_trial: whether it was made with size=tiny, which learns nothing.
         exposure: what the network, its start and its labels were trained on.
@@ -137,7 +137,7 @@ class RunResult:
     auxiliary: Sequence[str] = ()
     init: str = ""
     prior: str = ""
-    is_standin: bool = False
+    is_free_body: bool = False
     synthetic: bool = False
     is_trial: bool = False
     exposure: Exposure = NOTHING
@@ -188,7 +188,7 @@ class Variant:
     @property
     def flags(self) -> list[str]:
         """What must be said beside every number of these runs."""
-        told = {"stand-in body": "is_standin", "synthetic": "synthetic"}
+        told = {"free body": "is_free_body", "synthetic": "synthetic"}
         others = [text for text, name in told.items() if any(getattr(run, name) for run in self.runs)]
         return [*flags(self.exposure), *others]
 
@@ -457,10 +457,8 @@ class Comparison:
     def caveats(self) -> list[str]:
         """What a reader must know before believing the table."""
         caveats = []
-        if any(run.is_standin for run in self.runs):
-            caveats.append(
-                "The body is the licence-free stand-in, not SMPL: errors are not comparable with published ones."
-            )
+        if any(run.is_free_body for run in self.runs):
+            caveats.append("The bodies are the free body, not SMPL: errors are not comparable with published ones.")
         if any(run.synthetic for run in self.runs):
             caveats.append("The people are synthetic: rendered bodies with known poses, not photographs.")
         if len(self.seeds) <= 1:

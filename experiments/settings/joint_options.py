@@ -33,7 +33,7 @@ class Lift:
     bodies: int = sized(
         100, 50_000, 50_000, 500_000, "Bodies that are posed once and seen again and again.", at_least=1
     )
-    steps: int = sized(20, 6000, 6000, 60_000, "Steps of the training.", at_least=1)
+    steps: int = sized(20, 4000, 4000, 60_000, "Steps of the training.", at_least=1)
     batch_size: int = sized(32, 256, 256, 512, "People per step and process.", at_least=1)
     lr: float = option(1e-3, "Learning rate of Adam.", above=0)
     file: str | None = option(None, "Checkpoint of an annotator of joints to take instead of training one.")

@@ -68,7 +68,7 @@ class _Paths:
     runs: str = option("runs", "Folder of the run folders.")
     cache: str = option("cache", "Folder of indexes, decoded crops and pre-trained weights; may be deleted.")
     body_models: str = option(
-        "standin", "Folder with the official SMPL files, a body file (.npz), or standin for the embedded body."
+        "free", "Folder with the official SMPL files, a body file (.npz), or free: a real body that anyone may use."
     )
     coco: str | None = option(None, "Root of COCO; null takes the synthetic world's, if it has the data set.")
     mpii: str | None = option(None, "Root of MPII.")
@@ -323,6 +323,11 @@ class Annotate:
         {"coco": 1.0, "mpii": 1.0}, "Data sets to annotate, each with its share of the target people in a batch; "
         "a list of names is equal shares.",
         choices=TARGETS, at_least=0,
+    )  # fmt: skip
+    holdout: float = option(
+        0.0, "Share of the targets' 2D joints that nothing reads or compares with; how far labels lie from them says "
+        "what they are worth where no truth is known.",
+        at_least=0, below=1,
     )  # fmt: skip
     target_quota: float = option(
         0.85, "Share of the targets in a batch; the rest is auxiliary. 1 where recipe.auxiliary is empty.",

@@ -16,13 +16,15 @@ from callbacks.label_rows import body_quality
 from callbacks.overlays import OverlayCallback
 from callbacks.pseudo_gt_writer import PseudoGTWriter
 from datamodules.annotation import AnnotationDataModule
+from datamodules.holdout import HoldOut
 from datamodules.people import PeopleTable
 from datamodules.pseudo_gt.formats import FORMATS, export_labels
 from datamodules.pseudo_gt.mocap import fuse_views, is_mocap
-from datamodules.pseudo_gt.native import iter_labels, read_labels, reproject
+from datamodules.pseudo_gt.native import read_labels
 from datamodules.pseudo_gt.shards import DumpTable
 from experiments.engine.pipeline import Run, Stage, console
 from experiments.engine.processes import on_rank_zero, rank
+from experiments.evaluation.reprojection import PCK, held_out_errors, reprojection_errors
 from experiments.provenance.records import people_provenance, provenance
 from experiments.results.finished_runs import label_limits
 from experiments.settings import sources
@@ -65,6 +67,7 @@ def annotation_data(run: Run) -> AnnotationDataModule:
         samples_per_epoch=samples_of(samples_seen(run), annotate.batch_size),
         target_min_joints=settings.dump.min_joints,
         pictures=not (run.plan.reads_joints and not run.plan.looks_at_images),
+        hold_out=(annotate.holdout, settings.seed),
         drawn=(annotate.projections, partial(drawn_projections, run)) if run.plan.draws_projections else None,
         **people_settings(run, annotate.batch_size),
     )
@@ -169,6 +172,8 @@ def annotate_key(settings: Settings) -> dict[str, Any]:
     """The settings of section ``annotate`` that this run's training depends on."""
     key = asdict(settings.annotate)
     del key["method"]  # EFT begins with the same network
+    if key["holdout"] == 0:
+        del key["holdout"]
     if key["evidence"] == "image":
         for name in ("evidence", "projections", "slips"):
             del key[name]
@@ -242,7 +247,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     }
     mixture = _mixture(run)
     mirror = run.settings.dump.mirror and module.mirror_tells
-    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module))
+    writer = PseudoGTWriter(list(tables.values()), mixture, mirror, fitting.refiner(run, module), module.evidence)
     trainer = make_trainer(run, "dump", folder, [writer], logs=False)
     trainer.predict(module, datamodule=data, return_predictions=False)
 
@@ -251,6 +256,7 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     )
     checks = on_rank_zero(lambda: {name: _export(run, folder, table) for name, table in people.items()})
     limits = on_rank_zero(lambda: {name: _limits(folder / table.name) for name, table in people.items()})
+    hidden = on_rank_zero(lambda: {name: _held_out(run, folder / table.name, table) for name, table in people.items()})
     refined: dict[str, float] = {}
     if run.settings.dump.refine != "none":
         refined = on_rank_zero(lambda: {name: _refined(tables[name].folder) for name in people})
@@ -258,10 +264,11 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
         on_rank_zero(lambda: _remove([tables[name].folder for name in fused]))
     used, made = stage_artifacts(run, "annotate"), [labels(folder / table.name) for table in people.values()]
     # Beside the tables, so that labels/ holds nothing else.
-    on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks, limits), used, made))
+    on_rank_zero(lambda: log_results(run, "dump", run.folder / "dump", _flat(checks, limits, hidden), used, made))
     return {
         "reprojection": checks,
         "limits": limits,
+        "held_out": hidden,
         "refined": refined,
         "tables": {name: table.name for name, table in people.items()},
         "mocap": fused,
@@ -270,10 +277,13 @@ def _dump(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def _flat(checks: dict[str, dict[str, float]], limits: dict[str, dict[str, float]]) -> dict[str, float]:
+def _flat(
+    checks: dict[str, dict[str, float]], limits: dict[str, dict[str, float]], hidden: dict[str, dict[str, float]]
+) -> dict[str, float]:
     """What was measured of the labels, under split/source/metric."""
     flat = {f"labels/{name}/reprojection_{key}": value for name, one in checks.items() for key, value in one.items()}
-    return flat | {f"labels/{name}/{key}": value for name, one in limits.items() for key, value in one.items()}
+    flat |= {f"labels/{name}/{key}": value for name, one in limits.items() for key, value in one.items()}
+    return flat | {f"labels/{name}/held_out_{key}": value for name, one in hidden.items() for key, value in one.items()}
 
 
 def _limits(table: Path) -> dict[str, float]:
@@ -338,15 +348,7 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
         labels = folder / (f"{people.name}-world" if of_world else people.name)
         if not of_world or is_mocap(people):
             export_labels(labels, name, labels / FORMATS[name].name, body_models)
-    bodies, errors = BodyModels(body_models), []
-    index = bodies.spec.rows(people.joint_set)
-    mapped = np.flatnonzero(index >= 0)
-    for columns in iter_labels(folder / people.name):
-        points = reproject(columns, bodies)[:, index[mapped]]
-        joints = columns["joints_2d"][:, mapped]
-        distances = np.linalg.norm(points - joints[..., :2], axis=-1) / columns["box"][:, None, 2]
-        errors.append(distances[joints[..., 2] > 0])
-    known = np.concatenate(errors)
+    known = reprojection_errors(folder / people.name, people, body_models)
     if len(known) == 0:
         return {}
     median, high = np.quantile(known, [0.5, 0.9]).tolist()
@@ -355,6 +357,19 @@ def _export(run: Run, folder: Path, people: PeopleTable) -> dict[str, float]:
         f"re-projected body (median; 90 % within {high:.1%})"
     )
     return {"median": median, "q90": high}
+
+
+def _held_out(run: Run, table: Path, people: PeopleTable) -> dict[str, float]:
+    share = run.settings.annotate.holdout
+    if share == 0:
+        return {}
+    found = held_out_errors(table, people, HoldOut(share, run.settings.seed), run.settings.paths.body_models)
+    if found:
+        console.print(
+            f"  {table.name}: {found['joints']:,.0f} hidden joints lie {found['error']:.1%} of the box from the "
+            f"re-projected body in the mean; {found['pck']:.0%} within {PCK:.0%}"
+        )
+    return found
 
 
 def _dump_key(run: Run) -> dict[str, Any]:

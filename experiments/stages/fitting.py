@@ -16,7 +16,7 @@ from lightning_modules.priors.pose_prior import PoseCoder
 from lightning_modules.priors.vposer import load_vposer
 
 Annotator = AnnotatorModule | EFT | SMPLify
-"""Whatever annotates: what its dump needs to know of it, ``mirror_tells`` and ``predict_step``, it says itself."""
+"""Whatever annotates. What its dump needs to know (``mirror_tells``, ``evidence``, ``predict_step``) it says itself."""
 
 
 def annotator(run: Run) -> Annotator:

@@ -100,7 +100,7 @@ def _fit_mixture(run: Run, folder: Path) -> dict[str, Any]:
         f"those that the mixture was fitted to {found['poses/nll_learned']:.2f}"
     )
     body_pose = mixture.sample(_SAMPLES, torch.Generator().manual_seed(0))
-    # Drawn with the stand-in, because the mixture is the same for every body.
+    # Drawn with the free body, because the mixture is the same for every body.
     return {"file": "mixture.npz", "metrics": found | describe_samples(body_pose, folder)}
 
 

@@ -31,7 +31,7 @@ from experiments.engine.artifacts import key_hash
 from experiments.engine.pipeline import Run, console
 from experiments.evaluation.true_bodies import compare_with_truth
 from experiments.provenance.annotators import annotator_of_run
-from experiments.provenance.records import code_commit, is_standin, versions
+from experiments.provenance.records import code_commit, is_free_body, versions
 from experiments.results.finished_runs import LIMITS, read_errors
 from experiments.results.run_results import RunResult
 from experiments.settings import sources
@@ -64,7 +64,7 @@ def summarise(run: Run) -> None:
                 "prior": annotator.prior,
             },
             "seed": run.settings.seed,
-            "is_standin": result.is_standin,
+            "is_free_body": result.is_free_body,
             "synthetic": result.synthetic,
             **entries(result.exposure),
             "samples_seen": result.samples_seen,
@@ -120,7 +120,7 @@ def run_result(run: Run) -> RunResult:
         auxiliary=list(annotator.auxiliary),
         init=annotator.init,
         prior=annotator.prior,
-        is_standin=is_standin(settings.paths.body_models),
+        is_free_body=is_free_body(settings.paths.body_models),
         synthetic=any(sources.is_synthetic(settings, name) for name in names),
         exposure=annotator.exposure | (regressor_exposure(run) if "downstream" in records else NOTHING),
         samples_seen=seen,

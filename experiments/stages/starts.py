@@ -54,6 +54,8 @@ def _data(run: Run, samples: int) -> Pose2DDataModule:
         {name: sources.source(run.settings, world_folder(run), name) for name in names},
         run.plan.pose2d_shares,
         holdout=settings.holdout,
+        # What is hidden from the annotator must not come to it by way of its start.
+        hold_out=(run.settings.annotate.holdout, run.settings.seed),
         samples_per_epoch=samples_of(samples, settings.batch_size),
         **people_settings(run, settings.batch_size),
     )
@@ -142,6 +144,11 @@ def _pose2d_key(run: Run) -> dict[str, Any]:
     return key
 
 
+def _hidden_key(run: Run) -> dict[str, Any]:
+    share = run.settings.annotate.holdout
+    return {"hidden_joints": [share, run.settings.seed]} if share > 0 else {}
+
+
 GENERIC = Stage(
     name="generic",
     after=(),
@@ -151,6 +158,7 @@ GENERIC = Stage(
         "holdout": run.settings.pose2d.holdout,
         "sources": run.plan.pose2d_shares,
         "data": data_key(run, run.plan.pose2d),
+        **_hidden_key(run),
         **network_key(run),
     },
     make=_train_generic,
@@ -163,6 +171,7 @@ POSE2D = Stage(
     key=lambda run: {
         "pose2d": _pose2d_key(run),
         "data": data_key(run, run.plan.pose2d),
+        **_hidden_key(run),
         **network_key(run),
     },
     make=_train_pose2d,

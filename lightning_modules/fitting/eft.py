@@ -61,6 +61,11 @@ class EFT(pl.LightningModule):
         self.steps, self.lr, self.parts = steps, lr, parts
         self.eval()
 
+    @property
+    def evidence(self) -> str:
+        """What it looks at: the joints that it tunes to, and what the network sees."""
+        return "joints" if self.network.evidence == "joints" else "both"
+
     def train(self, mode: bool = True) -> EFT:
         # Batch statistics of one person would be noise, and dropout a different objective in each step.
         return super().train(False)

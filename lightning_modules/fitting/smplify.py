@@ -108,11 +108,12 @@ class SMPLify(pl.LightningModule):
     """
 
     mirror_tells: ClassVar[bool] = False
+    evidence: ClassVar[str] = "joints"
 
     def __init__(
         self,
         prior: PoseMixture | PoseCoder,
-        body_models: str = "standin",
+        body_models: str = "free",
         camera: str = "virtual",
         iterations: int = 100,
         lr: float = 0.05,

@@ -83,6 +83,11 @@ class MeshNetwork(nn.Module):
     decoder: RotationDecoder | MeshDecoder
 
     @property
+    def evidence(self) -> str:
+        """Which of :data:`EVIDENCE` it looks at."""
+        return "joints" if isinstance(self.encoder, JointEncoder) else "image" if self.branch is None else "both"
+
+    @property
     def says_rotations(self) -> bool:
         """Whether predictions hold rotations and shape, so that the network can annotate and be refined."""
         return self.decoder.says == "parameters"

@@ -134,7 +134,7 @@ class PosePriorModule(pl.LightningModule):
     def __init__(
         self,
         width: int = 512,
-        body_models: str = "standin",
+        body_models: str = "free",
         losses: Mapping[str, float] | None = None,
         lr: float = 1e-3,
         lr_milestones: Sequence[float] = (0.7, 0.9),

@@ -201,7 +201,7 @@ class BodyScorer:
     """
 
     def __init__(
-        self, body_models: str = "standin", protocols: Sequence[str] = BODY_PROTOCOLS, batch_size: int = 64
+        self, body_models: str = "free", protocols: Sequence[str] = BODY_PROTOCOLS, batch_size: int = 64
     ) -> None:
         self.protocols = find_protocols(protocols)
         self.bodies, self.batch_size = BodyModels(body_models, batch_size), batch_size

@@ -9,14 +9,14 @@ import torch
 
 from body_models.bodies import BodyModels, body_files, body_spec
 from body_models.body_file import open_body_file
+from body_models.free_body.arrays import free_body_arrays, free_body_regressors
 from body_models.parameters import BodyParameters
 from body_models.safe_pickle import ModelFileError
 from body_models.spec import SMPL
-from body_models.standin import standin_arrays, standin_regressors
 
 
 def content() -> dict[str, Any]:
-    arrays = standin_arrays()
+    arrays = free_body_arrays()
     arrays.pop("kintree_table")
     return {
         **arrays,
@@ -25,7 +25,7 @@ def content() -> dict[str, Any]:
         "parents": np.array(SMPL.parents),
         "landmark_names": np.array(list(SMPL.landmarks)),
         "landmark_vertices": np.array(list(SMPL.landmarks.values())),
-        "regressor_h36m": standin_regressors()["J_regressor_h36m"],
+        "regressor_h36m": free_body_regressors()["J_regressor_h36m"],
         "regressor_h36m_joints": np.array(SMPL.regressors["J_regressor_h36m"]),
     }
 
@@ -41,7 +41,7 @@ def test_it_poses_as_the_body_whose_arrays_it_holds(tmp_path: Path) -> None:
     spec, models, theirs = body_spec(path), BodyModels(path), BodyModels()
     assert (spec.kind, spec.joints, spec.mirror, spec.shape_size) == ("copy", SMPL.joints, SMPL.mirror, 10)
     assert spec.body_joints == SMPL.body_joints[: 24 + 21 + 17]
-    assert models.neutral.spec == spec and not models.neutral.is_standin
+    assert models.neutral.spec == spec and not models.neutral.is_free_body
     assert models["female"].gender == "female"
     assert list(body_files(path).values()) == [Path(path)]
     people = BodyParameters.of_axis_angle(0.3 * torch.randn(3, 72), torch.randn(3, 10))

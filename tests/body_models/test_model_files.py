@@ -8,32 +8,20 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from body_models.free_body.arrays import free_body_regressors, write_free_body
 from body_models.joint_sets import H36M_JOINTS
 from body_models.model_files import read_model_files
 from body_models.safe_pickle import ModelFileError
-from body_models.standin import standin_arrays, standin_regressors, write_standin
+from tests.support.standin import standin_arrays, standin_regressors
 
 
 @pytest.fixture(scope="session")
 def foreign_body() -> dict[str, np.ndarray]:
-    """A body that is not the stand-in, as a licensed one would be: the stand-in with its vertices in another order."""
-    arrays = standin_arrays()
-    order = foreign_order()
-    number = np.argsort(order)
-    return {
-        **arrays,
-        "f": number[arrays["f"].astype(np.int64)].astype(np.uint32),
-        **{key: arrays[key][order] for key in ("v_template", "shapedirs", "posedirs", "weights")},
-        "J_regressor": arrays["J_regressor"][:, order],
-    }
+    """A body that is not the free body, as a licensed one would be."""
+    return standin_arrays()
 
 
-def foreign_order() -> np.ndarray:
-    return np.random.default_rng(0).permutation(6890)
-
-
-def foreign_regressors() -> dict[str, np.ndarray]:
-    return {key: array[:, foreign_order()] for key, array in standin_regressors().items()}
+foreign_regressors = standin_regressors
 
 
 def write_regressors(folder: Path, regressors: dict[str, np.ndarray]) -> None:
@@ -41,11 +29,11 @@ def write_regressors(folder: Path, regressors: dict[str, np.ndarray]) -> None:
         np.save(folder / f"{key}.npy", array)
 
 
-def test_standin_round_trip_is_recognised(tmp_path: Path) -> None:
-    folder = write_standin(tmp_path / "bodies")
+def test_free_body_round_trip_is_recognised(tmp_path: Path) -> None:
+    folder = write_free_body(tmp_path / "bodies")
     for gender in ("neutral", "male", "female"):
-        embedded, read = read_model_files("standin", gender), read_model_files(folder, gender)
-        assert embedded.is_standin and read.is_standin
+        embedded, read = read_model_files("free", gender), read_model_files(folder, gender)
+        assert embedded.is_free_body and read.is_free_body
         for key, array in embedded.arrays.items():
             np.testing.assert_array_equal(read.arrays[key], array)
         np.testing.assert_array_equal(read.J_regressor_h36m, embedded.J_regressor_h36m)
@@ -79,7 +67,7 @@ def test_official_names(gender: str, name: str, foreign_body: dict, tmp_path: Pa
         path.write_bytes(pickle.dumps(content, 2))
     write_regressors(tmp_path, foreign_regressors())
     read = read_model_files(tmp_path, gender)
-    assert not read.is_standin
+    assert not read.is_free_body
     for key, array in foreign_body.items():
         np.testing.assert_array_equal(read.arrays[key], array)
     np.testing.assert_array_equal(read.J_regressor_h36m, foreign_regressors()["J_regressor_h36m"])
@@ -100,17 +88,17 @@ def test_names_every_missing_file_and_where_to_get_it(foreign_body: dict, tmp_pa
     assert "J_regressor_extra" not in str(caught.value)
     assert "SMPL_NEUTRAL" not in str(caught.value)
     with pytest.raises(ValueError, match="gender"):
-        read_model_files("standin", "m")
+        read_model_files("free", "m")
 
 
 @pytest.mark.parametrize("key", ["J_regressor_h36m", "J_regressor_extra"])
-def test_standin_regressors_are_refused_with_a_real_body(key: str, foreign_body: dict, tmp_path: Path) -> None:
+def test_free_body_regressors_are_refused_with_a_real_body(key: str, foreign_body: dict, tmp_path: Path) -> None:
     np.savez(tmp_path / "SMPL_NEUTRAL.npz", **foreign_body)
     write_regressors(tmp_path, foreign_regressors())
-    standin = standin_regressors()[key]
-    for regressor in (standin, standin.astype(np.float32), standin[::-1]):
+    ours = free_body_regressors()[key]
+    for regressor in (ours, ours.astype(np.float32), ours[::-1]):
         np.save(tmp_path / f"{key}.npy", regressor)
-        with pytest.raises(ModelFileError, match=rf"{key}\.npy.*stand-in"):
+        with pytest.raises(ModelFileError, match=rf"{key}\.npy.*free body"):
             read_model_files(tmp_path)
 
 

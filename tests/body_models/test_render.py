@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from body_models.free_body.arrays import free_body_arrays
 from body_models.render import VIEW_METRES, overlay, rasterize, render_mesh, side_view, vertex_normals
-from body_models.standin import standin_arrays
 
 FOCAL, PRINCPT, SIZE = (200.0, 210.0), (63.0, 51.0), (128, 96)
 # Counter-clockwise when seen from the camera, as the camera has y pointing down.
@@ -13,8 +13,8 @@ FACE = np.array([[0, 1, 2]])
 
 
 def body_before_camera(depth: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices in the camera frame, facing the camera, and faces of the stand-in."""
-    arrays = standin_arrays()
+    """Vertices in the camera frame, facing the camera, and faces of the free body."""
+    arrays = free_body_arrays()
     return arrays["v_template"] * [1, -1, -1] + [0, -0.3, depth], arrays["f"].astype(np.int64)
 
 

@@ -23,9 +23,9 @@ def random_body(batch: int = 4, seed: int = 0) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("gender", GENDERS)
 def test_agrees_with_smplx(gender: str) -> None:
-    files = read_model_files("standin", gender)
+    files = read_model_files("free", gender)
     reference = smplx.SMPLLayer("unused", data_struct=Struct(**files.arrays), gender=gender, num_betas=10)
-    body = BodyModel("standin", gender)
+    body = BodyModel("free", gender)
     global_orient, body_pose, betas, transl = random_body()
     ours = body(global_orient, body_pose, betas, transl)
     theirs = reference(

@@ -113,7 +113,7 @@ def test_lsp14_against_numpy():
     evaluator = threedpw()
     run_on(evaluator, people, error=0.2)
     batch = next(iter(loader(people)))
-    body, prediction = BodyModel("standin"), Oracle(0.2)(batch)
+    body, prediction = BodyModel("free"), Oracle(0.2)(batch)
     true, pred = (
         body(value["global_orient"], value["body_pose"], value["betas"]) for value in (batch, vars(prediction))
     )

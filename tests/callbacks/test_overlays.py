@@ -12,7 +12,7 @@ from tests.support.people import SIZE, Oracle, People, loader
 
 
 def test_full_image_and_crop_show_the_same(tmp_path):
-    body = BodyModel("standin")
+    body = BodyModel("free")
     batch = next(iter(loader(People(1))))
     batch["image"].fill_(255)
     prediction = Oracle()(batch)
@@ -34,7 +34,7 @@ def test_full_image_and_crop_show_the_same(tmp_path):
 def test_photo_is_the_box():
     image = np.zeros((100, 100, 3), np.uint8)
     image[40:60, 20:40] = 200
-    body = BodyModel("standin")
+    body = BodyModel("free")
     vertices = body(torch.eye(3)[None], torch.eye(3).expand(1, 23, 3, 3), torch.zeros(1, 10)).vertices[0].numpy()
     behind = vertices - [0, 0, 10]
     panels = person_panels(image, (20, 40, 20, 20), behind, body.faces, (100, 100), (50, 50), 40)
@@ -43,7 +43,7 @@ def test_photo_is_the_box():
 
 def test_callback_writes_a_picture_after_validation(tmp_path):
     people = People(3)
-    callback = OverlayCallback(next(iter(loader(people))), "standin", tmp_path, size=64)
+    callback = OverlayCallback(next(iter(loader(people))), "free", tmp_path, size=64)
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False, callbacks=[callback]
     )

@@ -72,7 +72,7 @@ class Consistent(Oracle):
         rotations = torch.cat((prediction.global_orient[:, None], prediction.body_pose), dim=1)
         # The oracle says the body of the batch, which is mirrored with the image.
         flipped = bool((batch["image"][..., 0] > batch["image"][..., -1]).all())
-        joints = BodyModel("standin").joints(rotations[:, 0], rotations[:, 1:], torch.zeros(len(rotations), 10))
+        joints = BodyModel("free").joints(rotations[:, 0], rotations[:, 1:], torch.zeros(len(rotations), 10))
         # The left wrist of the mirrored body is the right one's image.
         joints[:, 21 if flipped else 20, 1] += self.slip * flipped
         prediction.joints_3d = joints
@@ -89,7 +89,7 @@ def test_mirror_disagreement_is_what_the_mirror_image_changes(tmp_path, slip):
     writer = PseudoGTWriter([dump_table(tmp_path, people)])
     trainer(writer).predict(network, torch.utils.data.DataLoader([batch], batch_size=None), return_predictions=False)
     found = read_labels(tmp_path / "coco-train").columns["mirror_disagreement"]
-    # The stand-in is symmetric to about a millimetre.
+    # The free body is symmetric to about a millimetre.
     np.testing.assert_allclose(found, 1000 * slip / 23, atol=1.0)
 
 

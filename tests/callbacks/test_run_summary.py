@@ -9,7 +9,7 @@ from callbacks.run_summary import write_summary
 
 def content():
     return {
-        "label": "three", "recipe": {"name": "three"}, "seed": 0, "is_standin": True, "synthetic": True,
+        "label": "three", "recipe": {"name": "three"}, "seed": 0, "is_free_body": True, "synthetic": True,
         "exposure": {}, "used_3dpw_train": True,
         "samples_seen": {"annotate": 96_000}, "seconds": {}, "versions": {}, "labels": None,
         "metrics": {"pa_mpjpe": {"value": 90.0, "low": float("nan"), "high": float("inf")}},

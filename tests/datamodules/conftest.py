@@ -152,7 +152,7 @@ def threedpw_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         joints, genders = np.empty((2, 5, 24, 3)), ["m", "f"]
         for p, gender in enumerate(("male", "female")):
             matrices = torch.from_numpy(Rotation.from_rotvec(poses[p].reshape(-1, 3)).as_matrix()).view(5, 24, 3, 3)
-            body = BodyModel("standin", gender)
+            body = BodyModel("free", gender)
             shape = torch.from_numpy(np.tile(betas[p], (5, 1)))
             joints[p] = body.joints(matrices[:, 0], matrices[:, 1:], shape, torch.from_numpy(trans[p]))[:, :24].numpy()
         cam_poses = np.tile(np.eye(4), (5, 1, 1))

@@ -22,16 +22,17 @@ def table(folder: Path, **provenance: Any) -> Path:
 
 
 def test_every_data_set_has_terms() -> None:
-    assert set(SOURCES) - {"pseudo_gt"} <= set(DATA_SETS)
-    known = terms_of(False, {"coco-train", "elsewhere-train", "mpii-train"}, synthetic={"mpii"})
+    # Detections and labels are of people of the user's.
+    assert set(SOURCES) - {"pseudo_gt", "detections"} <= set(DATA_SETS)
+    known = terms_of("smpl", {"coco-train", "elsewhere-train", "mpii-train"}, synthetic={"mpii"})
     assert known["body"]["name"] == "SMPL" and known["sources"]["mpii"] == SYNTHETIC._asdict()
     assert "CC BY 4.0" in known["sources"]["coco"]["licence"]
     assert "unknown" in known["sources"]["elsewhere"]["licence"]
-    assert terms_of(True, ())["body"]["licence"] == "Apache-2.0"
+    assert terms_of("free", ())["body"]["licence"] == "Apache-2.0 and CC0-1.0"
 
 
 def test_an_export_has_the_terms_of_its_labels_beside_it(tmp_path: Path) -> None:
-    told = {KEY: terms_of(True, {"coco-train"}), **entries(Exposure.of("coco-train"))}
+    told = {KEY: terms_of("free", {"coco-train"}), **entries(Exposure.of("coco-train"))}
     labels = table(tmp_path / "a", **told)
     export_labels(labels, "spin", tmp_path / "out.npz")
     assert json.loads((tmp_path / "out.npz.terms.json").read_text()) == told
@@ -40,6 +41,8 @@ def test_an_export_has_the_terms_of_its_labels_beside_it(tmp_path: Path) -> None
     export_labels(old, "spin", tmp_path / "old.npz")
     found = json.loads((tmp_path / "old.npz.terms.json").read_text())
     assert found[KEY]["body"]["name"] == "SMPL" and set(found[KEY]["sources"]) == {"coco", "threedpw"}
+    export_labels(table(tmp_path / "c", standin_body=True), "spin", tmp_path / "older.npz")
+    assert "made-up" in json.loads((tmp_path / "older.npz.terms.json").read_text())[KEY]["body"]["name"]
     assert found["exposure"] == {"trained_on": ["threedpw-train"], "not_trained_on": [], "complete": False}
 
 

@@ -1,4 +1,4 @@
-"""A comparison of made-up numbers with drawn stand-in bodies, for the tests of tables and report."""
+"""A comparison of made-up numbers with drawn bodies, for the tests of tables and report."""
 
 import math
 
@@ -36,7 +36,9 @@ def run_result(label, mean, seed, **options):
         ],
     }
     per_person = {**people(ERRORS, mean, 600, seed), **people(DOWNSTREAM, 0.9 * mean + 20, 300, seed + 50)}
-    return RunResult(label, label, 0, per_person=per_person, curves=curves, is_standin=True, synthetic=True, **options)
+    return RunResult(
+        label, label, 0, per_person=per_person, curves=curves, is_free_body=True, synthetic=True, **options
+    )
 
 
 def drawn_body(seed, spread=0.25):
@@ -44,7 +46,7 @@ def drawn_body(seed, spread=0.25):
     pose = torch.tensor(rng.normal(0, spread, (1, 24, 3)), dtype=torch.float32)
     pose[:, 0] = torch.tensor([math.pi, 0.0, 0.0])
     rotations = axis_angle_to_matrix(pose)
-    body = BodyModel("standin")
+    body = BodyModel("free")
     posed = body(rotations[:, 0], rotations[:, 1:], torch.zeros(1, 10), torch.tensor([[0.0, 0.2, 40.0]]))
     return posed.vertices[0].numpy(), body.faces
 

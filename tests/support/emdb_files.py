@@ -1,4 +1,4 @@
-"""A small EMDB: a woman in EMDB 1, a neutral body in both parts, a man in EMDB 2 alone; posed by the stand-in body."""
+"""A small EMDB: a woman in EMDB 1, a neutral body in both parts, a man in EMDB 2 alone; posed by the free body."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def posed(gender: str, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray) 
     """(F, J, 3) joints of a body in the axes of its parameters."""
     rotations = torch.from_numpy(Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix()).view(-1, 24, 3, 3)
     shapes = torch.from_numpy(np.tile(betas, (len(poses), 1)))
-    body = BodyModel("standin", gender)
+    body = BodyModel("free", gender)
     return body.joints(rotations[:, 0], rotations[:, 1:], shapes, torch.from_numpy(trans)).numpy()
 
 

@@ -17,10 +17,10 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 from torch import nn
 
+from body_models.free_body.arrays import free_body_arrays, free_body_regressors
 from body_models.joint_sets import COCO17, CROWDPOSE14
 from body_models.model_files import read_model_files
 from body_models.safe_pickle import load_pickle
-from body_models.standin import standin_arrays, standin_regressors
 from datamodules.crops import read_image
 from datamodules.files import check_image, image_size
 from datamodules.pseudo_gt.formats import FORMATS
@@ -321,8 +321,8 @@ def _write_cmu(root: Path) -> None:
 
 
 def _write_body_model(root: Path) -> None:
-    np.savez(root / "SMPL_NEUTRAL.npz", allow_pickle=False, **standin_arrays())
-    for name, regressor in standin_regressors().items():
+    np.savez(root / "SMPL_NEUTRAL.npz", allow_pickle=False, **free_body_arrays())
+    for name, regressor in free_body_regressors().items():
         np.save(root / f"{name}.npy", regressor)
 
 
@@ -369,7 +369,7 @@ LAYOUTS: dict[str, Layout] = {
         lambda root, cache: open_lspet(str(root), "train", cache), ("*.mat",), write=_write_lspet, harmless=True
     ),
     "human36m": Layout(
-        lambda root, cache: open_human36m(str(root), "test", cache, body_models="standin"),
+        lambda root, cache: open_human36m(str(root), "test", cache, body_models="free"),
         ("annotations/*.json",), write=_write_human36m, harmless=True,
     ),
     "threedpw": Layout(

@@ -45,7 +45,7 @@ def write_labels(folder, images, rng, ids=None):
         "visible_joints": np.full(PEOPLE, 12, np.int32),
         "max_abs_beta": rng.uniform(0, 3, PEOPLE).astype(np.float32),
     }
-    provenance = {"settings": {"paths": {"body_models": "standin"}}}
+    provenance = {"settings": {"paths": {"body_models": "free"}}}
     with LabelWriter(folder, joint_set="coco17", image_root=str(images), provenance=provenance) as writer:
         writer.write(columns)
 
@@ -85,7 +85,7 @@ def write_run(folder, recipe, seed, error, images=None, auxiliary=False, init="r
     write_summary(
         folder,
         {
-            "label": f"{recipe}-seed{seed}", "seed": seed, "is_standin": True, "synthetic": True,
+            "label": f"{recipe}-seed{seed}", "seed": seed, "is_free_body": True, "synthetic": True,
             "recipe": {"name": recipe, "auxiliary": auxiliary, "init": init, "prior": prior},
             **entries(Exposure.told("threedpw-train", bool(auxiliary))),
             "samples_seen": {"annotate": 128}, "seconds": {"annotate": 2.0},

@@ -154,7 +154,7 @@ def export_labels(
     labels: str | Path,
     format: str,
     path: str | Path,
-    body_models: str = "standin",
+    body_models: str = "free",
     keep: NDArray[np.bool_] | None = None,
 ) -> ExportReport:
     """Write a label table in another layout, read it back, and compare both.
@@ -196,8 +196,9 @@ def _write_terms(labels: Path, path: Path) -> None:
     provenance = read_provenance(labels)["provenance"]
     exposure = read_exposure(provenance)
     own = PersonId.parse(str(next(iter_labels(labels, rows=1, columns=["id"]))["id"][0])).table
-    # Tables from before do not hold terms.
-    terms = provenance.get(KEY) or terms_of(provenance.get("standin_body") is True, {own, *exposure.seen})
+    # Tables from before do not hold terms, and none of them is on the free body.
+    body = "standin" if provenance.get("standin_body") is True else "smpl"
+    terms = provenance.get(KEY) or terms_of(body, {own, *exposure.seen})
     write_json(path.with_name(f"{path.name}.terms.json"), {KEY: terms, **entries(exposure)})
 
 

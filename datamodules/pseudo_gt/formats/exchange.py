@@ -73,7 +73,7 @@ class LabelBlocks:
         LabelError: the labels are of bodies that these formats have no place for.
     """
 
-    def __init__(self, folder: str | Path, body_models: str = "standin", keep: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, folder: str | Path, body_models: str = "free", keep: NDArray[np.bool_] | None = None) -> None:
         self.folder = Path(folder)
         content = read_provenance(folder)
         if body_sizes(folder) != _SMPL_COLUMNS:

@@ -79,7 +79,7 @@ def write_meshes(
     labels: str | Path,
     format: str,
     folder: str | Path,
-    body_models: str = "standin",
+    body_models: str = "free",
     keep: NDArray[np.bool_] | None = None,
     per: str = "image",
     files: int | None = None,

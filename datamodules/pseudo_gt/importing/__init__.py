@@ -112,7 +112,7 @@ def import_labels(
         "format": format,
         "ids": origin,
         **entries(exposure),
-        KEY: terms_of(False, {f"{dataset}-{split}", *exposure.seen}),
+        KEY: terms_of("smpl", {f"{dataset}-{split}", *exposure.seen}),
     }
     frame: Frame = "world" if FORMATS[format].camera == "world" else "camera"
     with LabelWriter(

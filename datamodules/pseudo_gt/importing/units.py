@@ -56,7 +56,7 @@ def check_boxes(path: str | Path, boxes: NDArray[Any], known: NDArray[Any]) -> N
 def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> None:
     """Raise if the bodies are not projected to where their people are.
 
-    The stand-in body is posed, because a unit is wrong by more than bodies differ.
+    The free body is posed, because a unit is wrong by more than bodies differ.
 
     Args:
         path: of the file, for the message.
@@ -69,7 +69,7 @@ def check_camera(path: str | Path, columns: Columns, source: PeopleTable) -> Non
     rows = np.unique(np.linspace(0, len(source) - 1, min(_COMPARED, len(source))).astype(np.int64))
     some = {name: columns[name][rows] for name in _NEEDED}
     people = source.select(rows)
-    bodies = BodyModels("standin")
+    bodies = BodyModels("free")
     seen = _compare(some, people, bodies)
     if seen.fits and seen.follows:
         return

@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     looks.add_argument("--quick", action="store_true", help="do not look into images, only whether they are there")
     looks.add_argument("--decode", action="store_true", help="decode every image, which also finds damage within")
     parser.add_argument(
-        "--body-models", default="standin", help="folder with the official SMPL files, or a body file, for meshes"
+        "--body-models", default="free", help="folder with the official SMPL files, or a body file, for meshes"
     )
     parser.add_argument("--cache", default="cache", help="folder of indexes (default: cache); may be deleted")
     arguments = parser.parse_args(argv)

@@ -57,10 +57,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _body_models(sets: Sequence[LabelSet]) -> str:
     """The body that the first table whose provenance names one was made with."""
-    from body_models.bodies import STANDIN
+    from body_models.bodies import FREE_BODY
     from datamodules.pseudo_gt.native import body_models_of
 
     for one in sets:
         if found := body_models_of(one.meta["provenance"], default=""):
             return found
-    return STANDIN
+    return FREE_BODY

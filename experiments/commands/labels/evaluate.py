@@ -141,7 +141,7 @@ def _parser() -> CommandParser:
         "Human3.6M: 64)")  # fmt: skip
     data.add_argument("--truth", type=Path, metavar="FILE.npz", help="true bodies of a label table's people, as the "
         "synthetic world writes them; default: found beside the world that the labels are of")  # fmt: skip
-    data.add_argument("--body-models", metavar="DIR", help="folder with SMPL, both genders, or standin; default: what "
+    data.add_argument("--body-models", metavar="DIR", help="folder with SMPL, both genders, or free; default: what "
         "the checkpoint or the labels were made with; needed with --submission")  # fmt: skip
     data.add_argument("--cache", default="cache", metavar="DIR", help="folder for indexes of data sets")
     data.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="people at once")

@@ -39,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--filter", nargs="+", default=[], metavar="KEY=VALUE", help="write only people who pass")
     parser.add_argument(
         "--body-models",
-        default="standin",
-        help="folder with the official SMPL files, or a body file (default: standin)",
+        default="free",
+        help="folder with the official SMPL files, or a body file (default: free)",
     )
     parser.add_argument("--per", choices=("image", "person"), help="glb, obj: what a file is of (default: image)")
     parser.add_argument("--files", type=int, metavar="N", help="glb, obj: at most so many, evenly chosen")

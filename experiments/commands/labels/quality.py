@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--truth", type=Path, nargs="+", default=[], help="npz of true bodies, one for each table")
     parser.add_argument("--out", type=Path, default=Path("docs/quality.md"), help="document; a picture goes beside it")
     parser.add_argument("--write-score", action="store_true", help="keep the fitted score as the one that is shipped")
-    parser.add_argument("--body-models", default="standin", help="folder of model files, a body file, or standin")
+    parser.add_argument("--body-models", default="free", help="folder of model files, a body file, or free")
     arguments = parser.parse_args(argv)
     if len(arguments.tables) < 2:
         parser.error("a score is fitted on one label folder and judged on another: give two or more")

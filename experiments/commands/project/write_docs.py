@@ -1,7 +1,7 @@
 """Write the documents that code knows better than people: python -m experiments docs [--out docs]
 
-joint_sets.md and joint_sets.png, regressors.md, formats.md, protocols.md, rows.md and a table of labels.md. Tests keep
-each of them equal to the code.
+joint_sets.md and free_body.md with their pictures, regressors.md, formats.md, protocols.md, rows.md and a table of
+labels.md. Tests keep each of them equal to the code.
 Counting the parameters of the largest regressor takes 3 GB and a minute on a CPU: --only leaves it out.
 
 The API reference is a site of its own, made with pdoc (pip install 'three-recipes[dev]') when it is asked for:
@@ -20,8 +20,14 @@ from experiments.cli import PACKAGES, CommandParser
 
 def main(argv: Sequence[str]) -> int:
     """Write the documents."""
-    writers = {"joint-sets": _joint_sets, "regressors": _regressors, "formats": _formats, "protocols": _protocols,
-               "rows": _rows}  # fmt: skip
+    writers = {
+        "joint-sets": _joint_sets,
+        "free-body": _free_body,
+        "regressors": _regressors,
+        "formats": _formats,
+        "protocols": _protocols,
+        "rows": _rows,
+    }
     usual = list(writers)
     writers["api"] = _api
     parser = CommandParser("docs", __doc__)
@@ -43,6 +49,17 @@ def _joint_sets(out: Path) -> list[Path]:
     picture = Image.fromarray(joint_sets_picture()).quantize(128, Image.Quantize.MAXCOVERAGE)
     picture.save(out / PICTURE, optimize=True)
     return [write_text(out / TEXT, joint_sets_text()), out / PICTURE]
+
+
+def _free_body(out: Path) -> list[Path]:
+    from PIL import Image
+
+    from experiments.documents.free_body_page import TEXT, free_body_pictures, free_body_text
+
+    pictures = free_body_pictures()
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(out / name, quality=85, optimize=True)
+    return [write_text(out / TEXT, free_body_text()), *(out / name for name in pictures)]
 
 
 def _regressors(out: Path) -> list[Path]:

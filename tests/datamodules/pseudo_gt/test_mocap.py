@@ -21,7 +21,7 @@ FOCAL, CENTRE = 1100.0, 512.0
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModels("standin")
+    return BodyModels("free")
 
 
 class Studio:

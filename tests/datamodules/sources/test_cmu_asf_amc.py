@@ -279,7 +279,7 @@ def test_a_clip_cut_in_a_kept_frame_is_refused(cmu_root: Path, tmp_path: Path) -
 
 # --- real clips -------------------------------------------------------------------------------------------------------
 
-REST = BodyModel("standin").joint_template.numpy()
+REST = BodyModel("free").joint_template.numpy()
 SEGMENTS = [
     (f"{side}_{joint}", f"{side}_{following}", side[0] + bone)
     for side in ("left", "right")
@@ -331,7 +331,8 @@ def test_real_clips_keep_their_limbs_and_stay_within_joint_limits(samples_folder
     # SMPL's foot falls more steeply than the markers' in the rest pose; the soles are what is aligned.
     assert max(means["lfoot"], means["rfoot"]) < 9
     assert means["trunk"] < 3.5
-    assert means["arm"] < 1.5
+    # The body's forearm is shorter against its upper arm than the actor's.
+    assert means["arm"] < 3
     excess = np.concatenate(outside)
     assert len(excess) == 969
     assert (excess > 0.1).mean() < 0.017

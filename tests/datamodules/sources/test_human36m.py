@@ -27,7 +27,7 @@ NAME = "s_{:02d}_act_{:02d}_subact_{:02d}_ca_{:02d}/s_{:02d}_act_{:02d}_subact_{
 
 @functools.cache
 def body() -> BodyModel:
-    return BodyModel("standin", "neutral")
+    return BodyModel("free", "neutral")
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +136,7 @@ def test_protocols_cameras_and_steps(root: Path) -> None:
 
 
 def test_fits_are_the_worlds_bodies_seen_by_the_camera(root: Path, tree: dict[str, Any]) -> None:
-    table = table_of(root, body_models="standin", frame_step=1)
+    table = table_of(root, body_models="free", frame_step=1)
 
     def vertices(pose: np.ndarray, betas: np.ndarray, transl: np.ndarray) -> np.ndarray:
         rotations = torch.from_numpy(Rotation.from_rotvec(pose.reshape(24, 3)).as_matrix())[None]
@@ -158,7 +158,7 @@ def test_fits_are_the_worlds_bodies_seen_by_the_camera(root: Path, tree: dict[st
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
 def test_poses_that_are_not_finite_are_counted(root: Path, value: float) -> None:
     change(root, "Human36M_subject1_SMPL_NeuralAnnot.json", lambda c: c["2"]["1"]["0"]["pose"].__setitem__(1, value))
-    assert table_of(root, body_models="standin").dropped == {"global_orient is not finite": 2}
+    assert table_of(root, body_models="free").dropped == {"global_orient is not finite": 2}
 
 
 def test_people_without_a_fit_are_counted(root: Path) -> None:
@@ -166,7 +166,7 @@ def test_people_without_a_fit_are_counted(root: Path) -> None:
     (root / "annotations/Human36M_subject5_SMPL_NeuralAnnot.json").rename(
         root / "annotations/Human36M_subject5_smpl_param.json"
     )
-    assert table_of(root, body_models="standin").dropped == {"no SMPL fit of this frame": 2}
+    assert table_of(root, body_models="free").dropped == {"no SMPL fit of this frame": 2}
     assert table_of(root).dropped == {}
 
 
@@ -240,7 +240,7 @@ def test_all_missing_files_and_images_are_named(root: Path) -> None:
         table_of(root)
     with pytest.raises(MissingFilesError, match=r"subject9_SMPL_NeuralAnnot\.json"):
         (root / "annotations/Human36M_subject9_SMPL_NeuralAnnot.json").unlink()
-        table_of(root, "test", body_models="standin")
+        table_of(root, "test", body_models="free")
 
 
 def test_names_that_are_not_utf8_are_kept_as_bytes(root: Path) -> None:

@@ -36,7 +36,7 @@ def pkl(root: Path) -> Path:
 
 @functools.cache
 def _body(gender: str) -> BodyModel:
-    return BodyModel("standin", gender)
+    return BodyModel("free", gender)
 
 
 def vertices(gender: str, orient: np.ndarray, pose: np.ndarray, betas: np.ndarray, transl: np.ndarray) -> np.ndarray:

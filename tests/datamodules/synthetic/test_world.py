@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bodies() -> dict[str, BodyModel]:
-    return {gender: BodyModel("standin", gender) for gender in GENDERS}
+    return {gender: BodyModel("free", gender) for gender in GENDERS}
 
 
 def rotations(axis_angle: np.ndarray) -> torch.Tensor:
@@ -207,7 +207,7 @@ def test_every_size_keeps_3d_ground_truth_scarce() -> None:
 
 def test_sets_are_compared(world: Path) -> None:
     content = read_world(world)
-    assert content["is_standin"]
+    assert content["is_free_body"]
     assert content["poses"]["coco"] == SMALL.coco
     names = list(content["distances_mm"])
     assert len(names) == 7
@@ -260,7 +260,7 @@ def test_people_mostly_face_the_camera_but_are_seen_from_all_sides() -> None:
 def test_the_share_of_pictures_from_the_front_is_a_setting(tmp_path: Path) -> None:
     def backs(frontal: float) -> float:
         """Share of the people who look away from the camera, by their true bodies."""
-        photos = make_photos(tmp_path, "coco", seed=0, chunk=0, count=48, body_models="standin", frontal=frontal)
+        photos = make_photos(tmp_path, "coco", seed=0, chunk=0, count=48, body_models="free", frontal=frontal)
         turned = torch.tensor(np.stack([person.truth["global_orient"] for photo in photos for person in photo.people]))
         return float((axis_angle_to_matrix(turned.float().reshape(-1, 3))[:, 2, 2] > 0).float().mean())
 

@@ -103,7 +103,7 @@ def test_stored_meshes_are_exact_to_a_tenth_of_a_millimetre(page):
     text = page.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="mesh-data">(.*?)</script>', text, re.DOTALL).group(1))
     faces = np.frombuffer(base64.b64decode(data["faces"]), "<u2").reshape(-1, 3)
-    assert (faces == BodyModel("standin").faces).all()
+    assert (faces == BodyModel("free").faces).all()
     assert len(data["people"]) == 4 and len(data["people"][0]["meshes"]) == 8
     vertices = np.random.default_rng(0).uniform(-1, 1, (100, 3)) + np.array([0, 0, 40])
     centred = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2

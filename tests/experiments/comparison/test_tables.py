@@ -75,7 +75,7 @@ def test_caveats_are_told_everywhere(compared, tmp_path):
     terminal = " ".join(console.export_text().split())
     for text in ((tmp_path / "report.html").read_text(), (tmp_path / "table.md").read_text(), terminal):
         text = text.replace("&#34;", '"').replace("&#39;", "'")
-        for part in ("stand-in", "synthetic", "One seed (0)", 'judged on 3DPW\'s test set: "three"', "random weights"):
+        for part in ("free body", "synthetic", "One seed (0)", 'judged on 3DPW\'s test set: "three"', "random weights"):
             assert part in text
 
 

@@ -79,7 +79,7 @@ def test_run_leaves_everything_that_says_what_it_was(tiny_run: Path) -> None:
     assert overrides["cell"] == ["recipe=three"] and overrides["index"] == 1 and "size=tiny" in overrides["arguments"]
     environment = json.loads((run / "environment.json").read_text())
     assert environment["versions"]["torch"] and environment["hardware"]["processes"] == 1
-    assert environment["body_model"] == {"standin": True, "files": {}}
+    assert environment["body_model"] == {"free": True, "files": {}}
     assert set(environment["data"]) >= {"coco", "mpii", "threedpw_train", "threedpw_test", "amass"}
     assert all(source["synthetic"] for source in environment["data"].values())
     with (run / "metrics.csv").open(newline="") as file:

@@ -64,7 +64,7 @@ def test_a_checkpoint_on_every_protocol_of_3dpw(tmp_path, capsys, world, cache, 
     assert list(found) == ["3dpw/lsp14", "3dpw/smpl24"]
     for key, line in zip(("lsp14", "smpl24"), found.values(), strict=True):
         assert line["n"] == len(tables[key]) and line["n"] + line["excluded"] == len(tables["lsp14"])
-        assert 50 < line["pa_mpjpe"] < line["mpjpe"] and line["used_3dpw_train"] is True and line["standin_body"]
+        assert 50 < line["pa_mpjpe"] < line["mpjpe"] and line["used_3dpw_train"] is True and line["free_body"]
     assert found["3dpw/lsp14"]["pck50"] is None and found["3dpw/smpl24"]["mpjae"] > 0
     saved = np.load(tmp_path / "out" / "3dpw_lsp14.npz", allow_pickle=False)
     assert saved["per_joint"].shape == (len(tables["lsp14"]), 14)

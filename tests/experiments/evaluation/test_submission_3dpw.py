@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.spatial.transform import Rotation
 
-from body_models.standin import standin_arrays
+from body_models.free_body.arrays import free_body_arrays
 from experiments.cli import run_command
 from experiments.commands.labels.evaluate import main
 
@@ -19,7 +19,7 @@ FRAMES = 6
 
 def pose_body(gender, poses, betas, trans):
     """Joints (F, 24, 3) and global rotations (F, 24, 3, 3) of SMPL by its own formulas."""
-    model = standin_arrays(gender)
+    model = free_body_arrays(gender)
     rest = model["J_regressor"] @ (model["v_template"] + model["shapedirs"][:, :, :10] @ betas)
     local = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3)
     joints, rotations = np.empty((len(poses), 24, 3)), np.empty((len(poses), 24, 3, 3))
@@ -113,7 +113,7 @@ def official(counted):
 
 
 def evaluate(capsys, root, *options):
-    arguments = ["--submission", str(root / "res"), "--data", str(root / "3dpw"), "--body-models", "standin", "--json"]
+    arguments = ["--submission", str(root / "res"), "--data", str(root / "3dpw"), "--body-models", "free", "--json"]
     code = run_command(main, [*arguments, *options])
     printed = capsys.readouterr()
     return json.loads(printed.out) if code == 0 else printed.err
@@ -129,7 +129,7 @@ def test_numbers_are_those_of_the_official_script(challenge, capsys):
     found = evaluate(capsys, root, "--split", "test")
     expected = official([values for split, *values in counted if split == "test"])
     assert (found["protocol"], found["n"], found["excluded"], found["split"]) == ("3dpw/challenge", 9, 0, "test")
-    assert found["standin_body"] is True
+    assert found["free_body"] is True
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-4), name
 
@@ -202,7 +202,7 @@ def test_wrong_files_are_named_and_nothing_is_run(challenge, capsys, monkeypatch
     monkeypatch.chdir(root)
     rewrite(root / "res" / "test" / "run_00.pkl", change)
     message = evaluate(capsys, root, "--split", "test")
-    error = message.splitlines()[1]  # below the note that the body is the stand-in
+    error = message.splitlines()[1]  # below the note that the body is the free body
     assert named in error and len(error) < 250 + 2 * len(str(root))
     assert not (root / "evil").exists()
 

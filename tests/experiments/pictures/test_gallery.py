@@ -24,7 +24,7 @@ def labels(depth, count=3):
 
 def test_meshes_are_where_their_cameras_put_them(tmp_path):
     cv2.imwrite(str(tmp_path / "one.png"), np.full((180, 200, 3), 255, np.uint8))
-    bodies, body = {"near": labels(40.0), "far": labels(80.0)}, BodyModels("standin")
+    bodies, body = {"near": labels(40.0), "far": labels(80.0)}, BodyModels("free")
     errors = {"near": {"coco/train/1": 50.0}}
     colors = {"near": "#0072b2", "far": "#d55e00"}
     (person,) = draw_people(["coco/train/1"], bodies, tmp_path, body, colors, errors, size=80)

@@ -93,7 +93,7 @@ def test_the_first_that_can_chooses_the_checkpoint() -> None:
     assert {"emdb_emdb1", "threedpw_test", "threedpw_validation"} <= set(Plan(settings).used)
     alone = load_settings(["evaluate.benchmarks=emdb", "paths.emdb=x"])[0]
     assert Plan(alone).selection is None and "threedpw_validation" not in Plan(alone).used
-    assert sources.source(alone, None, "emdb_emdb1")["body_models"] == "standin"
+    assert sources.source(alone, None, "emdb_emdb1")["body_models"] == "free"
     assert DEFAULT.monitor(["smpl24"]) == "smpl24_pa_mpjpe" and DEFAULT.monitor(["smpl24", "lsp14"]) == DEFAULT.headline
 
 

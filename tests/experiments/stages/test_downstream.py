@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from body_models.standin import write_standin
+from body_models.free_body.arrays import write_free_body
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.commands.labels.truth_labels import main as truth_labels
@@ -27,7 +27,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data sets under their official file names, body models, and label tables of all their people."""
     root = tmp_path_factory.mktemp("downloads")
     make_world(root, WORLD_SIZES["tiny"], num_workers=0)
-    write_standin(root / "body_models")
+    write_free_body(root / "body_models")
     torch.save(make_backbone("resnet50").state_dict(), root / "start.pth")
     assert truth_labels([str(root), "--out", str(root / "run" / "labels")]) == 0
     return root

@@ -13,6 +13,7 @@ from datamodules.pseudo_gt.native import read_labels
 from experiments.run import main
 from experiments.stages.annotator import ANNOTATE
 from experiments.stages.lift import LIFT
+from experiments.stages.starts import POSE2D
 from tests.experiments.stages.test_annotator import run_of
 
 CHEAP = ["recipe.init=random", "dump.prior_score=false", "dump.mirror=false", "wandb.mode=disabled"]
@@ -36,6 +37,9 @@ def test_joints_become_labels(tiny_folders: list[str], request: pytest.FixtureRe
     folder = _run(tiny_folders, name, *argv)
     labels = read_labels(folder / "labels" / "coco-train").columns
     assert len(labels["id"]) == 120 and np.isfinite(labels["body_pose"]).all()
+    without = {"joints": "nothing", "both": "image"}[request.node.callspec.id]
+    expected = np.where(labels["visible_joints"] > 0, request.node.callspec.id, without)
+    assert list(labels["evidence"]) == list(expected)
     (stage,) = Path(tiny_folders[2].partition("=")[2]).glob("lift*/stage.json") if name == "evidence_joints" else [None]
     if stage is not None:
         metrics = json.loads(stage.read_text())["outputs"]["metrics"]
@@ -64,3 +68,15 @@ def test_keys_hold_what_the_joint_branch_depends_on() -> None:
         assert LIFT.key(run_of(*both, same)) == first
     assert "lift" not in run_of("recipe=none").plan.reasons and "lift" in run_of(*both).plan.reasons
     assert "lift" not in run_of(*both, "lift.file=lift.ckpt").plan.reasons
+
+
+def test_hidden_joints_say_what_labels_are_worth(tiny_folders: list[str]) -> None:
+    folder = _run(tiny_folders, "hidden", "annotate.evidence=joints", "annotate.holdout=0.2")
+    (record,) = folder.glob("labels/stage.json")
+    found = json.loads(record.read_text())["outputs"]["held_out"]["coco"]
+    labels = read_labels(folder / "labels" / "coco-train").columns
+    known = (labels["joints_2d"][..., 2] > 0).sum()
+    assert 0.1 * known < found["joints"] < 0.3 * known and 0 < found["error"] < 1 and 0 <= found["pck"] <= 1
+    assert labels["visible_joints"].sum() == known - found["joints"]
+    plain, hidden = (run_of("recipe=none", *argv) for argv in ([], ["annotate.holdout=0.2"]))
+    assert ANNOTATE.key(plain) != ANNOTATE.key(hidden) and POSE2D.key(plain) != POSE2D.key(hidden)

@@ -14,7 +14,7 @@ import torch
 import wandb
 
 from body_models.bodies import BodyModels
-from body_models.standin import write_standin
+from body_models.free_body.arrays import write_free_body
 from datamodules.pseudo_gt.formats import FORMATS
 from datamodules.pseudo_gt.formats.meshes import MESH_FORMATS
 from datamodules.pseudo_gt.formats.neuralannot import read_neuralannot
@@ -32,10 +32,10 @@ def test_leaves_labels_of_everyone_and_a_report(tiny_run: Path) -> None:
         coco = read_labels(tiny_run / label / "labels" / "coco-train")
         assert len(coco) == 120
         assert len(read_labels(tiny_run / label / "labels" / "mpii-train")) == 24
-        assert coco.provenance["standin_body"] is True
+        assert coco.provenance["free_body"] is True
         assert coco.provenance["used_3dpw_train"] is (label == "three")
     page = (tiny_run / "report.html").read_text(encoding="utf-8")
-    assert "stand-in" in page
+    assert "free body" in page
     # Nothing is loaded from elsewhere. Pictures may have these letters by chance, but no colon.
     assert "://" not in page.replace("http://www.w3.org", "")
     table = (tiny_run / "table.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_the_end_of_a_run_says_what_to_do_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", RUNS)
 def test_summary_says_what_the_run_was(tiny_run: Path, label: str) -> None:
     summary = json.loads((tiny_run / label / "summary.json").read_text())
-    assert summary["is_standin"] and summary["synthetic"]
+    assert summary["is_free_body"] and summary["synthetic"]
     assert summary["used_3dpw_train"] is (label == "three")
     assert summary["samples_seen"]["annotate"] == 128
     assert ("pose2d" in summary["samples_seen"]) is (label == "three")
@@ -79,7 +79,7 @@ def test_labels_say_how_good_they_are_and_where_they_come_from(tiny_run: Path) -
         origin = table.provenance
         checkpoint = Path(origin["checkpoint"]["path"])
         assert origin["checkpoint"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        assert origin["body_model"] == {"standin": True, "files": {}}
+        assert origin["body_model"] == {"free": True, "files": {}}
         assert origin["data"]["people"] == len(table)
         assert all(len(file["sha256"]) == 64 for file in origin["data"]["files"])
         assert {"annotate", "mixture", "world"} <= set(origin["stages"])
@@ -308,14 +308,14 @@ def test_dry_run_names_every_missing_file(
         assert str(tmp_path / name) in output.replace("\n", "")
 
 
-def test_real_model_files_take_the_place_of_the_standin(
+def test_real_model_files_take_the_place_of_the_free_body(
     tiny_folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder in the official names is used by the same command; files of the stand-in are recognised in it."""
-    write_standin(tmp_path / "smpl")
+    """A folder in the official names is used by the same command; files of the free body are recognised in it."""
+    write_free_body(tmp_path / "smpl")
     arguments = [*tiny_folders, "recipe=none", "name=files", f"paths.body_models={tmp_path / 'smpl'}"]
     assert main([*arguments, "stages=world,mixture,generic,annotate,dump"]) == 0
     runs = Path(tiny_folders[1].partition("=")[2])
     provenance = read_labels(runs / "files" / "none" / "labels" / "coco-train", ["id"]).provenance
-    assert provenance["standin_body"] is True
+    assert provenance["free_body"] is True
     assert provenance["settings"]["paths"]["body_models"] == str(tmp_path / "smpl")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from body_models.free_body.arrays import write_free_body
 from body_models.joint_sets import HUMAN36M17
-from body_models.standin import write_standin
 from datamodules.pseudo_gt.native import read_labels
 from datamodules.synthetic.world import WORLD_SIZES, make_world
 from experiments.run import main
@@ -33,7 +33,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Arguments that point at generated data sets, body models and weights, as if they had been downloaded."""
     root = tmp_path_factory.mktemp("datasets")
     world = make_world(root, WORLD_SIZES["tiny"], num_workers=0)
-    write_standin(root / "body_models")
+    write_free_body(root / "body_models")
     for name in ("resnet50", "slim"):
         torch.save(make_backbone(name).state_dict(), root / f"{name}.pth")
     paths = [f"paths.{name}={world / folder}" for name, folder in TREES.items()]

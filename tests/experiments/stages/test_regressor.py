@@ -57,7 +57,7 @@ def test_trains_resumes_and_is_evaluated(
 
 
 def test_a_checkpoint_of_a_family_that_is_not_there_says_so(tmp_path: Path) -> None:
-    settings = {"backbone": "slim", "losses": {}, "body_models": "standin", "family": "newer"}
+    settings = {"backbone": "slim", "losses": {}, "body_models": "free", "family": "newer"}
     torch.save({"hyper_parameters": settings, "state_dict": {}}, tmp_path / "new.ckpt")
     with pytest.raises(CheckpointError, match="family 'newer'; there are hmr, "):
         load_mesh_module(tmp_path / "new.ckpt")

@@ -160,7 +160,7 @@ def meshes(people: BodyParameters) -> tuple[np.ndarray, np.ndarray]:
     for row in range(len(people.betas)):
         one = people.select(slice(row, row + 1))
         gender = "neutral" if one.gender is None else ("neutral", "male", "female")[int(one.gender)]
-        out = BodyModel("standin", gender)(one.global_orient, one.body_pose, one.betas)
+        out = BodyModel("free", gender)(one.global_orient, one.body_pose, one.betas)
         found.append((out.vertices[0].double().numpy(), out.joints[0].double().numpy()))
     return np.stack([vertices for vertices, _ in found]), np.stack([joints for _, joints in found])
 

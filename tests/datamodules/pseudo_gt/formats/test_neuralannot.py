@@ -15,7 +15,7 @@ from datamodules.pseudo_gt.native import LabelError, LabelWriter, read_labels, r
 
 @pytest.fixture(scope="module")
 def body():
-    return BodyModels("standin", batch_size=2)
+    return BodyModels("free", batch_size=2)
 
 
 def make_table(folder, ids):

@@ -48,7 +48,7 @@ def test_3d_joints_are_the_body(labels, tmp_path):
     found = np.load(tmp_path / "out.npz")["S"][0]
     one = {name: values[:1] for name, values in columns.items()}
     body = (
-        BodyModels("standin")
+        BodyModels("free")
         .joints(BodyParameters.of_columns(one).without_translation())
         .numpy()[0, SMPL.rows(SPIN49)[25:]]
     )

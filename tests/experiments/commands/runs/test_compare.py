@@ -1,6 +1,7 @@
 """The comparison of run folders: its numbers, its tables, and what it says where something is missing."""
 
 import csv
+import json
 import re
 import shutil
 
@@ -13,6 +14,7 @@ from experiments.commands.runs.compare import main
 from experiments.comparison.assembly import open_comparison
 from experiments.comparison.page import build_comparison, report_html
 from experiments.comparison.tables import latex_table, markdown_table
+from experiments.results.finished_runs import read_runs
 from experiments.results.run_results import ComparisonError, PerPerson
 from experiments.stats.bootstrap import paired_gain
 from tests.support.run_folders import RECIPES, write_grid, write_images, write_run
@@ -107,7 +109,7 @@ def test_markdown_has_rectangular_tables_with_marks_and_effects(compared):
     results, effects = rows[:10], rows[10:]
     assert len({line.count(" | ") for line in results}) == 1 and len({line.count(" | ") for line in effects}) == 1
     three = next(line for line in results if line.startswith("| three "))
-    assert "3DPW-train, stand-in body, synthetic" in three and " ± " in three
+    assert "3DPW-train, free body, synthetic" in three and " ± " in three
     assert "3DPW-train" not in next(line for line in results if line.startswith("| two "))
     assert any(line.startswith("| auxiliary=threedpw_train x init=pose2d | ") for line in effects)
 
@@ -196,3 +198,16 @@ def test_what_cannot_be_compared_is_explained(grid, tmp_path, capsys):
     (broken / "summary.json").write_text("{")
     with pytest.raises(ComparisonError, match=r"summary\.json is not valid JSON"):
         open_comparison([broken])
+
+
+def test_runs_of_earlier_versions_are_read_or_refused_by_their_body(tmp_path):
+    write_run(tmp_path / "run", "none", 0, 100.0)
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    del summary["is_free_body"]
+    path.write_text(json.dumps(summary | {"is_standin": False}))
+    (run,) = read_runs([tmp_path / "run"])
+    assert not run.is_free_body
+    path.write_text(json.dumps(summary | {"is_standin": True}))
+    with pytest.raises(ComparisonError, match=r"summary\.json is of a run on the made-up body .*: run it again"):
+        read_runs([tmp_path / "run"])

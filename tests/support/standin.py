@@ -1,12 +1,6 @@
-"""A stand-in for the licensed SMPL body: a procedural human in SMPL's exact file layout.
+"""A made-up body in SMPL's exact file layout, in the role of the licensed SMPL in tests that need a second body.
 
-It has SMPL's numbers of vertices, faces, joints, shape and pose directions, SMPL's joint order and about its rest pose,
-so that every program that reads SMPL reads it. It is NOT SMPL: results on it say nothing about SMPL's accuracy, and
-whoever uses it must say so. It was drawn from scratch (see ``standin_build.py``) and carries no licence but this
-repository's own.
-
-Stored are the mesh, the skin weights and the joint regressors. What makes it move is computed here, from a few
-numbers that a reader can check:
+It was drawn from capsules: its shapes are invented, its mesh, skin weights and regressors are in ``standin_mesh.npz``.
 
 * Shape directions stretch bones: each bone has a linear map about its joint (along and across the bone), joints move
   with the bones before them, and the skin blends the maps by its skinning weights. Soft parts are added on top.
@@ -236,17 +230,6 @@ def standin_regressors() -> dict[str, NDArray[Any]]:
         "J_regressor_h36m": regressors[NUM_JOINTS:first_extra].copy(),
         "J_regressor_extra": regressors[first_extra:].copy(),
     }
-
-
-def is_standin_body(arrays: dict[str, NDArray[Any]]) -> bool:
-    """Whether arrays in SMPL's layout are the stand-in's, of any gender: by the mesh's connectivity."""
-    return np.array_equal(arrays["f"], _stored()[1])
-
-
-def is_standin_regressor(regressor: NDArray[Any]) -> bool:
-    """Whether a (J, 6890) regressor is one of the stand-in's: by its content, in any order of rows."""
-    known = {row.tobytes() for row in (_stored()[3] > 0)}
-    return all(row.tobytes() in known for row in (np.asarray(regressor) > 0))
 
 
 def write_standin(folder: Path | str) -> Path:
