@@ -75,8 +75,8 @@ def test_people_of_an_image_stand_under_one_camera(make_labels: MakeLabels, tmp_
         mesh = meshes[columns["id"][row]].vertices * BACK
         own = seen(expected_mesh(labels, row), columns["focal"][row], columns["princpt"][row])
         shared = seen(mesh, [800.0, 800.0], [320.0, 240.0])
-        # Two cameras with other distances see a body a little differently.
-        assert np.linalg.norm(own - shared, axis=1).max() < 0.04 * columns["box"][row, 3]
+        # Two cameras with other distances see a body a little differently, the more the deeper the body is.
+        assert np.linalg.norm(own - shared, axis=1).max() < 0.045 * columns["box"][row, 3]
         assert mesh[:, 2].mean() < 20 < expected_mesh(labels, row)[:, 2].mean()
         # The same pose: nothing but a translation between them.
         np.testing.assert_allclose(np.ptp(mesh - expected_mesh(labels, row), axis=0), 0, atol=1e-4)
