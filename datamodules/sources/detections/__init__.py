@@ -109,7 +109,10 @@ def open_detections(
     files = _find_files(Path(root))
     numbers = _numbers_of(Path(image_list)) if image_list else None
     video = Path(images) if images and Path(images).suffix.lower() in VIDEO_SUFFIXES else None
-    folder = frames_folder(video, cache_dir) if video else _images_folder(Path(root), files, images)
+    if video:
+        folder = frames_folder(first_file([video], "video", "Give the video that the tool was run on"), cache_dir)
+    else:
+        folder = _images_folder(Path(root), files, images)
     photos = Photos(folder, numbers)
     arguments = {
         "split": split, "root": str(Path(root).absolute()), "images": str(photos.folder.absolute()),
@@ -175,13 +178,7 @@ def _read(
         found = [_as_frame(person, video, layout.first_frame) for person in found]
     images = [photos.find(person.image, person.frame) for person in found]
     headers = _headers(photos, [name for name, _ in images if name is not None])
-    orders = list(dict.fromkeys(person.names for person in found))
-    joint_set = best_set(orders, NAMED_SETS)
-    places = {names: np.array(order_of(names, joint_set).places) for names in orders}
-    if not any((place >= 0).any() for place in places.values()):
-        shown = ", ".join(map(_printable, sorted({name for names in orders for name in names})))
-        msg = f"{files[0]}: none of its joints is a person's: {shown:.200}; name them such as left_shoulder, right_knee"
-        raise AnnotationError(msg)
+    joint_set, places = _places(files, found)
     folder = upright_folder(photos.folder, headers, cache_dir)
     people = PeopleBuilder("detections", split, joint_set, folder)
     known = _video_columns(found)
@@ -215,6 +212,18 @@ def _read(
     for note in _image_notes(photos, kept, headers):
         people.note(note)
     return people.finish()
+
+
+def _places(files: Sequence[Path], found: Sequence[Found]) -> tuple[JointSet, dict[tuple[str, ...], NDArray[np.int64]]]:
+    """The joint set that the people's joints fit best, and where its joints are in each order that there is."""
+    orders = list(dict.fromkeys(person.names for person in found))
+    joint_set = best_set(orders, NAMED_SETS)
+    places = {names: np.array(order_of(names, joint_set).places) for names in orders}
+    if not any((place >= 0).any() for place in places.values()):
+        shown = ", ".join(map(_printable, sorted({name for names in orders for name in names})))
+        msg = f"{files[0]}: none of its joints is a person's: {shown:.200}; name them such as left_shoulder, right_knee"
+        raise AnnotationError(msg)
+    return joint_set, places
 
 
 def _as_frame(person: Found, video: Path, first: int) -> Found:

@@ -222,6 +222,8 @@ def test_what_is_no_frame_of_the_video(clip: Path, tmp_path: Path) -> None:
         openpose_frame(tmp_path / "json", name)
     dropped = table_of(tmp_path / "json", images=str(clip)).dropped
     assert dropped == {"the folder has fewer images than the video has frames": 1, "no image of that name": 1}
+    with pytest.raises(MissingFilesError, match=r"video: looked for .*gone\.mp4\. Give the video"):
+        table_of(tmp_path / "json", images=str(tmp_path / "gone.mp4"))
     clip.write_bytes(b"no video")
     with pytest.raises(AnnotationError, match=r"walk_2\.mp4 does not open as a video"):
         table_of(tmp_path / "json", images=str(clip))
