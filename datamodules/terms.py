@@ -58,7 +58,7 @@ def terms_of(body: str, splits: Iterable[str], synthetic: Iterable[str] = ()) ->
     """Plain values for labels.json and exports.
 
     Args:
-        body: name in :data:`BODIES`.
+        body: name in :data:`BODIES`, or the kind of a body of the user's own, of whose terms nothing is known.
         splits: of the data sets that labels were made with, e.g. ``coco-train``.
         synthetic: names of data sets of which the synthetic world's were taken.
     """
@@ -66,7 +66,7 @@ def terms_of(body: str, splits: Iterable[str], synthetic: Iterable[str] = ()) ->
     made_up = set(synthetic)
     sources = {name: SYNTHETIC if name in made_up else DATA_SETS.get(name, _unknown(name)) for name in names}
     return {
-        "body": BODIES[body]._asdict(),
+        "body": BODIES.get(body, _unknown(body))._asdict(),
         "sources": {name: terms._asdict() for name, terms in sources.items()},
     }
 

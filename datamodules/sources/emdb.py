@@ -154,6 +154,11 @@ def _read(root: Path, split: str, files: list[Path], body_models: str) -> tuple[
     people = PeopleBuilder("emdb", split, SMPL24, root)
     people.note(macos_note(root, _PATTERN))
     bodies = BodyModels(body_models)
+    try:
+        bodies.spec.require_smpl("EMDB")
+    except ValueError as error:
+        msg = f"{root}: {error}; give SMPL's folder, or free, as body_models"
+        raise AnnotationError(msg) from error
     missing = []
     for path in show_progress(files, f"reading EMDB {split}"):
         sequence = read_sequence_file(path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from body_models.bodies import body_files, open_body
+from body_models.bodies import body_files, body_spec, open_body
 from datamodules.columns import open_columns
 from datamodules.exposure import entries
 from datamodules.people import PeopleTable
@@ -96,6 +96,11 @@ def people_provenance(people: PeopleTable) -> dict[str, Any]:
     }
 
 
+def _body_name(body_models: str) -> str:
+    """As the terms call it; a body file is of a kind of its own."""
+    return "free" if is_free_body(body_models) else body_spec(body_models).kind
+
+
 def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
     """What is written once into every label table of a run: plain values.
 
@@ -116,7 +121,5 @@ def provenance(run: Run, checkpoint: Path | None) -> dict[str, Any]:
         "body_model": body_model(settings.paths.body_models),
         "synthetic_images": [name for name in run.plan.targets if sources.is_synthetic(settings, name)],
         **entries(exposure),
-        KEY: terms_of(
-            "free" if is_free_body(settings.paths.body_models) else "smpl", made_with, run.plan.synthetic_data_sets
-        ),
+        KEY: terms_of(_body_name(settings.paths.body_models), made_with, run.plan.synthetic_data_sets),
     }

@@ -29,6 +29,7 @@ def test_every_data_set_has_terms() -> None:
     assert "CC BY 4.0" in known["sources"]["coco"]["licence"]
     assert "unknown" in known["sources"]["elsewhere"]["licence"]
     assert terms_of("free", ())["body"]["licence"] == "Apache-2.0 and CC0-1.0"
+    assert terms_of("starfish", ())["body"]["licence"].startswith("unknown to this project")
 
 
 def test_an_export_has_the_terms_of_its_labels_beside_it(tmp_path: Path) -> None:
