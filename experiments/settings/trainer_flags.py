@@ -93,7 +93,8 @@ def _is_one(value: Any, member: Any) -> bool:
 
 def _shown(hint: Any) -> str:
     names = []
-    for member in _members(hint):
+    # Sorted, as typing hands out a union in the order in which somebody wrote it first.
+    for member in sorted(_members(hint), key=str):
         plain = member in (int, float, str, bool)
         if plain or typing.get_origin(member) is typing.Literal:
             names += [member.__name__] if plain else [repr(value) for value in typing.get_args(member)]

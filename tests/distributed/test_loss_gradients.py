@@ -48,6 +48,8 @@ def _batch() -> Batch:
         "id": list("abcd"),
         "source": ["x"] * 4,
         "image": (rand(4, 3, 48, 48) * 255).to(torch.uint8),
+        "box": torch.tensor([0.0, 0.0, 48.0, 48.0]).repeat(4, 1),
+        "image_size": torch.full((4, 2), 48.0),
         "joints_2d": rand(4, 71, 2) * 48,
         "joints_2d_conf": (rand(4, 71) > rand(4, 1)).float(),
         "joints_3d": rand(4, 71, 3),

@@ -34,7 +34,7 @@ def test_what_the_trainer_takes_is_taken(flag: str) -> None:
     [
         ("gradient_clip=1", r"argument trainer.extra.gradient_clip=1: 'gradient_clip' is no argument of Lightning's "
                             r"Trainer; the nearest is gradient_clip_val"),
-        ("gradient_clip_val=much", "'much' is not what .* takes for gradient_clip_val: int or float or null"),
+        ("gradient_clip_val=much", "'much' is not what .* takes for gradient_clip_val: float or int or null"),
         ("accumulate_grad_batches=1.5", "1.5 is not what .* accumulate_grad_batches: int"),
         ("accumulate_grad_batches=true", "True is not what .* accumulate_grad_batches: int"),
         ("deterministic=always", "'always' is not what .* deterministic: bool or 'warn' or null"),

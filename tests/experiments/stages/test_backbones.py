@@ -20,6 +20,8 @@ SMALL = [
     "stages=[world,annotate,dump]",
 ]  # fmt: skip
 
+_BACKBONE = "network.encoder.backbone."
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vit_slim"])
@@ -30,8 +32,8 @@ def test_annotates_with(tiny_folders: list[str], backbone: str) -> None:
     outputs = json.loads((folder / "stage.json").read_text())["outputs"]
     trained = torch.load(folder / outputs["checkpoint"], weights_only=True)["state_dict"]
     with torch.device("meta"):
-        expected = {f"backbone.{key}": value.shape for key, value in BACKBONES[backbone]().state_dict().items()}
-    assert {key: value.shape for key, value in trained.items() if key.startswith("backbone.")} == expected
+        expected = {f"{_BACKBONE}{key}": value.shape for key, value in BACKBONES[backbone]().state_dict().items()}
+    assert {key: value.shape for key, value in trained.items() if key.startswith(_BACKBONE)} == expected
     steps = {int(value) for key, value in trained.items() if key.endswith("num_batches_tracked")}
     assert steps <= {2} and (steps or backbone == "vit_slim")
     labels = read_labels(folder.parent / "labels" / "mpii-train").columns

@@ -74,7 +74,7 @@ def test_every_choice_trains_and_annotates(all_priors: Path, prior: str) -> None
 
 def test_priors_give_different_annotators(all_priors: Path) -> None:
     heads = {prior: weights(all_priors / f"prior={prior}" / "annotate" / "final.ckpt") for prior in PRIORS}
-    free = [heads[prior]["head.out.weight"] for prior in PRIORS if prior != "vposer"]
+    free = [heads[prior]["network.head.out.weight"] for prior in PRIORS if prior != "vposer"]
     for i, one in enumerate(free):
         assert all(not torch.equal(one, other) for other in free[:i])
 

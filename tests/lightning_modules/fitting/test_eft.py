@@ -42,7 +42,7 @@ def test_lower_2d_errors_by_weights_of_ones_own(network, make_batch, parts):
 
 
 # So slow that the last step is the best one, which is kept: heads with maps overshoot where plain ones do not.
-@pytest.mark.parametrize(("head", "lr"), [("regression", 1e-3), ("joints", 1e-5)])
+@pytest.mark.parametrize(("head", "lr"), [("regression", 1e-4), ("joints", 1e-5)])
 @pytest.mark.parametrize(("prior", "camera"), [("none", "virtual"), ("vposer", "virtual"), ("none", "known")])
 def test_own_heads_all_at_once_are_those_of_one_after_the_other(make_batch, head, lr, prior, camera):
     """The batched heads against plain training of a copy of the head by hand."""
