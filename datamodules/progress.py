@@ -37,6 +37,6 @@ class _Rate(ProgressColumn):
 def show_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
     """The items, with a bar on the terminal's error stream that goes away; nothing where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), _Rate())
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         yield from progress.track(items, total, description=what)

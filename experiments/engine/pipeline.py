@@ -25,7 +25,7 @@ from experiments.engine.state import RunState
 from experiments.settings.plan import Plan
 from experiments.settings.schema import Settings
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 @dataclass

@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         for result in results:
             print(scores.json_line(result))
         return 0
-    console = Console()
+    console = Console(emoji=False)
     scores.print_table(results, console, arguments.bootstrap)
     for result in results:
         if arguments.per_joint:

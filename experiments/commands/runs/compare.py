@@ -48,7 +48,9 @@ def main(argv: Sequence[str]) -> int:
     printed = [latex_table(comparison)] if arguments.latex else []
     printed += [markdown_table(comparison)] if arguments.markdown else []
     folder = arguments.out or (arguments.runs[0] if len(arguments.runs) == 1 else Path("runs/compare"))
-    report = build_comparison(comparison, folder, None if printed else Console(highlight=False), arguments.meshes)
+    report = build_comparison(
+        comparison, folder, None if printed else Console(highlight=False, emoji=False), arguments.meshes
+    )
     for text in printed:
         print(text)
     print(f"report: {report}", file=sys.stderr if printed else sys.stdout)

@@ -133,7 +133,7 @@ def _print(found: Sequence[dict[str, Any]], roots: Sequence[Path]) -> None:
         )
     if notes := footnotes(read_exposure(run) for run in found if run["metrics"]):
         table.caption = "\n".join(notes)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     counts = {state: sum(run["state"] == state for run in found) for state in _COLORS}
     places = ", ".join(str(root) for root in roots)
