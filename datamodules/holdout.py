@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from datamodules.seeded import GOLDEN, first_state, mixed
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,5 @@ class HoldOut:
     def hidden(self, ids: Sequence[str], joints: int) -> NDArray[np.bool_]:
         """(N, K) whether each of K joints of each person is hidden."""
         people = np.array([zlib.crc32(name.encode()) for name in ids], np.uint64) ^ np.uint64(self.seed << 32)
-        state = people[:, None] * np.uint64(0xD1342543DE82EF95) + _GOLDEN * np.arange(1, joints + 1, dtype=np.uint64)
-        # SplitMix64's finaliser, as in datamodules.projections.
-        mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = mixed ^ (mixed >> np.uint64(31))
-        return mixed < np.uint64(min(self.share, 1.0) * 2**63) * np.uint64(2)
+        state = first_state(people)[:, None] + GOLDEN * np.arange(1, joints + 1, dtype=np.uint64)
+        return mixed(state) < np.uint64(min(self.share, 1.0) * 2**63) * np.uint64(2)

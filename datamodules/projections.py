@@ -20,6 +20,7 @@ from body_models.bodies import Body
 from body_models.camera import CROP_MARGIN
 from body_models.rotations import axis_angle_to_matrix, complete_pose
 from body_models.spec import BodySpec
+from datamodules.seeded import GOLDEN, first_state, mixed
 
 _POSED_AT_ONCE = 1000
 _NEAREST = 0.3
@@ -210,20 +211,12 @@ def _about(axis: int, angle: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _draws(seeds: NDArray[Any]) -> tuple[Callable[[], NDArray[np.float64]], Callable[[], NDArray[np.float64]]]:
-    """Functions that return the next number of each seed (B,): uniform in (0, 1), and standard normal.
-
-    SplitMix64 [1] counts on from each seed, so a sample's numbers do not depend on those drawn beside it.
-
-    [1] Steele et al., Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
-    """
-    state = seeds.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+    """Functions that return the next number of each seed (B,): uniform in (0, 1), and standard normal."""
+    state = first_state(seeds)
 
     def uniform() -> NDArray[np.float64]:
         nonlocal state
-        state = state + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = mixed ^ (mixed >> np.uint64(31))
-        return ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+        state = state + GOLDEN
+        return ((mixed(state) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
 
     return uniform, lambda: ndtri(uniform())

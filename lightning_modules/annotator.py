@@ -116,8 +116,8 @@ class AnnotatorModule(MeshModule):
             the sum.
         loss: one of :data:`lightning_modules.losses.LOSS_SHAPES`.
         tolerance_2d: crop sides within which a joint gets no gradient from the 2D loss; 0 is none.
-        optimizer: settings of :class:`lightning_modules.optimizers.AdamSettings` by name, and ``critic_lr``, Adam's
-            learning rate for the critics of "adversarial".
+        optimizer: settings of :class:`lightning_modules.optimizers.AdamSettings` by name.
+        critic_lr: Adam's learning rate for the critics of "adversarial".
         starts: what the training starts from.
 
     Raises:
