@@ -29,6 +29,12 @@ def guess(word: str, candidates: Iterable[str]) -> str:
     return "" if found is None else f"; the nearest is {found}"
 
 
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """What is said of a name that is none of those known: the nearest one, and all of them."""
+    known = list(known)
+    return f"no {what} named {name!r}{guess(name, known)}; there are: {', '.join(known)}"
+
+
 def _likeness(word: str, candidate: str) -> float:
     """From 0 to 1. Sections (``annotate.``) alike do not make names in them alike, nor the other way round."""
     section, _, name = word.rpartition(".")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from body_models.contracts import Batch, Prediction
-from body_models.names import guess
+from body_models.names import unknown
 from body_models.spec import BodySpec
 from lightning_modules.heads import ANNOTATING, find_head
 from lightning_modules.losses import LossTerm, TermSums, nothing
@@ -144,8 +144,7 @@ class AnnotatorModule(MeshModule):
         starts: Starts | None = None,
     ) -> None:
         if prior not in PRIORS:
-            msg = f"no pose prior named {prior!r}{guess(prior, PRIORS)}; there are: {', '.join(PRIORS)}"
-            raise ValueError(msg)
+            raise ValueError(unknown("pose prior", prior, PRIORS))
         if find_head(head).says != "parameters":
             msg = f"head {head!r} predicts a mesh without parameters; those that annotate: {', '.join(ANNOTATING)}"
             raise ValueError(msg)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from body_models.camera import crop_focal, depth_scale
 from body_models.contracts import Batch
-from body_models.names import guess
+from body_models.names import unknown
 
 BOX_INFO = 3
 """Numbers of :attr:`CropCamera.box_info`."""
@@ -108,8 +108,7 @@ def find_camera(name: str) -> Callable[[Batch, int], CropCamera]:
         ValueError: no such camera; names the nearest one.
     """
     if name not in CAMERAS:
-        msg = f"no camera named {name!r}{guess(name, CAMERAS)}; there are: {', '.join(CAMERAS)}"
-        raise ValueError(msg)
+        raise ValueError(unknown("camera", name, CAMERAS))
     return CAMERAS[name]
 
 

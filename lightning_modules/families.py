@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from body_models.names import guess
+from body_models.names import unknown
 from lightning_modules.cameras import CROP_ALONE
 from lightning_modules.heads import find_head
 from lightning_modules.targets import TargetMaker, label_bodies, label_meshes
@@ -88,6 +88,5 @@ def find_family(name: str) -> Family:
         ValueError: no such family; names the nearest one.
     """
     if name not in FAMILIES:
-        msg = f"no family named {name!r}{guess(name, FAMILIES)}; there are: {', '.join(FAMILIES)}"
-        raise ValueError(msg)
+        raise ValueError(unknown("family", name, FAMILIES))
     return FAMILIES[name]

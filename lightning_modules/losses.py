@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from body_models.contracts import GENDERS, Batch, Prediction
-from body_models.names import guess
+from body_models.names import unknown
 
 _NEUTRAL = GENDERS.index("neutral")
 
@@ -198,8 +198,7 @@ def check_weights(weights: Mapping[str, float], known: Mapping[str, object] = LO
     """
     for name in weights:
         if name not in known:
-            msg = f"no loss term named {name!r}{guess(name, known)}; there are: {', '.join(known)}"
-            raise ValueError(msg)
+            raise ValueError(unknown("loss term", name, known))
     return {name: float(weight) for name, weight in weights.items()}
 
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
-from body_models.names import guess
+from body_models.names import unknown
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class AdamSettings:
         known = [field.name for field in fields(cls)]
         for name in given or {}:
             if name not in known:
-                msg = f"no setting of the optimiser named {name!r}{guess(name, known)}; there are: {', '.join(known)}"
-                raise ValueError(msg)
+                raise ValueError(unknown("setting of the optimiser", name, known))
         return cls(**(given or {}))
 
     def plain(self) -> dict[str, Any]:

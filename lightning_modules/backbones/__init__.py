@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from body_models.names import guess
+from body_models.names import unknown
 from lightning_modules.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from lightning_modules.backbones.timm_backbone import PREFIX, BackboneError, TimmBackbone
 from lightning_modules.backbones.vit import VisionTransformer
@@ -46,8 +46,7 @@ def make_backbone(name: str) -> ResNet | VisionTransformer | TimmBackbone:
     if name.startswith(PREFIX):
         return TimmBackbone(name.removeprefix(PREFIX))
     if name not in BACKBONES:
-        msg = f"no backbone named {name!r}{guess(name, BACKBONES)}; there are: {', '.join(BACKBONES)}"
-        raise BackboneError(msg)
+        raise BackboneError(unknown("backbone", name, BACKBONES))
     # Channels last trains a third faster on CPUs, and suits bf16 on GPUs; the weights' values and names stay the same.
     backbone = BACKBONES[name]()
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,7 +7,7 @@ It then annotates (where it says parameters), and serves a family of regressors 
 
 from __future__ import annotations
 
-from body_models.names import guess
+from body_models.names import unknown
 from lightning_modules.heads.base import Head
 from lightning_modules.heads.joints import JointHead
 from lightning_modules.heads.lixel import LixelHead
@@ -36,6 +36,5 @@ def find_head(name: str) -> type[Head]:
         ValueError: no such head; names the nearest one.
     """
     if name not in HEADS:
-        msg = f"no head named {name!r}{guess(name, HEADS)}; there are: {', '.join(HEADS)}"
-        raise ValueError(msg)
+        raise ValueError(unknown("head", name, HEADS))
     return HEADS[name]

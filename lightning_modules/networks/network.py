@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from body_models.bodies import Body, open_body
 from body_models.camera import CROP_MARGIN, DEPTH_BODY_SIZE
 from body_models.contracts import Batch, Prediction
-from body_models.names import guess
+from body_models.names import unknown
 from body_models.rotations import matrix_to_sixd, upright
 from lightning_modules.cameras import CROP_ALONE, find_camera
 from lightning_modules.evidence import Evidence
@@ -153,8 +153,7 @@ def make_network(
         ValueError: an unknown name, or a backbone that the head cannot look at.
     """
     if evidence not in EVIDENCE:
-        msg = f"no evidence named {evidence!r}{guess(evidence, EVIDENCE)}; there are: {', '.join(EVIDENCE)}"
-        raise ValueError(msg)
+        raise ValueError(unknown("evidence", evidence, EVIDENCE))
     kind = find_head(head)
     box_info = camera != CROP_ALONE
     looks = evidence != "joints"
